@@ -1,0 +1,42 @@
+# Compiler settings, as one interface target that every target of ours links.
+option(CW_WERROR "Warnings are errors" OFF)
+option(CW_TESTS "Build the tests" ON)
+option(CW_FUZZ "Build the libFuzzer targets (clang)" OFF)
+option(CW_COVERAGE "Instrument for gcov" OFF)
+set(CW_SANITIZE "" CACHE STRING "Sanitizers, e.g. address,undefined or thread")
+
+set(CMAKE_C_STANDARD 17)
+set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_C_EXTENSIONS ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+add_library(cw_flags INTERFACE)
+target_include_directories(cw_flags INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_definitions(cw_flags INTERFACE _GNU_SOURCE CW_VERSION="${PROJECT_VERSION}")
+target_compile_options(cw_flags INTERFACE
+    -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wimplicit-fallthrough
+    -Wundef -Wpointer-arith -Wwrite-strings -fno-common)
+if(CW_WERROR)
+    target_compile_options(cw_flags INTERFACE -Werror)
+endif()
+if(CW_SANITIZE)
+    target_compile_options(cw_flags INTERFACE -fsanitize=${CW_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+    target_link_options(cw_flags INTERFACE -fsanitize=${CW_SANITIZE})
+endif()
+if(CW_COVERAGE)
+    target_compile_options(cw_flags INTERFACE --coverage)
+    target_link_options(cw_flags INTERFACE --coverage)
+endif()
+if(CMAKE_BUILD_TYPE STREQUAL "Release")
+    target_compile_options(cw_flags INTERFACE -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+    target_link_options(cw_flags INTERFACE -Wl,-z,relro,-z,now)
+endif()
+
+# cw_library(NAME SOURCES... [DEPS targets...]): a static library of the tree.
+function(cw_library name)
+    cmake_parse_arguments(arg "" "" "SOURCES;DEPS" ${ARGN})
+    add_library(${name} STATIC ${arg_SOURCES})
+    target_link_libraries(${name} PUBLIC cw_flags ${arg_DEPS})
+    set_property(GLOBAL APPEND PROPERTY CW_LIBRARIES ${name})
+endfunction()

@@ -1,0 +1,33 @@
+# cw_test(NAME [LABEL unit|component] SOURCES... DEPS...): a cmocka program registered with ctest.
+# The test's data folder is compiled in as CW_TEST_DATA.
+if(CW_TESTS)
+    pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
+endif()
+
+function(cw_test name)
+    cmake_parse_arguments(arg "" "LABEL" "SOURCES;DEPS" ${ARGN})
+    if(NOT arg_LABEL)
+        set(arg_LABEL unit)
+    endif()
+    add_executable(${name} ${arg_SOURCES})
+    target_link_libraries(${name} PRIVATE cw_flags ${arg_DEPS} PkgConfig::CMOCKA)
+    target_compile_definitions(${name} PRIVATE CW_TEST_DATA="${PROJECT_SOURCE_DIR}/tests/data")
+    add_test(NAME ${arg_LABEL}.${name} COMMAND ${name})
+    set_tests_properties(${arg_LABEL}.${name} PROPERTIES LABELS ${arg_LABEL} TIMEOUT 120)
+endfunction()
+
+# cw_fuzzer(NAME SOURCES... DEPS...): a libFuzzer target; without CW_FUZZ a program that replays its corpus once.
+function(cw_fuzzer name)
+    cmake_parse_arguments(arg "" "" "SOURCES;DEPS" ${ARGN})
+    set(corpus ${PROJECT_SOURCE_DIR}/tests/fuzz/corpus/${name})
+    if(CW_FUZZ)
+        add_executable(${name} ${arg_SOURCES})
+        target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+    else()
+        add_executable(${name} ${arg_SOURCES} ${PROJECT_SOURCE_DIR}/tests/fuzz/replay_main.c)
+        add_test(NAME unit.replay_${name} COMMAND ${name} ${corpus})
+        set_tests_properties(unit.replay_${name} PROPERTIES LABELS unit TIMEOUT 120)
+    endif()
+    target_link_libraries(${name} PRIVATE cw_flags ${arg_DEPS})
+    set_property(GLOBAL APPEND PROPERTY CW_FUZZERS ${name})
+endfunction()

@@ -1,0 +1,105 @@
+/* common/bus/bus.h -- messages in and out: Kafka in production, queues in one process for tests and
+ * standalone.
+ *
+ * kafka_bus.c (librdkafka 2.0.2, event API, no callbacks on foreign threads) and local_bus.c
+ * implement the same ops. One bus = one producer plus any number of subscriptions, each the only
+ * member that matters of its group. Offsets are committed by hand and only for what the caller
+ * took. Thread: loop. Callbacks never run inside the call that requested them. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/str.h"
+
+struct cw_bus;
+struct cw_bus_sub;
+struct cw_err;
+struct cw_loop;
+
+struct cw_bus_message {
+    const char *topic;
+    int32_t partition;
+    int64_t offset;
+    int64_t timestamp_ms;  /* record time stamp, -1 when unknown */
+    struct cw_slice value; /* borrowed for the callback */
+};
+
+struct cw_bus_subscription {
+    const char *topic;
+    const char *group;
+    const char *client_id; /* may be NULL */
+    /* One record, in offset order. Called only while the subscription is not paused. */
+    void (*on_message)(void *arg, const struct cw_bus_message *msg);
+    /* A problem of the consumer that it goes on from by itself (broker away, …). For the log. May
+     * be NULL. */
+    void (*on_error)(void *arg, const struct cw_err *err);
+    /* Partitions were given (true) or taken away (false). May be NULL. */
+    void (*on_assigned)(void *arg, bool assigned);
+    void *arg;
+    const char *const
+        *properties; /* NULL-terminated librdkafka key, value, key, value…; may be NULL */
+};
+
+struct cw_topic_spec {
+    const char *name;
+    int partitions;            /* 1.. */
+    int replication_factor;    /* 1.. */
+    const char *const *config; /* NULL-terminated key, value, …; may be NULL */
+};
+
+/* err is NULL on success. CW_TOO_LARGE: the message can never be sent (client or broker limit). */
+typedef void cw_bus_done_fn(void *arg, const struct cw_err *err);
+
+struct cw_bus_ops {
+    const char *name;
+    /* All must. */
+    struct cw_bus_sub *(*subscribe)(struct cw_bus *bus, const struct cw_bus_subscription *sub,
+                                    struct cw_err *err);
+    void (*unsubscribe)(
+        struct cw_bus_sub *sub); /* leaves the group; no callbacks afterwards; frees sub */
+    void (*pause)(struct cw_bus_sub *sub);
+    void (*resume)(struct cw_bus_sub *sub);
+    int (*seek)(struct cw_bus_sub *sub, int64_t offset, struct cw_err *err);
+    void (*commit)(struct cw_bus_sub *sub, int64_t next_offset, cw_bus_done_fn *fn, void *arg);
+    int64_t (*end_offset)(
+        struct cw_bus_sub *sub); /* newest known end of the partition, -1 unknown */
+    void (*publish)(struct cw_bus *bus, const char *topic, struct cw_slice value,
+                    cw_bus_done_fn *fn, void *arg);
+    void (*ensure_topic)(struct cw_bus *bus, const struct cw_topic_spec *spec, cw_bus_done_fn *fn,
+                         void *arg);
+    size_t (*unsent)(const struct cw_bus *bus); /* published, fn not yet called */
+    void (*free)(struct cw_bus *bus);
+};
+
+struct cw_bus {
+    const struct cw_bus_ops *ops;
+};
+
+/* Subscriptions start unpaused. Strings are copied. */
+static inline struct cw_bus_sub *
+cw_bus_subscribe(struct cw_bus *bus, const struct cw_bus_subscription *sub, struct cw_err *err)
+{
+    return bus->ops->subscribe(bus, sub, err);
+}
+/* value is copied. Order per topic is kept. fn (may be NULL) is called once the broker has it, or
+ * when it was given up after the producer's own retries; a broker that is away makes messages wait
+ * in order. */
+static inline void cw_bus_publish(struct cw_bus *bus, const char *topic, struct cw_slice value,
+                                  cw_bus_done_fn *fn, void *arg)
+{
+    bus->ops->publish(bus, topic, value, fn, arg);
+}
+/* Creates the topic if it is missing; an existing one is left as it is. Retried up to 5 times 1 s
+ * apart on retriable errors (openwhisk kafka.md 1). */
+static inline void cw_bus_ensure_topic(struct cw_bus *bus, const struct cw_topic_spec *spec,
+                                       cw_bus_done_fn *fn, void *arg)
+{
+    bus->ops->ensure_topic(bus, spec, fn, arg);
+}
+static inline void cw_bus_free(struct cw_bus *bus)
+{
+    if (bus)
+        bus->ops->free(bus);
+}

@@ -1,0 +1,97 @@
+/* common/conf/conf.h -- configuration from one table.
+ *
+ * A table row says key, variable, type, default, range and help; parser, --print-config,
+ * docs/config.md and the man page all come from it. Sources, later ones win: defaults, HOCON text
+ * (OPENWHISK_CONFIG), CONFIG_* variables and plain variables, -D words, command line. CONFIG_a_bC_D
+ * maps to a.b-c.D (openwhisk invoker.md 2: split at '_', parts that do not start with an upper-case
+ * letter go camelCase → kebab-case; an empty value is ignored; "$NAME" takes the value of another
+ * variable; a numeric last part is a list index). Values are HOCON scalars: sizes "256 m", "256m",
+ * "1g", "512KiB" are powers of 1024 and "256MB" of 1000; durations "10 minutes", "5m", "100 ms",
+ * plain numbers are ms; fractions "90%" or "0.9". Thread: any (no state). */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "common/base/str.h"
+
+struct cw_err;
+
+enum cw_conf_type {
+    CW_CONF_STRING,   /* char * */
+    CW_CONF_BOOL,     /* bool: true/false/yes/no/on/off */
+    CW_CONF_INT,      /* int64_t, min..max */
+    CW_CONF_SIZE,     /* int64_t bytes, min..max */
+    CW_CONF_DURATION, /* int64_t ms, min..max; "Inf" = INT64_MAX */
+    CW_CONF_FRACTION, /* double, 0..1 */
+    CW_CONF_NUMBER,   /* double, min..max */
+    CW_CONF_LIST, /* char **, NULL-terminated: key_0, key_1… or one comma-separated value; never
+                     NULL */
+    CW_CONF_MAP, /* char **, NULL-terminated k, v, k, v…: every key under "<key>."; never NULL; keys
+                    relative */
+    CW_CONF_CHOICE, /* int: index into choices ("a|b|c") */
+};
+
+enum {
+    CW_CONF_REQUIRED = 1, /* absent or empty aborts start */
+    CW_CONF_SECRET = 2,   /* printed as ****** */
+};
+
+struct cw_conf_item {
+    const char *key; /* "whisk.container-pool.user-memory", "cwhisk.data-dir" */
+    const char *env; /* plain variable ("KAFKA_HOSTS"), or NULL: only the CONFIG_ / CWHISK_ spelling
+                        of key */
+    const char *cli; /* long option without dashes ("id"), or NULL */
+    const char *alias; /* older spelling of key ("whisk.container-pool.akka-client"), or NULL */
+    enum cw_conf_type type;
+    unsigned flags;
+    size_t offset;
+    const char *def;       /* in the syntax of the type; NULL: absent (NULL string, 0) */
+    const char *min, *max; /* in the syntax of the type; NULL: unbounded */
+    const char *choices;
+    const char *section; /* heading in the docs: "Kafka", "Containers"… */
+    const char *help;    /* one sentence, ends with a full stop */
+};
+
+struct cw_conf_table {
+    const char *program; /* "cwhisk invoker" */
+    const struct cw_conf_item *items;
+    size_t count;
+    size_t struct_size;
+};
+
+/* One key = value from some source, in order of rising priority. */
+struct cw_conf_setting {
+    const char *key, *value;
+    const char *origin; /* "CONFIG_whisk_kafka_replicationFactor", "--id": named in errors */
+};
+
+/* Fills *out (struct_size bytes, zeroed before) from `environ`-style env and argv (argv[0] is
+ * skipped; both may be NULL). argv: --name value, --name=value, -Dkey=value. The words of the
+ * variable INVOKER_OPTS that start with -D count too. The variable CWHISK_X_Y_Z sets key
+ * cwhisk.x-y-z… : each row of a cwhisk.* key says its variable in `env`. Unknown keys under the
+ * prefixes whisk. and cwhisk. are reported once through unknown (may be NULL), never fatal; an
+ * unknown command-line option is an error. The first bad value fails:
+ * "whisk.container-pool.user-memory (CONFIG_whisk_containerPool_userMemory): \"lots\" is not a
+ * size; accepted: 128m..1t". Release with cw_conf_free. */
+int cw_conf_load(const struct cw_conf_table *t, char *const *env, char *const *argv,
+                 void (*unknown)(void *arg, const char *key, const char *origin), void *arg,
+                 void *out, struct cw_err *err) CW_MUST_CHECK;
+void cw_conf_free(const struct cw_conf_table *t, void *conf);
+
+/* key = value lines with section comments, as --print-config shows; secrets masked. */
+void cw_conf_print(const struct cw_conf_table *t, const void *conf, struct cw_str *out);
+/* Markdown table per section, for docs/. */
+void cw_conf_markdown(const struct cw_conf_table *t, struct cw_str *out);
+/* Body of a man page section (roff, man macros): one .TP per item. */
+void cw_conf_man(const struct cw_conf_table *t, struct cw_str *out);
+/* The options part of --help: one line per item that has `cli`. */
+void cw_conf_usage(const struct cw_conf_table *t, struct cw_str *out);
+
+/* HOCON scalars, also used by the manifest ("256 MB" there is JSON: powers of 1024). */
+enum cw_size_dialect { CW_SIZE_HOCON, CW_SIZE_JSON };
+int cw_parse_size(struct cw_slice text, enum cw_size_dialect dialect, int64_t *ret_bytes,
+                  struct cw_err *err) CW_MUST_CHECK;
+int cw_parse_duration(struct cw_slice text, int64_t *ret_ms, struct cw_err *err) CW_MUST_CHECK;

@@ -1,0 +1,111 @@
+/* common/driver/container_driver.h -- create, freeze and remove action containers.
+ *
+ * One implementation per platform (docker_driver.c now). Nothing here retries or queues beyond what
+ * is said; callers decide from err->retriable. Every operation has a deadline of its own. Thread:
+ * loop. Callbacks never run inside the call that requested them, and exactly once unless cancelled.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/str.h"
+
+struct cw_driver;
+struct cw_driver_call; /* an operation in flight; dead once its callback ran */
+struct cw_err;
+
+enum cw_pull_policy {
+    CW_PULL_NEVER,  /* managed images must be present */
+    CW_PULL_ALWAYS, /* pull must succeed (tag latest or none) */
+    CW_PULL_TRY,    /* a failed pull is tolerated if the image is present */
+};
+
+/* Why a create failed, where the difference is visible to users (openwhisk container.md 2.4). */
+enum cw_create_failure {
+    CW_CREATE_PLATFORM,   /* engine, network, timeout: whisk error */
+    CW_CREATE_PULL,       /* image cannot be pulled or is absent: developer error */
+    CW_CREATE_EXECUTABLE, /* entrypoint not found (exit 127): developer error */
+};
+
+struct cw_container_spec {
+    const char *name; /* unique on the engine */
+    const char *image;
+    enum cw_pull_policy pull;
+    uint32_t memory_mb;     /* memory and memory+swap */
+    uint32_t cpu_shares;    /* cgroup v1 scale, 2..262144 */
+    double cpus;            /* 0: no quota */
+    const char *network;    /* NULL: bridge */
+    const char *const *env; /* NULL-terminated "K=V" */
+    const char *const *dns_servers, *const *dns_search,
+                                        *const *dns_options; /* NULL-terminated or NULL */
+    const char *const *labels;                               /* NULL-terminated "k=v" */
+    const char *const *cap_drop;                             /* NULL-terminated */
+    int64_t pids_limit;                                      /* 0: none */
+    int64_t nofile;                 /* ulimit, soft and hard; 0: engine's default */
+    const char *log_driver;         /* NULL: engine's default */
+    const char *const *log_options; /* NULL-terminated "k=v" or NULL */
+};
+
+struct cw_container {
+    char id[65];        /* 64 lower-case hex digits */
+    char address[46];   /* numeric IP */
+    uint16_t port;      /* 8080 */
+    char log_path[512]; /* engine's json file as the engine names it; "" when there is none */
+};
+
+struct cw_owned_container {
+    const char *id, *name;
+    bool paused, running;
+};
+
+/* err NULL on success. */
+typedef void cw_driver_done_fn(void *arg, const struct cw_err *err);
+/* One of c and err. failure is meaningful with err. c is borrowed for the callback. */
+typedef void cw_created_fn(void *arg, const struct cw_container *c, enum cw_create_failure failure,
+                           const struct cw_err *err);
+typedef void cw_oom_fn(void *arg, bool oom_killed);
+typedef void cw_listed_fn(void *arg, const struct cw_owned_container *list, size_t count,
+                          const struct cw_err *err);
+
+struct cw_driver_ops {
+    const char *name;
+    /* Must. Pulls as the policy says, creates, starts, finds the address. What fails half-way
+     * leaves nothing behind (removed in the background, up to three tries). spec is copied. */
+    struct cw_driver_call *(*create)(struct cw_driver *d, const struct cw_container_spec *spec,
+                                     cw_created_fn *fn, void *arg);
+    /* NULL where the platform cannot freeze. */
+    struct cw_driver_call *(*pause)(struct cw_driver *d, const char *id, cw_driver_done_fn *fn,
+                                    void *arg);
+    struct cw_driver_call *(*resume)(struct cw_driver *d, const char *id, cw_driver_done_fn *fn,
+                                     void *arg);
+    /* Must. Force-remove; a container that is already gone is success. */
+    struct cw_driver_call *(*remove)(struct cw_driver *d, const char *id, cw_driver_done_fn *fn,
+                                     void *arg);
+    /* Must. Was the container's main process killed for memory? Polls up to 2 s in small steps,
+     * since the engine learns of it after the connection broke; false on any error. */
+    struct cw_driver_call *(*was_oom_killed)(struct cw_driver *d, const char *id, cw_oom_fn *fn,
+                                             void *arg);
+    /* Must. All containers, running or not, whose name starts with name_prefix. */
+    struct cw_driver_call *(*list)(struct cw_driver *d, const char *name_prefix, cw_listed_fn *fn,
+                                   void *arg);
+    /* Must. Version handshake; fails when the engine cannot be used. Call first. */
+    struct cw_driver_call *(*check)(struct cw_driver *d, cw_driver_done_fn *fn, void *arg);
+    /* Must. fn will not be called. A create that was under way is finished and removed in the
+     * background. */
+    void (*cancel)(struct cw_driver *d, struct cw_driver_call *call);
+    /* Must. Background operations still under way (clean-ups after cancel or failure). */
+    size_t (*busy)(const struct cw_driver *d);
+    void (*free)(struct cw_driver *d);
+};
+
+struct cw_driver {
+    const struct cw_driver_ops *ops;
+};
+
+static inline void cw_driver_free(struct cw_driver *d)
+{
+    if (d)
+        d->ops->free(d);
+}

@@ -1,0 +1,27 @@
+/* common/driver/docker_driver.h -- struct cw_driver over the Docker Engine API on its Unix socket.
+ *
+ * No docker or runc binaries. API version is negotiated by GET /version (engine 20.10 = API 1.41;
+ * upper bound 1.47). Source: docs.docker.com/engine/api; limits and timeouts as openwhisk
+ * container.md 7. Thread: loop. */
+#pragma once
+
+#include "common/driver/container_driver.h"
+
+struct cw_http;
+struct cw_loop;
+struct cw_metrics;
+
+struct cw_docker_conf {
+    const char *socket_path;   /* "/var/run/docker.sock" */
+    unsigned parallel_creates; /* creates under way at once, further ones queue; 0 = unlimited
+                                  (stock: 10) */
+    int64_t run_ms, rm_ms, pull_ms, ps_ms, inspect_ms, pause_ms, unpause_ms,
+        version_ms;             /* 0: stock's default */
+    struct cw_metrics *metrics; /* may be NULL: invoker_docker.<cmd>_{start,finish,error} of
+                                   openwhisk invoker.md 6 */
+};
+
+/* http is borrowed and must outlive the driver. */
+struct cw_driver *cw_docker_driver_new(struct cw_loop *loop, struct cw_http *http,
+                                       const struct cw_docker_conf *conf,
+                                       struct cw_err *err) CW_MUST_CHECK;

@@ -1,0 +1,52 @@
+/* common/http/server.h -- small HTTP server (evhttp) for health, metrics and administration.
+ *
+ * One handler for all requests; it answers at once or keeps the request and answers later. Header
+ * bytes and bodies are capped; an idle connection is closed. Thread: loop. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/str.h"
+
+struct cw_err;
+struct cw_http_exchange; /* one request waiting for its answer */
+struct cw_http_server;
+struct cw_loop;
+
+struct cw_http_server_conf {
+    const char *address;     /* "0.0.0.0" */
+    uint16_t port;           /* 0: any free one */
+    size_t max_body;         /* larger ones get 413; 0: 1 MiB */
+    int64_t idle_timeout_ms; /* 0: 30000 */
+};
+
+typedef void cw_http_handler(void *arg, struct cw_http_exchange *ex);
+
+/* Listens when it returns. handler must answer each exchange exactly once with cw_http_answer, now
+ * or later. */
+struct cw_http_server *cw_http_server_new(struct cw_loop *loop,
+                                          const struct cw_http_server_conf *conf,
+                                          cw_http_handler *handler, void *arg,
+                                          struct cw_err *err) CW_MUST_CHECK;
+/* Closes the listener and all connections; unanswered exchanges are dead. Accepts NULL. */
+void cw_http_server_free(struct cw_http_server *s);
+uint16_t cw_http_server_port(const struct cw_http_server *s);
+
+/* Borrowed for the exchange's life. */
+const char *cw_http_method(const struct cw_http_exchange *ex);
+/* Decoded path without the query; "" when it could not be decoded. */
+const char *cw_http_path(const struct cw_http_exchange *ex);
+/* NULL when absent; names ignore case. */
+const char *cw_http_header(const struct cw_http_exchange *ex, const char *name);
+struct cw_slice cw_http_body(struct cw_http_exchange *ex);
+
+/* Before the answer. */
+void cw_http_add_header(struct cw_http_exchange *ex, const char *name, const char *value);
+/* Ends the exchange; body is copied. content_type NULL: text/plain; charset=UTF-8. */
+void cw_http_answer(struct cw_http_exchange *ex, int status, const char *content_type,
+                    struct cw_slice body);
+
+/* Basic authentication against one user, in constant time. */
+bool cw_http_basic_auth_ok(const struct cw_http_exchange *ex, const char *user,
+                           const char *password);

@@ -1,0 +1,265 @@
+/* Turns are driven by hand (EVLOOP_ONCE) rather than with event_base_dispatch, so that deferred
+ * calls and burials have a fixed place in each turn and an empty deferred list lets epoll sleep. */
+#include "common/loop/loop.h"
+
+#include <event2/event.h>
+
+#include "common/base/clock.h"
+#include "common/base/err.h"
+
+struct burial {
+    struct cw_link link;
+    void *obj;
+    void (*free_fn)(void *obj);
+};
+
+struct cw_loop {
+    struct event_base *base;
+    const struct cw_clock *clock;
+    struct cw_list deferred; /* struct cw_defer */
+    struct cw_list buried;   /* struct burial */
+    bool stop;
+};
+
+struct cw_loop *cw_loop_new(const struct cw_clock *clock, struct cw_err *err)
+{
+    struct event_config *config = event_config_new();
+    struct cw_loop *loop = cw_alloc(sizeof(*loop));
+
+    if (config) {
+        (void)event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
+        (void)event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+        loop->base = event_base_new_with_config(config);
+        event_config_free(config);
+    }
+    if (!loop->base) {
+        free(loop);
+        (void)cw_fail(err, CW_INTERNAL, "loop: libevent gave no event base");
+        return NULL;
+    }
+    loop->clock = clock ? clock : cw_clock_system();
+    cw_list_init(&loop->deferred);
+    cw_list_init(&loop->buried);
+    return loop;
+}
+
+static void bury_all(struct cw_loop *loop)
+{
+    struct cw_link *n;
+
+    while ((n = cw_list_pop_front(&loop->buried))) {
+        struct burial *b = CW_LIST_ENTRY(n, struct burial, link);
+
+        b->free_fn(b->obj);
+        free(b);
+    }
+}
+
+void cw_loop_free(struct cw_loop *loop)
+{
+    if (!loop)
+        return;
+    bury_all(loop);
+    event_base_free(loop->base);
+    free(loop);
+}
+
+/* true when something ran */
+static bool run_deferred(struct cw_loop *loop)
+{
+    bool any = loop->deferred.count > 0;
+
+    /* Only those posted before now: a call that posts itself again must let I/O happen in between.
+     */
+    for (size_t n = loop->deferred.count; n > 0 && loop->deferred.count; n--) {
+        struct cw_defer *d =
+            CW_LIST_ENTRY(cw_list_pop_front(&loop->deferred), struct cw_defer, link);
+
+        d->fn(d->arg);
+    }
+    return any;
+}
+
+/* watched: the caller looks at a condition between turns, so a turn that did something must not
+ * sleep. */
+static void turn(struct cw_loop *loop, bool watched)
+{
+    bool busy = loop->buried.count > 0;
+    int flags = EVLOOP_ONCE;
+
+    busy |= run_deferred(loop);
+    bury_all(loop);
+    if (loop->stop || loop->deferred.count || (watched && busy))
+        flags |= EVLOOP_NONBLOCK;
+    (void)event_base_loop(loop->base, flags);
+    bury_all(loop);
+}
+
+void cw_loop_run(struct cw_loop *loop)
+{
+    loop->stop = false;
+    while (!loop->stop)
+        turn(loop, false);
+}
+
+static void on_limit(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+bool cw_loop_run_until(struct cw_loop *loop, bool (*done)(void *arg), void *arg, int64_t timeout_ms)
+{
+    struct cw_timer limit;
+    bool late = false;
+
+    cw_timer_init(&limit, loop, on_limit, &late);
+    cw_timer_set_ms(&limit, timeout_ms);
+    loop->stop = false;
+    while (!done(arg) && !late && !loop->stop)
+        turn(loop, true);
+    cw_timer_done(&limit);
+    return done(arg);
+}
+
+void cw_loop_stop(struct cw_loop *loop)
+{
+    loop->stop = true;
+    (void)event_base_loopbreak(loop->base);
+}
+
+struct event_base *cw_loop_base(struct cw_loop *loop)
+{
+    return loop->base;
+}
+
+const struct cw_clock *cw_loop_clock(const struct cw_loop *loop)
+{
+    return loop->clock;
+}
+
+int64_t cw_loop_wall_ms(const struct cw_loop *loop)
+{
+    return cw_clock_wall_ms(loop->clock);
+}
+
+int64_t cw_loop_mono_us(const struct cw_loop *loop)
+{
+    return cw_clock_mono_us(loop->clock);
+}
+
+void cw_defer_init(struct cw_defer *d, struct cw_loop *loop, cw_loop_fn *fn, void *arg)
+{
+    *d = (struct cw_defer){.fn = fn, .arg = arg, .loop = loop};
+}
+
+void cw_defer_post(struct cw_defer *d)
+{
+    if (!cw_link_on_list(&d->link))
+        cw_list_push_back(&d->loop->deferred, &d->link);
+}
+
+void cw_defer_cancel(struct cw_defer *d)
+{
+    if (cw_link_on_list(&d->link))
+        cw_list_remove(&d->loop->deferred, &d->link);
+}
+
+void cw_loop_bury(struct cw_loop *loop, void *obj, void (*free_fn)(void *obj))
+{
+    struct burial *b = cw_alloc(sizeof(*b));
+
+    b->obj = obj;
+    b->free_fn = free_fn;
+    cw_list_push_back(&loop->buried, &b->link);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct cw_timer *t = arg;
+
+    (void)fd, (void)what;
+    t->fn(t->arg);
+}
+
+static struct event *must(struct event *ev)
+{
+    if (!ev)
+        abort(); /* libevent fails here only when memory is short */
+    return ev;
+}
+
+void cw_timer_init(struct cw_timer *t, struct cw_loop *loop, cw_loop_fn *fn, void *arg)
+{
+    t->fn = fn;
+    t->arg = arg;
+    t->ev = must(evtimer_new(loop->base, on_timer, t));
+}
+
+void cw_timer_done(struct cw_timer *t)
+{
+    if (t->ev)
+        event_free(t->ev);
+    t->ev = NULL;
+}
+
+void cw_timer_set_us(struct cw_timer *t, int64_t delay_us)
+{
+    struct timeval tv = {0};
+
+    if (delay_us > 0) {
+        tv.tv_sec = delay_us / 1000000;
+        tv.tv_usec = delay_us % 1000000;
+    }
+    if (event_add(t->ev, &tv) != 0)
+        abort();
+}
+
+void cw_timer_set_ms(struct cw_timer *t, int64_t delay_ms)
+{
+    cw_timer_set_us(t, delay_ms > INT64_MAX / 1000 ? INT64_MAX : delay_ms * 1000);
+}
+
+void cw_timer_stop(struct cw_timer *t)
+{
+    (void)event_del(t->ev);
+}
+
+bool cw_timer_pending(const struct cw_timer *t)
+{
+    return event_pending(t->ev, EV_TIMEOUT, NULL);
+}
+
+static void on_watch(evutil_socket_t fd, short what, void *arg)
+{
+    struct cw_watch *w = arg;
+
+    (void)fd, (void)what;
+    w->fn(w->arg);
+}
+
+static void watch(struct cw_watch *w, struct cw_loop *loop, int fd, short what, cw_loop_fn *fn,
+                  void *arg)
+{
+    w->fn = fn;
+    w->arg = arg;
+    w->ev = must(event_new(loop->base, fd, (short)(what | EV_PERSIST), on_watch, w));
+    if (event_add(w->ev, NULL) != 0)
+        abort();
+}
+
+void cw_watch_read(struct cw_watch *w, struct cw_loop *loop, int fd, cw_loop_fn *fn, void *arg)
+{
+    watch(w, loop, fd, EV_READ, fn, arg);
+}
+
+void cw_watch_signal(struct cw_watch *w, struct cw_loop *loop, int signo, cw_loop_fn *fn, void *arg)
+{
+    watch(w, loop, signo, EV_SIGNAL, fn, arg);
+}
+
+void cw_watch_done(struct cw_watch *w)
+{
+    if (w->ev)
+        event_free(w->ev);
+    w->ev = NULL;
+}

@@ -1,0 +1,38 @@
+/* common/obs/log.h -- log lines in OpenWhisk's shape, or JSON.
+ *
+ *   [2026-11-21T04:00:12.345Z] [INFO] [#tid_root] [#tid_child] [component] text
+ *
+ * The child part appears only when the transaction has a parent. One line per call (newlines in the
+ * text become spaces), one write(2) per line, so lines of several processes do not mix. The sink is
+ * the project's one mutable global. Never log code, parameters, keys or headers of authorization.
+ * Thread: any. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct cw_clock;
+struct cw_tx;
+
+enum cw_log_level { CW_LOG_ERROR, CW_LOG_WARN, CW_LOG_INFO, CW_LOG_DEBUG };
+enum cw_log_format { CW_LOG_WHISK, CW_LOG_JSON };
+
+struct cw_log_conf {
+    enum cw_log_level level;
+    enum cw_log_format format;
+    int fd;                       /* 1 = standard output, as stock */
+    const struct cw_clock *clock; /* NULL: system's */
+};
+
+void cw_log_setup(const struct cw_log_conf *conf);
+bool cw_log_enabled(enum cw_log_level level);
+/* tx may be NULL: printed as #tid_sid_unknown, as stock does. */
+void cw_log(enum cw_log_level level, const struct cw_tx *tx, const char *component, const char *fmt,
+            ...) __attribute__((format(printf, 4, 5)));
+/* With stock's marker "[marker:invoker_activationRun_finish:<ms since tx start>:<duration ms>]" at
+ * the end; duration below 0 leaves the last part out, as start markers do. */
+void cw_log_marker(enum cw_log_level level, const struct cw_tx *tx, const char *component,
+                   const char *marker, int64_t duration_ms, const char *fmt, ...)
+    __attribute__((format(printf, 6, 7)));
+/* "error", "warn", "info", "debug" (any case) → level; false when unknown. */
+bool cw_log_level_parse(const char *text, enum cw_log_level *ret);

@@ -1,0 +1,44 @@
+/* invoker/logs/log_collector.h -- an activation's log lines out of Docker's json file, woken by
+ * inotify.
+ *
+ * One struct inv_log_source per container remembers how far it has read (sentinel lines included).
+ * A collection ends at two sentinel lines, at the end of the file (no-wait mode), at a limit, or at
+ * a deadline. Never polls: one inotify descriptor serves all sources; rotation (rename, new file)
+ * and lines that Docker splits at 16 KiB are handled. Source: openwhisk container.md 3. Thread:
+ * loop. Callbacks never run inside the call that requested them. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/str.h"
+
+struct cw_err;
+struct cw_loop;
+struct inv_log_hub;    /* the inotify descriptor */
+struct inv_log_source; /* one container */
+struct inv_log_call;   /* one collection */
+
+struct inv_log_request {
+    bool wait_for_sentinels; /* false: read to the end of the file once */
+    bool developer_error;    /* adds the "did not initialize or run as expected" line */
+    int64_t limit_bytes;     /* raw json lines, each + 1; > 0 */
+};
+
+/* logs: raw JSON array of strings in stored format. complete false: lines are missing or cut
+ * (sentinels absent, limit, unreadable file). truncated: the reason is the limit. Both borrowed for
+ * the callback. */
+typedef void inv_log_fn(void *arg, struct cw_slice logs, bool complete, bool truncated);
+
+struct inv_log_hub *inv_log_hub_new(struct cw_loop *loop, struct cw_err *err) CW_MUST_CHECK;
+void inv_log_hub_free(struct inv_log_hub *hub);
+
+/* path: the json file; it need not exist yet. */
+struct inv_log_source *inv_log_source_new(struct inv_log_hub *hub, const char *path);
+/* Cancels a collection under way. Accepts NULL. */
+void inv_log_source_free(struct inv_log_source *s);
+/* At most one collection per source at a time; further ones queue in order. Calls fn exactly once
+ * unless cancelled. */
+struct inv_log_call *inv_log_collect(struct inv_log_source *s, const struct inv_log_request *req,
+                                     inv_log_fn *fn, void *arg);
+void inv_log_cancel(struct inv_log_call *call);
