@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "common/base/quantity.h"
 #include "common/base/str.h"
 
 struct cw_err;
@@ -89,9 +90,3 @@ void cw_conf_markdown(const struct cw_conf_table *t, struct cw_str *out);
 void cw_conf_man(const struct cw_conf_table *t, struct cw_str *out);
 /* The options part of --help: one line per item that has `cli`. */
 void cw_conf_usage(const struct cw_conf_table *t, struct cw_str *out);
-
-/* HOCON scalars, also used by the manifest ("256 MB" there is JSON: powers of 1024). */
-enum cw_size_dialect { CW_SIZE_HOCON, CW_SIZE_JSON };
-int cw_parse_size(struct cw_slice text, enum cw_size_dialect dialect, int64_t *ret_bytes,
-                  struct cw_err *err) CW_MUST_CHECK;
-int cw_parse_duration(struct cw_slice text, int64_t *ret_ms, struct cw_err *err) CW_MUST_CHECK;
