@@ -8,6 +8,7 @@
 #include "common/base/list.h"
 #include "common/base/map.h"
 #include "common/base/str.h"
+#include "common/base/utf8.h"
 
 static void err_keeps_code_and_wraps_context(void **state)
 {
@@ -129,6 +130,35 @@ static void numbers_are_parsed_within_range_only(void **state)
         assert_int_equal(cw_parse_i64(cw_slice_of(*bad), "x", INT64_MIN, INT64_MAX, &v, &err), -1);
 }
 
+static void utf8_sequences_are_well_formed_ones_only(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t seq;
+    } cases[] = {{"a", 1},
+                 {"\x7f", 1},
+                 {"\x80", 0},
+                 {"\xc1\xbf", 0},
+                 {"\xc2\x80", 2},
+                 {"\xc2", 0},
+                 {"\xc2z", 0},
+                 {"\xe0\x9f\xbf", 0},
+                 {"\xe0\xa0\x80", 3},
+                 {"\xed\x9f\xbf", 3},
+                 {"\xed\xa0\x80", 0},
+                 {"\xef\xbf", 0},
+                 {"\xf0\x8f\xbf\xbf", 0},
+                 {"\xf0\x90\x80\x80", 4},
+                 {"\xf4\x8f\xbf\xbf", 4},
+                 {"\xf4\x90\x80\x80", 0},
+                 {"\xf5\x80\x80\x80", 0},
+                 {"\xff", 0}};
+
+    (void)state;
+    for (size_t i = 0; i < CW_ARRAY_LEN(cases); i++)
+        assert_int_equal(cw_utf8_seq(cases[i].text, strlen(cases[i].text)), cases[i].seq);
+}
+
 struct item {
     struct cw_link link;
     int v;
@@ -237,6 +267,7 @@ int main(void)
         cmocka_unit_test(str_long_format_is_whole),
         cmocka_unit_test(str_integer_text_has_extremes),
         cmocka_unit_test(numbers_are_parsed_within_range_only),
+        cmocka_unit_test(utf8_sequences_are_well_formed_ones_only),
         cmocka_unit_test(list_keeps_order_and_count),
         cmocka_unit_test(map_finds_what_was_put),
         cmocka_unit_test(arena_pieces_are_aligned_zeroed_and_separate),
