@@ -3,7 +3,8 @@
  *
  * Created once, kept by handle, updated on the loop thread without look-ups. Asking again for the
  * same name and labels gives the same handle. Names: stock's as openwhisk invoker.md 6, ours
- * cwhisk_*. Labels are bounded sets. Thread: loop. */
+ * cwhisk_*; a character that the format does not allow there becomes '_', as with stock's reporter.
+ * One name has one type. Labels are bounded sets. Thread: loop. */
 #pragma once
 
 #include <stddef.h>
