@@ -1,0 +1,639 @@
+/* A call owns a connection from its first moment to its end, also while there is no socket yet
+ * (connect waits for a retry) or no more (a failure waits to be reported): so there is one place
+ * for the timer and one for the state. An idle connection keeps its read event armed, which closes
+ * it as soon as the container does; together with a last look before it is used again that makes a
+ * request on a dead connection as rare as it can be. What is left of the race ends as NO_ANSWER.
+ *
+ * The quick path, a call on an idle connection, is: recv(MSG_PEEK), sendmsg, epoll_wait, recv; no
+ * event is added to or taken from epoll.
+ *
+ * Every failure is reported from the timer, in a later turn, so that it does not matter whether it
+ * was met inside cw_action_post. Functions that may call fn do it as their last step, because fn
+ * may cancel calls or free the client. */
+#include "common/http/action_client.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+
+#include "common/base/err.h"
+#include "common/base/list.h"
+#include "common/http/http_response.h"
+#include "common/loop/loop.h"
+
+enum {
+    HEAD_MAX = 384,       /* of the request, with room for the longest address and path */
+    PATH_MAX_LEN = 100,   /* callers use "/init" and "/run" */
+    IOV_BATCH = 16,       /* pieces per sendmsg */
+    READ_SIZE = 64 << 10, /* on the stack: all containers together need only one */
+    READ_BUDGET = 16,     /* reads per wake-up, so that a huge answer lets others in */
+};
+
+#define TIMEOUT_MAX_MS (INT64_C(365) * 24 * 3600 * 1000)
+
+enum conn_state {
+    CONN_IDLE,       /* no call; read event armed */
+    CONN_RETRY,      /* no socket; the timer will connect again */
+    CONN_CONNECTING, /* write event armed */
+    CONN_EXCHANGE,   /* read event armed; write event while the request does not fit */
+    CONN_FAILED,     /* no socket; the timer will report */
+};
+
+struct conn {
+    struct cw_link link; /* client->idle when CONN_IDLE, otherwise client->busy */
+    struct cw_action_client *client;
+    struct cw_action_call *call; /* NULL when idle */
+    enum conn_state state;
+    int fd; /* -1: none */
+    bool reused;
+    struct event read_ev, write_ev; /* initialised while there is a socket */
+    struct cw_timer timer;
+    struct cw_http_response resp;
+};
+
+struct cw_action_call {
+    struct conn *conn;
+    cw_action_fn *fn;
+    void *arg;
+    size_t max_response, truncate_to;
+    int64_t timeout_ms, retry_connect_ms;
+    int64_t start_us, end_us, deadline_us; /* monotonic */
+    int64_t start_ms, end_ms;              /* wall */
+    enum cw_action_outcome outcome;        /* valid in CONN_FAILED */
+    char why[sizeof(((struct cw_action_reply *)0)->why)];
+    int connect_errno; /* of the last attempt that failed */
+    size_t sent, total;
+    size_t piece_count, next_piece; /* pieces before next_piece are sent */
+    char head[HEAD_MAX];
+    struct cw_slice pieces[]; /* the head, then the body; shrunk as they are sent */
+};
+
+struct cw_action_client {
+    struct cw_loop *loop;
+    struct sockaddr_storage addr;
+    socklen_t addr_len;
+    unsigned max_idle;
+    struct cw_list idle, busy; /* struct conn; idle: last used first */
+    char host[128];            /* "addr:port" for the Host header */
+};
+
+static void connect_now(struct conn *conn);
+
+/* --- connections -------------------------------------------------------------------------- */
+
+static struct cw_list *list_of(struct conn *conn)
+{
+    return conn->state == CONN_IDLE ? &conn->client->idle : &conn->client->busy;
+}
+
+static void close_socket(struct conn *conn)
+{
+    if (conn->fd < 0)
+        return;
+    (void)event_del(&conn->read_ev);
+    (void)event_del(&conn->write_ev);
+    (void)close(conn->fd);
+    conn->fd = -1;
+}
+
+static void conn_free(struct conn *conn)
+{
+    cw_list_remove(list_of(conn), &conn->link);
+    close_socket(conn);
+    cw_timer_done(&conn->timer);
+    cw_http_response_done(&conn->resp);
+    free(conn->call);
+    free(conn);
+}
+
+static void make_idle(struct conn *conn)
+{
+    struct cw_action_client *c = conn->client;
+
+    cw_timer_stop(&conn->timer);
+    cw_list_remove(&c->busy, &conn->link);
+    conn->state = CONN_IDLE;
+    conn->reused = true;
+    cw_list_push_front(&c->idle, &conn->link);
+}
+
+/* --- the end of a call -------------------------------------------------------------------- */
+
+static void note_end(struct cw_action_call *call, struct cw_loop *loop)
+{
+    call->end_us = cw_loop_mono_us(loop);
+    call->end_ms = cw_loop_wall_ms(loop);
+}
+
+/* Where the exchange stands, for the log. */
+static void describe_wait(const struct conn *conn, char *buf, size_t size)
+{
+    const struct cw_action_call *call = conn->call;
+
+    if (call->sent == 0 && call->connect_errno)
+        (void)snprintf(buf, size, "connecting: %s", strerror(call->connect_errno));
+    else if (call->sent == 0)
+        (void)snprintf(buf, size, "connecting");
+    else if (call->sent < call->total)
+        (void)snprintf(buf, size, "%zu of %zu request bytes sent", call->sent, call->total);
+    else if (conn->resp.state == CW_HTTP_BODY)
+        (void)snprintf(buf, size, "%lld of %lld body bytes read", (long long)conn->resp.body_read,
+                       (long long)conn->resp.content_length);
+    else
+        (void)snprintf(buf, size, "request sent, no complete header block");
+}
+
+static void fill_timeout(struct conn *conn)
+{
+    struct cw_action_call *call = conn->call;
+    char where[80];
+
+    describe_wait(conn, where, sizeof(where));
+    call->outcome = CW_ACTION_TIMEOUT;
+    (void)snprintf(call->why, sizeof(call->why), "no answer within %lld ms (%s)",
+                   (long long)call->timeout_ms, where);
+}
+
+/* Takes the call off conn and tells its owner. conn may be gone afterwards, and the client too. */
+static void report(struct conn *conn, struct cw_action_reply *reply, bool keep)
+{
+    struct cw_action_client *c = conn->client;
+    struct cw_action_call *call = conn->call;
+    cw_action_fn *fn = call->fn;
+    void *arg = call->arg;
+    cw_auto_free char *body = NULL;
+
+    if (reply->outcome == CW_ACTION_ANSWERED) {
+        reply->body.n = conn->resp.body.n;
+        reply->body.p = body = cw_str_steal(&conn->resp.body);
+    }
+    reply->start_ms = call->start_ms;
+    reply->end_ms = call->end_ms;
+    reply->elapsed_us = call->end_us - call->start_us;
+    conn->call = NULL;
+    free(call);
+    /* Before fn: the next request, from inside fn, shall find the connection. A runtime that serves
+     * one connection at a time would never get to a second one. */
+    if (keep && c->idle.count < c->max_idle)
+        make_idle(conn);
+    else
+        conn_free(conn);
+    fn(arg, reply);
+}
+
+static void report_failure(struct conn *conn)
+{
+    struct cw_action_reply reply = {.outcome = conn->call->outcome, .content_length = -1};
+
+    memcpy(reply.why, conn->call->why, sizeof(reply.why));
+    report(conn, &reply, false);
+}
+
+static void fail(struct conn *conn, enum cw_action_outcome outcome, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Closes the socket and reports in a later turn. A failure at or after the deadline is a timeout.
+ */
+static void fail(struct conn *conn, enum cw_action_outcome outcome, const char *fmt, ...)
+{
+    struct cw_action_call *call = conn->call;
+    va_list ap;
+
+    note_end(call, conn->client->loop);
+    if (call->end_us >= call->deadline_us) {
+        fill_timeout(conn);
+    } else {
+        call->outcome = outcome;
+        va_start(ap, fmt);
+        (void)vsnprintf(call->why, sizeof(call->why), fmt, ap);
+        va_end(ap);
+    }
+    close_socket(conn);
+    conn->state = CONN_FAILED;
+    cw_timer_set_us(&conn->timer, 0);
+}
+
+static void answered(struct conn *conn, bool nothing_behind)
+{
+    struct cw_action_call *call = conn->call;
+    const struct cw_http_response *resp = &conn->resp;
+    struct cw_action_reply reply = {.outcome = CW_ACTION_ANSWERED,
+                                    .status = resp->status,
+                                    .truncated = resp->truncated,
+                                    .content_length = resp->content_length};
+    /* An answer to a request that was not taken whole: the rest of it would be in the way. */
+    bool keep = resp->keep_alive && nothing_behind && call->sent == call->total;
+
+    note_end(call, conn->client->loop);
+    if (call->end_us >= call->deadline_us) {
+        fill_timeout(conn);
+        close_socket(conn);
+        report_failure(conn);
+        return;
+    }
+    report(conn, &reply, keep);
+}
+
+/* The connection is of no use any more; sys_errno 0: end of file. */
+static void lost(struct conn *conn, int sys_errno)
+{
+    struct cw_action_call *call = conn->call;
+    const char *how = sys_errno ? strerror(sys_errno) : "closed by the container";
+    char where[80];
+
+    if (call->sent == 0 && conn->reused) { /* nothing of this request has left */
+        close_socket(conn);
+        connect_now(conn);
+    } else if (call->sent == 0) {
+        fail(conn, CW_ACTION_REFUSED, "connection lost before the request was sent: %s", how);
+    } else {
+        describe_wait(conn, where, sizeof(where));
+        fail(conn, CW_ACTION_NO_ANSWER, "%s (%s)", how, where);
+    }
+}
+
+/* --- the request -------------------------------------------------------------------------- */
+
+static void count_sent(struct cw_action_call *call, size_t n)
+{
+    call->sent += n;
+    while (call->next_piece < call->piece_count) {
+        struct cw_slice *piece = &call->pieces[call->next_piece];
+
+        if (n < piece->n) {
+            piece->p += n;
+            piece->n -= n;
+            return;
+        }
+        n -= piece->n;
+        call->next_piece++;
+    }
+}
+
+static ssize_t send_pieces(int fd, const struct cw_action_call *call)
+{
+    struct iovec iov[IOV_BATCH];
+    struct msghdr msg = {.msg_iov = iov};
+
+    for (size_t i = call->next_piece; i < call->piece_count && msg.msg_iovlen < IOV_BATCH; i++) {
+        struct iovec *v = &iov[msg.msg_iovlen++];
+
+        memcpy(&v->iov_base, &call->pieces[i].p, sizeof(v->iov_base)); /* iovec has no const */
+        v->iov_len = call->pieces[i].n;
+    }
+    return sendmsg(fd, &msg, MSG_NOSIGNAL);
+}
+
+static void write_failed(struct conn *conn, int sys_errno)
+{
+    if (conn->call->sent > 0 && (sys_errno == EPIPE || sys_errno == ECONNRESET)) {
+        /* The container hung up on a request that it did not want whole, perhaps after an answer
+         * that waits to be read: the read event comes in any case. */
+        (void)event_del(&conn->write_ev);
+        return;
+    }
+    lost(conn, sys_errno);
+}
+
+/* Sends what the socket takes; the write event is armed only while something is left. */
+static void send_more(struct conn *conn)
+{
+    struct cw_action_call *call = conn->call;
+    ssize_t n = send_pieces(conn->fd, call);
+
+    conn->state = CONN_EXCHANGE;
+    if (n < 0 && errno != EAGAIN && errno != EINTR) {
+        write_failed(conn, errno);
+        return;
+    }
+    if (n > 0)
+        count_sent(call, (size_t)n);
+    if (call->sent < call->total)
+        (void)event_add(&conn->write_ev, NULL);
+    else
+        (void)event_del(&conn->write_ev); /* no system call when it was not armed */
+}
+
+/* --- connecting --------------------------------------------------------------------------- */
+
+static int64_t left_us(const struct conn *conn)
+{
+    return conn->call->deadline_us - cw_loop_mono_us(conn->client->loop);
+}
+
+static void connect_failed(struct conn *conn, int sys_errno)
+{
+    struct cw_action_call *call = conn->call;
+    bool nobody_there =
+        sys_errno == ECONNREFUSED || sys_errno == EHOSTUNREACH || sys_errno == ENETUNREACH;
+    int64_t wait_us = call->retry_connect_ms * 1000, left = left_us(conn);
+
+    call->connect_errno = sys_errno;
+    if (!nobody_there || wait_us <= 0) {
+        fail(conn, CW_ACTION_REFUSED, "connect: %s", strerror(sys_errno));
+        return;
+    }
+    close_socket(conn);
+    conn->state = CONN_RETRY;
+    cw_timer_set_us(&conn->timer, wait_us < left ? wait_us : left);
+}
+
+/* A port of the ephemeral range where nobody listens can be connected to itself. */
+static bool connected_to_itself(const struct conn *conn)
+{
+    struct sockaddr_storage own = {0};
+    socklen_t len = sizeof(own);
+
+    return getsockname(conn->fd, (struct sockaddr *)&own, &len) == 0 &&
+           len == conn->client->addr_len && memcmp(&own, &conn->client->addr, len) == 0;
+}
+
+static void on_connected(struct conn *conn)
+{
+    int e = 0;
+    socklen_t len = sizeof(e);
+
+    if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &e, &len) != 0)
+        e = errno;
+    if (!e && connected_to_itself(conn))
+        e = ECONNREFUSED;
+    if (e) {
+        connect_failed(conn, e);
+        return;
+    }
+    (void)event_add(&conn->read_ev, NULL);
+    send_more(conn);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+    struct conn *conn = arg;
+
+    (void)fd, (void)what;
+    if (conn->state == CONN_CONNECTING)
+        on_connected(conn);
+    else
+        send_more(conn);
+}
+
+/* --- the answer --------------------------------------------------------------------------- */
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    struct conn *conn = arg;
+    char buf[READ_SIZE];
+    size_t used;
+    ssize_t n;
+
+    (void)what;
+    if (conn->state == CONN_IDLE) { /* end of file, or something that nobody asked for */
+        conn_free(conn);
+        return;
+    }
+    for (int i = 0; i < READ_BUDGET; i++) {
+        n = recv(fd, buf, sizeof(buf), 0);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        if (n <= 0 || conn->call->sent == 0) { /* or an answer to a request that nobody sent */
+            lost(conn, n < 0 ? errno : 0);
+            return;
+        }
+        used = cw_http_response_feed(&conn->resp, buf, (size_t)n);
+        if (conn->resp.state == CW_HTTP_DONE) {
+            answered(conn, used == (size_t)n);
+            return;
+        }
+        if (conn->resp.state == CW_HTTP_BAD) {
+            fail(conn, CW_ACTION_NO_ANSWER, "bad answer: %s", conn->resp.why);
+            return;
+        }
+        if ((size_t)n < sizeof(buf))
+            return;
+    }
+}
+
+static void connect_now(struct conn *conn)
+{
+    struct cw_action_client *c = conn->client;
+    struct event_base *base = cw_loop_base(c->loop);
+    int one = 1;
+
+    conn->reused = false;
+    cw_http_response_begin(&conn->resp, conn->call->max_response, conn->call->truncate_to);
+    cw_timer_set_us(&conn->timer, left_us(conn));
+    conn->fd = socket(c->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (conn->fd < 0) {
+        fail(conn, CW_ACTION_REFUSED, "socket: %s", strerror(errno));
+        return;
+    }
+    (void)setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    (void)event_assign(&conn->read_ev, base, conn->fd, EV_READ | EV_PERSIST, on_readable, conn);
+    (void)event_assign(&conn->write_ev, base, conn->fd, EV_WRITE | EV_PERSIST, on_writable, conn);
+    conn->state = CONN_CONNECTING;
+    if (connect(conn->fd, (struct sockaddr *)&c->addr, c->addr_len) == 0 || errno == EINPROGRESS)
+        (void)event_add(&conn->write_ev, NULL);
+    else
+        connect_failed(conn, errno);
+}
+
+/* --- calls -------------------------------------------------------------------------------- */
+
+static void on_timer(void *arg)
+{
+    struct conn *conn = arg;
+    int64_t left;
+
+    if (conn->state == CONN_FAILED) {
+        report_failure(conn);
+        return;
+    }
+    left = left_us(conn);
+    if (left <= 0) {
+        note_end(conn->call, conn->client->loop);
+        fill_timeout(conn);
+        close_socket(conn);
+        report_failure(conn);
+    } else if (conn->state == CONN_RETRY) {
+        connect_now(conn);
+    } else {
+        cw_timer_set_us(&conn->timer, left); /* the loop's clock is a little behind ours */
+    }
+}
+
+static struct conn *conn_new(struct cw_action_client *c)
+{
+    struct conn *conn = cw_alloc(sizeof(*conn));
+
+    conn->client = c;
+    conn->fd = -1;
+    conn->state = CONN_CONNECTING;
+    cw_timer_init(&conn->timer, c->loop, on_timer, conn);
+    cw_http_response_init(&conn->resp);
+    cw_list_push_back(&c->busy, &conn->link);
+    return conn;
+}
+
+/* Open and silent, as it must be before a request. */
+static bool is_usable(const struct conn *conn)
+{
+    char byte;
+
+    return recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+/* The idle connection used last, or a new one without a socket. */
+static struct conn *take_conn(struct cw_action_client *c)
+{
+    struct cw_link *first;
+
+    while ((first = cw_list_first(&c->idle))) {
+        struct conn *conn = CW_LIST_ENTRY(first, struct conn, link);
+
+        if (is_usable(conn)) {
+            cw_list_remove(&c->idle, &conn->link);
+            conn->state = CONN_EXCHANGE;
+            cw_list_push_back(&c->busy, &conn->link);
+            return conn;
+        }
+        conn_free(conn);
+    }
+    return conn_new(c);
+}
+
+static void write_head(const struct cw_action_client *c, struct cw_action_call *call,
+                       const char *path, size_t body_len)
+{
+    int n = snprintf(call->head, sizeof(call->head),
+                     "POST %s HTTP/1.1\r\n"
+                     "Host: %s\r\n"
+                     "Accept: application/json\r\n"
+                     "Content-Type: application/json\r\n"
+                     "Content-Length: %zu\r\n"
+                     "Connection: %s\r\n"
+                     "User-Agent: cwhisk\r\n"
+                     "\r\n",
+                     path, c->host, body_len, c->max_idle ? "keep-alive" : "close");
+
+    assert(n > 0 && (size_t)n < sizeof(call->head));
+    call->pieces[0] = cw_slice(call->head, (size_t)n);
+}
+
+static struct cw_action_call *call_new(const struct cw_action_client *c,
+                                       const struct cw_action_request *req, cw_action_fn *fn,
+                                       void *arg)
+{
+    size_t count = req->body_pieces + 1, body_len = 0;
+    struct cw_action_call *call = cw_alloc(sizeof(*call) + count * sizeof(call->pieces[0]));
+    int64_t timeout_ms = req->timeout_ms < TIMEOUT_MAX_MS ? req->timeout_ms : TIMEOUT_MAX_MS;
+
+    call->fn = fn;
+    call->arg = arg;
+    call->max_response = req->max_response;
+    call->truncate_to = req->truncate_to;
+    call->timeout_ms = timeout_ms;
+    call->retry_connect_ms =
+        req->retry_connect_ms < TIMEOUT_MAX_MS ? req->retry_connect_ms : TIMEOUT_MAX_MS;
+    call->start_ms = cw_loop_wall_ms(c->loop);
+    call->start_us = cw_loop_mono_us(c->loop);
+    call->deadline_us = call->start_us + (timeout_ms > 0 ? timeout_ms * 1000 : 0);
+    call->piece_count = count;
+    for (size_t i = 0; i < req->body_pieces; i++) {
+        call->pieces[i + 1] = req->body[i];
+        body_len += req->body[i].n;
+    }
+    write_head(c, call, req->path, body_len);
+    call->total = call->pieces[0].n + body_len;
+    return call;
+}
+
+struct cw_action_call *cw_action_post(struct cw_action_client *c,
+                                      const struct cw_action_request *req, cw_action_fn *fn,
+                                      void *arg)
+{
+    struct cw_action_call *call;
+    struct conn *conn;
+
+    assert(strlen(req->path) <= PATH_MAX_LEN);
+    call = call_new(c, req, fn, arg);
+    conn = take_conn(c);
+    conn->call = call;
+    call->conn = conn;
+    if (req->timeout_ms <= 0) {
+        fail(conn, CW_ACTION_TIMEOUT, "no time left");
+    } else if (conn->fd < 0) {
+        connect_now(conn);
+    } else {
+        cw_http_response_begin(&conn->resp, call->max_response, call->truncate_to);
+        cw_timer_set_ms(&conn->timer, call->timeout_ms);
+        send_more(conn);
+    }
+    return call;
+}
+
+void cw_action_cancel(struct cw_action_call *call)
+{
+    conn_free(call->conn);
+}
+
+/* --- the client --------------------------------------------------------------------------- */
+
+struct cw_action_client *cw_action_client_new(struct cw_loop *loop, const char *addr, uint16_t port,
+                                              unsigned max_idle, struct cw_err *err)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                             .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV},
+                    *info = NULL;
+    struct cw_action_client *c;
+    char service[8];
+
+    (void)snprintf(service, sizeof(service), "%u", (unsigned)port);
+    if (port == 0 || getaddrinfo(addr, service, &hints, &info) != 0) {
+        (void)cw_fail(err, CW_INVALID,
+                      "action client: '%s' port %u: expected a numeric IPv4 or IPv6 address and a "
+                      "port 1..65535",
+                      addr, (unsigned)port);
+        return NULL;
+    }
+    c = cw_alloc(sizeof(*c));
+    c->loop = loop;
+    c->max_idle = max_idle;
+    memcpy(&c->addr, info->ai_addr, info->ai_addrlen);
+    c->addr_len = info->ai_addrlen;
+    (void)snprintf(c->host, sizeof(c->host), info->ai_family == AF_INET6 ? "[%s]:%s" : "%s:%s",
+                   addr, service);
+    freeaddrinfo(info);
+    cw_list_init(&c->idle);
+    cw_list_init(&c->busy);
+    return c;
+}
+
+static void free_all(struct cw_list *list)
+{
+    struct cw_link *first;
+
+    while ((first = cw_list_first(list)))
+        conn_free(CW_LIST_ENTRY(first, struct conn, link));
+}
+
+void cw_action_client_close_idle(struct cw_action_client *c)
+{
+    free_all(&c->idle);
+}
+
+void cw_action_client_free(struct cw_action_client *c)
+{
+    if (!c)
+        return;
+    free_all(&c->idle);
+    free_all(&c->busy);
+    free(c);
+}
