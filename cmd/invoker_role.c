@@ -1,0 +1,159 @@
+/* cwhisk invoker: options, settings, log, loop, daemon. */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cmd/roles.h"
+#include "common/base/err.h"
+#include "common/loop/loop.h"
+#include "common/obs/log.h"
+#include "invoker/daemon.h"
+#include "invoker/settings.h"
+
+enum { TEXT_MAX_BYTES = 1 << 20 };
+
+static void print_help(void)
+{
+    cw_auto_str struct cw_str text;
+
+    cw_str_init(&text, TEXT_MAX_BYTES);
+    cw_conf_usage(inv_settings_table(), &text);
+    (void)printf("usage: cwhisk invoker --id N [--uniqueName NAME] [options]\n\n"
+                 "Takes activation messages from Kafka, runs them in containers, acknowledges them "
+                 "and stores their\n"
+                 "records in CouchDB, in place of OpenWhisk's invoker and with its environment "
+                 "variables.\n\n"
+                 "options:\n%s"
+                 "  -Dkey=value           sets any key, as in INVOKER_OPTS\n"
+                 "  --print-config        prints all settings as they would be used, and exits\n"
+                 "  --print-reference F   prints the reference of all settings as markdown or man, "
+                 "and exits\n"
+                 "  --help                prints this, and exits\n\n"
+                 "See cwhisk-invoker(8).\n",
+                 text.p);
+}
+
+/* What only prints: 0 or higher is the exit status, -1 means go on. */
+static int print_and_exit(int argc, char **argv)
+{
+    cw_auto_str struct cw_str text;
+
+    cw_str_init(&text, TEXT_MAX_BYTES);
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            print_help();
+            return 0;
+        }
+        if (strcmp(argv[i], "--print-reference") == 0) {
+            if (i + 1 < argc && strcmp(argv[i + 1], "markdown") == 0)
+                cw_conf_markdown(inv_settings_table(), &text);
+            else if (i + 1 < argc && strcmp(argv[i + 1], "man") == 0)
+                cw_conf_man(inv_settings_table(), &text);
+            else
+                return (void)fprintf(stderr,
+                                     "cwhisk invoker: --print-reference takes markdown or man\n"),
+                       2;
+            (void)fputs(text.p, stdout);
+            return 0;
+        }
+    }
+    return -1;
+}
+
+/* Takes --print-config out of argv, which the settings do not know. */
+static bool take_print_config(char **argv)
+{
+    char **to = argv;
+    bool found = false;
+
+    for (char **from = argv; *from; from++) {
+        if (strcmp(*from, "--print-config") == 0)
+            found = true;
+        else
+            *to++ = *from;
+    }
+    *to = NULL;
+    return found;
+}
+
+struct unknown_keys {
+    struct cw_str names;
+};
+
+static void on_unknown(void *arg, const char *key, const char *origin)
+{
+    struct unknown_keys *u = arg;
+
+    (void)origin;
+    cw_str_addf(&u->names, "%s%s", u->names.n ? ", " : "", key);
+}
+
+static void use_mounted_containers_dir(struct inv_settings *s)
+{
+    struct stat st;
+
+    if (s->containers_dir && s->containers_dir[0])
+        return;
+    free(s->containers_dir);
+    s->containers_dir =
+        stat("/containers", &st) == 0 && S_ISDIR(st.st_mode) ? cw_strdup("/containers") : NULL;
+}
+
+static int run(const struct inv_settings *s)
+{
+    struct cw_err err = {0};
+    struct cw_loop *loop = cw_loop_new(NULL, &err);
+    struct inv_daemon *daemon = loop ? inv_daemon_new(loop, s, &err) : NULL;
+    int status = 1;
+
+    if (daemon) {
+        cw_loop_run(loop);
+        status = inv_daemon_status(daemon);
+    } else {
+        cw_log(CW_LOG_ERROR, NULL, "Invoker", "%s", err.msg);
+    }
+    inv_daemon_free(daemon);
+    cw_loop_free(loop);
+    return status;
+}
+
+int role_invoker(int argc, char **argv, char **environment)
+{
+    struct inv_settings settings;
+    struct cw_err err = {0};
+    struct unknown_keys unknown;
+    bool print_config;
+    int status = print_and_exit(argc, argv);
+
+    if (status >= 0)
+        return status;
+    print_config = take_print_config(argv);
+    cw_str_init(&unknown.names, TEXT_MAX_BYTES);
+    if (cw_conf_load(inv_settings_table(), environment, argv, on_unknown, &unknown, &settings,
+                     &err) != 0) {
+        (void)fprintf(stderr, "cwhisk invoker: %s\n", err.msg);
+        cw_str_done(&unknown.names);
+        return 1;
+    }
+    use_mounted_containers_dir(&settings);
+    if (print_config) {
+        cw_auto_str struct cw_str text;
+
+        cw_str_init(&text, TEXT_MAX_BYTES);
+        cw_conf_print(inv_settings_table(), &settings, &text);
+        (void)fputs(text.p, stdout);
+        status = 0;
+    } else {
+        (void)signal(SIGPIPE, SIG_IGN);
+        cw_log_setup(&(struct cw_log_conf){.level = (enum cw_log_level)settings.log_level,
+                                           .format = (enum cw_log_format)settings.log_format,
+                                           .fd = 1});
+        if (unknown.names.n)
+            cw_log(CW_LOG_INFO, NULL, "Invoker", "settings ignored here: %s", unknown.names.p);
+        status = run(&settings);
+    }
+    cw_str_done(&unknown.names);
+    cw_conf_free(inv_settings_table(), &settings);
+    return status;
+}

@@ -1,0 +1,5 @@
+/* cmd/roles.h -- the roles that `cwhisk ROLE` knows. Thread: main. */
+#pragma once
+
+/* argv[0] is the role's name; environ as main got it. Returns the exit status. */
+int role_invoker(int argc, char **argv, char **environment);

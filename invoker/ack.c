@@ -1,0 +1,183 @@
+#include "invoker/ack.h"
+
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/bus/bus.h"
+#include "common/loop/loop.h"
+#include "common/model/activation_message.h"
+#include "common/model/activation_record.h"
+#include "common/obs/log.h"
+#include "common/obs/metrics.h"
+#include "invoker/job.h"
+
+#define COMPONENT "MessagingActiveAck"
+
+enum { TOPIC_MAX_BYTES = 512, SHRUNK_MAX_BYTES = 65536 };
+
+struct inv_acks {
+    struct inv_acks_conf conf;
+    struct cw_str scratch, topic;
+    struct cw_counter *sent[3], *shrunk, *failed;
+};
+
+enum kind { ACK_RESULT, ACK_COMPLETION, ACK_COMBINED };
+
+/* A message with a result, kept until the broker took it, in case that it finds it too large after
+ * all. */
+struct pending {
+    struct inv_acks *acks;
+    char activation_id[CW_ACTIVATION_ID_LEN + 1];
+    char *topic, *shrunk; /* shrunk NULL: there is no smaller form */
+    size_t shrunk_len;
+};
+
+static void on_sent(void *arg, const struct cw_err *err)
+{
+    struct pending *p = arg;
+    struct inv_acks *a = p->acks;
+
+    if (err && err->code == CW_TOO_LARGE && p->shrunk) {
+        struct cw_slice message = cw_slice(p->shrunk, p->shrunk_len);
+        cw_auto_free char *text = CW_STEAL(p->shrunk);
+
+        cw_counter_add(a->shrunk, 1);
+        cw_log(CW_LOG_WARN, NULL, COMPONENT,
+               "ack of %s is too large for the broker, sent without its result", p->activation_id);
+        cw_bus_publish(a->conf.bus, p->topic, message, on_sent, p);
+        (void)text;
+        return;
+    }
+    if (err) {
+        cw_counter_add(a->failed, 1);
+        cw_log(CW_LOG_ERROR, NULL, COMPONENT, "ack of %s could not be sent to %s: %s",
+               p->activation_id, p->topic, err->msg);
+    }
+    free(p->topic);
+    free(p->shrunk);
+    free(p);
+}
+
+static void encode_shrunk(const struct inv_acks *a, const struct inv_job *job, enum kind kind,
+                          struct cw_str *out)
+{
+    bool system_error = job->outcome.status == CW_STATUS_WHISK_ERROR;
+    const char *id = job->msg->activation_id;
+
+    if (kind == ACK_RESULT)
+        cw_ack_result_shrunk_encode(id, &job->msg->tx, out);
+    else if (kind == ACK_COMBINED)
+        cw_ack_combined_shrunk_encode(id, &job->msg->tx, system_error, a->conf.instance, out);
+    else
+        cw_ack_completion_encode(id, &job->msg->tx, system_error, a->conf.instance, out);
+}
+
+static void encode_whole(const struct inv_acks *a, const struct inv_job *job, enum kind kind,
+                         struct cw_str *out)
+{
+    struct cw_activation_record record;
+
+    inv_job_record(job, 0, &record);
+    if (kind == ACK_RESULT)
+        cw_ack_result_encode(&record, &job->msg->tx, out);
+    else
+        cw_ack_combined_encode(&record, &job->msg->tx, a->conf.instance, out);
+}
+
+static void send(struct inv_acks *a, const struct inv_job *job, enum kind kind, bool shrink)
+{
+    struct pending *p = cw_alloc(sizeof(*p));
+    struct cw_str small;
+
+    p->acks = a;
+    memcpy(p->activation_id, job->msg->activation_id, sizeof(p->activation_id));
+    cw_str_reset(&a->topic);
+    cw_str_addf(&a->topic, "%scompleted%s", a->conf.topic_prefix, job->msg->controller);
+    p->topic = cw_memdup(a->topic.p, a->topic.n);
+    cw_str_init(&small, SHRUNK_MAX_BYTES);
+    encode_shrunk(a, job, kind, &small);
+    cw_str_reset(&a->scratch);
+    if (!shrink)
+        encode_whole(a, job, kind, &a->scratch);
+    if (shrink || a->scratch.failed) {
+        if (!shrink) {
+            cw_counter_add(a->shrunk, 1);
+            cw_log(CW_LOG_WARN, &job->msg->tx, COMPONENT,
+                   "ack of %s is over %zu bytes, sent without its result", p->activation_id,
+                   a->conf.max_bytes);
+        }
+        cw_bus_publish(a->conf.bus, p->topic, cw_str_slice(&small), on_sent, p);
+    } else {
+        p->shrunk_len = small.n;
+        p->shrunk = cw_str_steal(&small);
+        cw_bus_publish(a->conf.bus, p->topic, cw_str_slice(&a->scratch), on_sent, p);
+    }
+    cw_str_done(&small);
+    cw_counter_add(a->sent[kind], 1);
+}
+
+static void send_event(struct inv_acks *a, const struct inv_job *job)
+{
+    int64_t now = cw_loop_wall_ms(a->conf.loop);
+    struct cw_activation_record record;
+
+    inv_job_record(job, now, &record);
+    cw_str_reset(&a->scratch);
+    cw_user_event_encode(&record, a->conf.source, job->msg->user.namespace_uuid, now, &a->scratch);
+    if (!a->scratch.failed)
+        cw_bus_publish(a->conf.bus, a->conf.events_topic, cw_str_slice(&a->scratch), NULL, NULL);
+}
+
+void inv_acks_result(struct inv_acks *a, const struct inv_job *job)
+{
+    if (job->msg->blocking && inv_job_collects_logs(job))
+        send(a, job, ACK_RESULT, false);
+}
+
+void inv_acks_end(struct inv_acks *a, struct inv_job *job, enum inv_end how)
+{
+    bool blocking = job->msg->blocking;
+
+    if (job->answered) {
+        cw_log(CW_LOG_ERROR, &job->msg->tx, COMPONENT, "activation %s ended twice",
+               job->msg->activation_id);
+        return;
+    }
+    job->answered = true;
+    if (a->conf.events_topic)
+        send_event(a, job);
+    if (how == INV_END_FAILED_START)
+        send(a, job, ACK_COMBINED, !blocking);
+    else if (blocking && (how == INV_END_ABORTED || !inv_job_collects_logs(job)))
+        send(a, job, ACK_COMBINED, false);
+    else
+        send(a, job, ACK_COMPLETION, true);
+    job->at[INV_AT_ENDED] = cw_loop_mono_us(a->conf.loop);
+}
+
+struct inv_acks *inv_acks_new(const struct inv_acks_conf *conf)
+{
+    static const char *const LABELS[] = {"kind=\"result\"", "kind=\"completion\"",
+                                         "kind=\"combined\""};
+    struct inv_acks *a = cw_alloc(sizeof(*a));
+
+    a->conf = *conf;
+    cw_str_init(&a->scratch, conf->max_bytes);
+    cw_str_init(&a->topic, TOPIC_MAX_BYTES);
+    for (int i = 0; i < 3; i++)
+        a->sent[i] = cw_metrics_counter(conf->metrics, "cwhisk_acks_total", LABELS[i],
+                                        "Messages to controllers about activations.");
+    a->shrunk = cw_metrics_counter(conf->metrics, "cwhisk_acks_shrunk_total", NULL,
+                                   "Acks sent without their result because it was too large.");
+    a->failed = cw_metrics_counter(conf->metrics, "cwhisk_acks_failed_total", NULL,
+                                   "Acks that could not be sent.");
+    return a;
+}
+
+void inv_acks_free(struct inv_acks *a)
+{
+    if (!a)
+        return;
+    cw_str_done(&a->scratch);
+    cw_str_done(&a->topic);
+    free(a);
+}

@@ -1,0 +1,37 @@
+/* invoker/admin.h -- the invoker's HTTP interface (openwhisk invoker.md 5), plus /live and /ready.
+ *
+ * Thread: loop. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/mem.h"
+
+struct cw_err;
+struct cw_loop;
+struct cw_metrics;
+struct inv_admin;
+
+struct inv_admin_conf {
+    struct cw_loop *loop;
+    struct cw_metrics *metrics; /* NULL: no /metrics */
+    const char *address;
+    uint16_t port;
+    const char *user, *password;
+    const char *printed_id; /* "invoker0/unique" */
+    /* Pings on or off; false when it was so already. Called only when ready. */
+    bool (*enable)(void *arg, bool enabled);
+    bool (*enabled)(void *arg);
+    bool (*ready)(void *arg);
+    /* Gauges are about to be shown. */
+    void (*refresh)(void *arg);
+    void *arg;
+};
+
+/* Listens when it returns; conf is borrowed. */
+struct inv_admin *inv_admin_new(const struct inv_admin_conf *conf,
+                                struct cw_err *err) CW_MUST_CHECK;
+/* Accepts NULL. */
+void inv_admin_free(struct inv_admin *a);
+uint16_t inv_admin_port(const struct inv_admin *a);

@@ -1,0 +1,72 @@
+/* invoker/container/container.h -- one action container: created, initialised, run, frozen,
+ * removed.
+ *
+ * A container belongs to one (invocation namespace, action) for life. States and rules: openwhisk
+ * container.md 5 and 8.3; the table is in container.c. Results are reported before logs are
+ * collected; the container takes its next activation only afterwards. Thread: loop. Callbacks never
+ * run inside the call that requested them. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/driver/container_driver.h"
+
+struct cw_loop;
+struct inv_container;
+struct inv_job;
+struct inv_log_hub;
+
+/* How a job left its container; decides how it is acknowledged (openwhisk kafka.md 6.1). */
+enum inv_end {
+    INV_END_RAN,          /* on_result came before */
+    INV_END_FAILED_START, /* the container could not be created for it */
+    INV_END_ABORTED, /* it waited for a container that failed, or the container was killed under it
+                      */
+};
+
+struct inv_container_events {
+    /* It is initialised: more activations may be placed there. */
+    void (*on_warm)(void *arg, struct inv_container *c);
+    /* The outcome of job is known; its logs are not collected yet. The job stays with the
+     * container. */
+    void (*on_result)(void *arg, struct inv_container *c, struct inv_job *job);
+    /* The job ended and leaves the container. */
+    void (*on_end)(void *arg, struct inv_container *c, struct inv_job *job, enum inv_end how);
+    /* The job was not run and must be placed again: the container is dead. Comes after on_doomed.
+     */
+    void (*on_return)(void *arg, struct inv_container *c, struct inv_job *job);
+    /* No job may be placed there any more. May run inside inv_container_remove and _kill. */
+    void (*on_doomed)(void *arg, struct inv_container *c);
+    /* The real container is removed (or given up); c is freed after this. */
+    void (*on_gone)(void *arg, struct inv_container *c);
+    void *arg;
+};
+
+/* Shared by all containers; borrowed. */
+struct inv_container_env {
+    struct cw_loop *loop;
+    struct cw_driver *driver;
+    struct inv_log_hub *logs;
+    struct inv_container_events events;
+    int64_t pause_grace_ms, idle_ms;
+    int64_t payload_max_bytes, truncation_bytes; /* system's; the caller's limits may lower them */
+    const char *containers_dir; /* where Docker's container directory is mounted; NULL: as the
+                                   engine names it */
+    size_t max_call_bytes;      /* of one /init or /run body */
+};
+
+/* Creates the container for job's action and runs job in it; spec is copied. owner: for the caller.
+ */
+struct inv_container *inv_container_new(const struct inv_container_env *env,
+                                        const struct cw_container_spec *spec, struct inv_job *first,
+                                        void *owner);
+/* Gives it another job: runs now, or after creation, initialisation or resume. */
+void inv_container_add(struct inv_container *c, struct inv_job *job);
+/* Removes an idle (or paused) container; no effect on one that is doomed already. */
+void inv_container_remove(struct inv_container *c);
+/* Ends it now, whatever it does: jobs inside end through on_end (inside this call) as failed by the
+ * platform. For the end of a drain. */
+void inv_container_kill(struct inv_container *c, const char *why);
+void *inv_container_owner(const struct inv_container *c);
+const char *inv_container_name(const struct inv_container *c);

@@ -1,0 +1,27 @@
+/* invoker/container/spec.h -- what a container of an action looks like to the engine (openwhisk
+ * container.md 6, 7).
+ *
+ * Pure. Thread: any. */
+#pragma once
+
+#include <stdint.h>
+
+#include "common/base/arena.h"
+#include "common/driver/container_driver.h"
+
+struct cw_action;
+struct cw_err;
+struct cw_manifest;
+struct inv_settings;
+
+/* "wsk" + unique name + id + "_": what all container names of an invoker start with. */
+void inv_container_prefix(const struct inv_settings *s, int64_t instance, struct cw_str *out);
+
+/* n: process-wide counter from 1. Everything in *ret is in the arena or borrowed from s. Fails when
+ * the kind is unknown to the manifest. */
+int inv_container_spec(const struct inv_settings *s, const struct cw_manifest *m, int64_t instance,
+                       uint64_t n, const char *namespace_name, const struct cw_action *a,
+                       struct cw_arena *arena, struct cw_container_spec *ret,
+                       struct cw_err *err) CW_MUST_CHECK;
+/* cpu shares: max(int(1024 / (user memory div memory)), 2). */
+uint32_t inv_cpu_shares(int64_t user_memory_bytes, int64_t memory_bytes);

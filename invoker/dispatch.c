@@ -1,0 +1,373 @@
+#include "invoker/dispatch.h"
+
+#include <stdio.h>
+
+#include "common/base/arena.h"
+#include "common/base/err.h"
+#include "common/loop/loop.h"
+#include "common/model/action_doc.h"
+#include "common/model/activation_message.h"
+#include "common/obs/log.h"
+#include "common/obs/metrics.h"
+#include "invoker/container/spec.h"
+#include "invoker/job.h"
+#include "invoker/settings.h"
+
+#define COMPONENT "ContainerPool"
+
+enum { FULL_LOG_INTERVAL_US = 10 * 1000000 };
+
+/* A container with its place in the books. */
+struct holding {
+    struct cw_link link;
+    struct inv_dispatch *d;
+    struct inv_container *container;
+    struct inv_slot *slot;
+};
+
+struct start_counters {
+    struct cw_counter *warmed, *warming_cold, *cold, *recreated;
+};
+
+struct inv_dispatch {
+    struct inv_dispatch_conf conf;
+    struct inv_container_env env;
+    struct inv_pool *pool;
+    struct cw_list waiting;  /* run buffer: struct inv_job */
+    struct cw_list holdings; /* struct holding */
+    uint64_t waiting_mb;
+    size_t jobs;
+    uint64_t created; /* container name counter */
+    bool draining;
+    int64_t full_logged_us;
+    struct cw_defer retry;
+    struct start_counters starts;
+    struct cw_counter *buffered, *returned;
+};
+
+static void need_of(const struct inv_job *job, struct inv_need *ret)
+{
+    *ret = (struct inv_need){
+        .namespace_name = cw_slice_of(job->msg->user.namespace_name),
+        .action_hash = job->action->hash,
+        .memory_mb = (uint32_t)job->action->limits.memory_mb,
+        .concurrency = (uint32_t)job->action->limits.concurrency,
+    };
+}
+
+static int64_t now_us(const struct inv_dispatch *d)
+{
+    return cw_loop_mono_us(d->conf.loop);
+}
+
+static void end_job(struct inv_dispatch *d, struct inv_job *job, enum inv_end how)
+{
+    d->jobs--;
+    d->conf.on_end(d->conf.arg, job, how);
+}
+
+static void fail_job(struct inv_dispatch *d, struct inv_job *job, enum cw_status status,
+                     const char *text)
+{
+    inv_job_fail(job, status, text, cw_loop_wall_ms(d->conf.loop));
+    job->ended_in_container = true;
+    end_job(d, job, INV_END_FAILED_START);
+}
+
+/* ---- what containers tell ---- */
+
+static void on_warm(void *arg, struct inv_container *c)
+{
+    struct inv_dispatch *d = arg;
+    struct holding *h = inv_container_owner(c);
+
+    inv_pool_warmed(d->pool, h->slot);
+    cw_defer_post(&d->retry);
+}
+
+static void on_result(void *arg, struct inv_container *c, struct inv_job *job)
+{
+    struct inv_dispatch *d = arg;
+
+    (void)c;
+    d->conf.on_result(d->conf.arg, job);
+}
+
+static void on_end(void *arg, struct inv_container *c, struct inv_job *job, enum inv_end how)
+{
+    struct inv_dispatch *d = arg;
+    struct holding *h = inv_container_owner(c);
+
+    inv_pool_done(d->pool, h->slot);
+    cw_defer_post(&d->retry);
+    end_job(d, job, how);
+}
+
+static void wait_at_head(struct inv_dispatch *d, struct inv_job *job)
+{
+    cw_list_push_front(&d->waiting, &job->link);
+    d->waiting_mb += (uint64_t)job->action->limits.memory_mb;
+}
+
+static void on_return(void *arg, struct inv_container *c, struct inv_job *job)
+{
+    struct inv_dispatch *d = arg;
+    struct holding *h = inv_container_owner(c);
+
+    inv_pool_done(d->pool, h->slot);
+    inv_job_restart(job);
+    cw_counter_add(d->returned, 1);
+    wait_at_head(d, job); /* it was here before all that wait */
+    cw_defer_post(&d->retry);
+}
+
+static void on_doomed(void *arg, struct inv_container *c)
+{
+    struct inv_dispatch *d = arg;
+    struct holding *h = inv_container_owner(c);
+
+    inv_pool_drop(d->pool, h->slot);
+    cw_defer_post(&d->retry);
+}
+
+static void on_gone(void *arg, struct inv_container *c)
+{
+    struct inv_dispatch *d = arg;
+    struct holding *h = inv_container_owner(c);
+
+    inv_pool_forget(d->pool, h->slot);
+    cw_list_remove(&d->holdings, &h->link);
+    free(h);
+}
+
+/* ---- placing ---- */
+
+static void create(struct inv_dispatch *d, struct inv_slot *slot, struct inv_job *job)
+{
+    struct holding *h = cw_alloc(sizeof(*h));
+    struct cw_container_spec spec;
+    struct cw_err err = {0};
+    struct cw_arena arena;
+
+    cw_arena_init(&arena);
+    if (inv_container_spec(d->conf.settings, d->conf.manifest, d->conf.instance, ++d->created,
+                           job->msg->user.namespace_name, job->action, &arena, &spec, &err) != 0) {
+        cw_log(CW_LOG_ERROR, &job->msg->tx, COMPONENT, "activation %s: %s", job->msg->activation_id,
+               err.msg);
+        inv_pool_drop(d->pool, slot);
+        inv_pool_forget(d->pool, slot);
+        free(h);
+        fail_job(d, job, CW_STATUS_WHISK_ERROR, "Failed to provision resources to run the action.");
+    } else {
+        h->d = d;
+        h->slot = slot;
+        slot->owner = h;
+        cw_list_push_back(&d->holdings, &h->link);
+        h->container = inv_container_new(&d->env, &spec, job, h);
+    }
+    cw_arena_done(&arena);
+}
+
+static void remove_evicted(struct cw_list *evicted)
+{
+    struct cw_link *n;
+
+    while ((n = cw_list_pop_front(evicted))) {
+        struct inv_slot *slot = CW_LIST_ENTRY(n, struct inv_slot, state_link);
+
+        inv_container_remove(((struct holding *)slot->owner)->container);
+    }
+}
+
+static void count_start(struct inv_dispatch *d, const struct inv_job *job, enum inv_choice choice)
+{
+    static const char *const NAMES[] = {
+        [INV_CHOICE_WARM] = "warmed",
+        [INV_CHOICE_STARTING] = "warmingCold",
+        [INV_CHOICE_CREATE] = "cold",
+        [INV_CHOICE_RECREATE] = "recreated",
+    };
+    struct cw_counter *counters[] = {
+        [INV_CHOICE_WARM] = d->starts.warmed,
+        [INV_CHOICE_STARTING] = d->starts.warming_cold,
+        [INV_CHOICE_CREATE] = d->starts.cold,
+        [INV_CHOICE_RECREATE] = d->starts.recreated,
+    };
+
+    cw_counter_add(counters[choice], 1);
+    cw_log(CW_LOG_INFO, &job->msg->tx, COMPONENT,
+           "containerStart containerState: %s action=%s namespace=%s activationId=%s",
+           NAMES[choice], job->msg->action.full, job->msg->user.namespace_name,
+           job->msg->activation_id);
+}
+
+/* false: no room, the job stays where it is. */
+static bool place(struct inv_dispatch *d, struct inv_job *job)
+{
+    struct inv_decision decision;
+    struct inv_need need;
+
+    need_of(job, &need);
+    inv_pool_place(d->pool, &need, &decision);
+    if (decision.choice == INV_CHOICE_WAIT)
+        return false;
+    job->at[INV_AT_PLACED] = now_us(d);
+    if (decision.choice == INV_CHOICE_NEVER) {
+        char text[160];
+
+        (void)snprintf(text, sizeof(text),
+                       "The action needs %u MB of memory, more than the %lld MB of this invoker.",
+                       need.memory_mb, (long long)(d->conf.settings->user_memory_bytes >> 20));
+        cw_log(CW_LOG_WARN, &job->msg->tx, COMPONENT, "activation %s: %s", job->msg->activation_id,
+               text);
+        fail_job(d, job, CW_STATUS_DEVELOPER_ERROR, text);
+        return true;
+    }
+    count_start(d, job, decision.choice);
+    remove_evicted(&decision.evicted);
+    if (decision.choice == INV_CHOICE_CREATE || decision.choice == INV_CHOICE_RECREATE)
+        create(d, decision.slot, job);
+    else
+        inv_container_add(((struct holding *)decision.slot->owner)->container, job);
+    return true;
+}
+
+static void wait_at_end(struct inv_dispatch *d, struct inv_job *job)
+{
+    int64_t now = now_us(d);
+
+    cw_list_push_back(&d->waiting, &job->link);
+    d->waiting_mb += (uint64_t)job->action->limits.memory_mb;
+    cw_counter_add(d->buffered, 1);
+    if (d->full_logged_us == 0 || now - d->full_logged_us >= FULL_LOG_INTERVAL_US) {
+        d->full_logged_us = now;
+        cw_log(CW_LOG_WARN, &job->msg->tx, COMPONENT,
+               "no room for activation %s: %zu activations wait", job->msg->activation_id,
+               d->waiting.count);
+    }
+}
+
+static void remove_idle(struct inv_dispatch *d)
+{
+    CW_LIST_EACH (&d->holdings, n) {
+        struct holding *h = CW_LIST_ENTRY(n, struct holding, link);
+
+        if (h->slot->state == INV_SLOT_IDLE)
+            inv_container_remove(h->container);
+    }
+}
+
+static void retry(void *arg)
+{
+    struct inv_dispatch *d = arg;
+    struct cw_link *n;
+
+    while ((n = cw_list_first(&d->waiting))) {
+        struct inv_job *job = CW_LIST_ENTRY(n, struct inv_job, link);
+
+        cw_list_remove(&d->waiting, n);
+        d->waiting_mb -= (uint64_t)job->action->limits.memory_mb;
+        if (!place(d, job)) {
+            wait_at_head(d, job);
+            break;
+        }
+    }
+    if (d->draining && cw_list_empty(&d->waiting))
+        remove_idle(d);
+}
+
+void inv_dispatch_submit(struct inv_dispatch *d, CW_TAKES struct inv_job *job)
+{
+    d->jobs++;
+    if (!cw_list_empty(&d->waiting) || !place(d, job))
+        wait_at_end(d, job);
+}
+
+/* ---- life ---- */
+
+struct inv_dispatch *inv_dispatch_new(const struct inv_dispatch_conf *conf)
+{
+    struct inv_dispatch *d = cw_alloc(sizeof(*d));
+    const struct inv_settings *s = conf->settings;
+    struct cw_metrics *m = conf->metrics;
+
+    d->conf = *conf;
+    d->env = (struct inv_container_env){
+        .loop = conf->loop,
+        .driver = conf->driver,
+        .logs = conf->logs,
+        .events = {on_warm, on_result, on_end, on_return, on_doomed, on_gone, d},
+        .pause_grace_ms = s->pause_grace_ms,
+        .idle_ms = s->idle_container_ms,
+        .payload_max_bytes = s->payload_max_bytes,
+        .truncation_bytes = s->truncation_bytes,
+        .containers_dir = s->containers_dir,
+        .max_call_bytes =
+            128u << 20, /* code of 48 MB as JSON text, at worst doubled, with arguments */
+    };
+    d->pool = inv_pool_new((uint32_t)(s->user_memory_bytes >> 20));
+    cw_list_init(&d->waiting);
+    cw_list_init(&d->holdings);
+    cw_defer_init(&d->retry, conf->loop, retry, d);
+#define START(state)                                                                               \
+    cw_metrics_counter(m, "counter_invoker_containerStart_" state "_counter_total", NULL,          \
+                       "Activations by the state of the container that took them.")
+    d->starts.warmed = START("warmed");
+    d->starts.warming_cold = START("warmingCold");
+    d->starts.cold = START("cold");
+    d->starts.recreated = START("recreated");
+#undef START
+    d->buffered =
+        cw_metrics_counter(m, "counter_containerPool_rescheduledActivation_counter_total", NULL,
+                           "Activations that found no room and waited in the run buffer.");
+    d->returned = cw_metrics_counter(m, "cwhisk_activation_returned_total", NULL,
+                                     "Activations placed again because their container was dead.");
+    return d;
+}
+
+void inv_dispatch_free(struct inv_dispatch *d)
+{
+    if (!d)
+        return;
+    cw_defer_cancel(&d->retry);
+    inv_pool_free(d->pool);
+    free(d);
+}
+
+size_t inv_dispatch_jobs(const struct inv_dispatch *d)
+{
+    return d->jobs;
+}
+
+void inv_dispatch_drain(struct inv_dispatch *d)
+{
+    d->draining = true;
+    cw_defer_post(&d->retry);
+}
+
+void inv_dispatch_kill(struct inv_dispatch *d, const char *why)
+{
+    struct cw_link *n;
+
+    d->draining = true;
+    while ((n = cw_list_pop_front(&d->waiting)))
+        fail_job(d, CW_LIST_ENTRY(n, struct inv_job, link), CW_STATUS_WHISK_ERROR,
+                 "The action did not produce a valid response and exited unexpectedly.");
+    d->waiting_mb = 0;
+    CW_LIST_EACH (&d->holdings, h) {
+        inv_container_kill(CW_LIST_ENTRY(h, struct holding, link)->container, why);
+    }
+}
+
+size_t inv_dispatch_containers(const struct inv_dispatch *d)
+{
+    return d->holdings.count;
+}
+
+void inv_dispatch_stats(const struct inv_dispatch *d, struct inv_pool_stats *pool, size_t *waiting,
+                        uint64_t *waiting_mb)
+{
+    inv_pool_stats(d->pool, pool);
+    *waiting = d->waiting.count;
+    *waiting_mb = d->waiting_mb;
+}

@@ -1,0 +1,52 @@
+/* invoker/dispatch.h -- puts activations into containers, in order, within the memory that there
+ * is.
+ *
+ * Holds the pool's books, the real containers and the run buffer (openwhisk container.md 4): a job
+ * that finds no room waits, and later ones wait behind it. Thread: loop. Callbacks of dispatch may
+ * run inside its calls; none of them may free it. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "invoker/container/container.h"
+#include "invoker/pool/pool.h"
+
+struct cw_err;
+struct cw_manifest;
+struct cw_metrics;
+struct inv_dispatch;
+struct inv_settings;
+
+struct inv_dispatch_conf {
+    struct cw_loop *loop;
+    struct cw_driver *driver;
+    struct inv_log_hub *logs;
+    const struct inv_settings *settings;
+    const struct cw_manifest *manifest;
+    struct cw_metrics *metrics;
+    int64_t instance; /* id, for container names and labels */
+    /* The outcome is known, logs are not collected yet. */
+    void (*on_result)(void *arg, struct inv_job *job);
+    /* The job is over; the callee owns it. */
+    void (*on_end)(void *arg, CW_TAKES struct inv_job *job, enum inv_end how);
+    void *arg;
+};
+
+/* Everything in conf is borrowed and must outlive the dispatch. */
+struct inv_dispatch *inv_dispatch_new(const struct inv_dispatch_conf *conf);
+/* All containers must be gone (inv_dispatch_idle). Accepts NULL. */
+void inv_dispatch_free(struct inv_dispatch *d);
+/* job->action is set. */
+void inv_dispatch_submit(struct inv_dispatch *d, CW_TAKES struct inv_job *job);
+/* Jobs waiting or in containers. */
+size_t inv_dispatch_jobs(const struct inv_dispatch *d);
+/* No new jobs: remove containers as they become idle. */
+void inv_dispatch_drain(struct inv_dispatch *d);
+/* End what is left: jobs are answered as failed, containers removed whatever they do. */
+void inv_dispatch_kill(struct inv_dispatch *d, const char *why);
+/* Real containers, those being removed included. */
+size_t inv_dispatch_containers(const struct inv_dispatch *d);
+void inv_dispatch_stats(const struct inv_dispatch *d, struct inv_pool_stats *pool, size_t *waiting,
+                        uint64_t *waiting_mb);

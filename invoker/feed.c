@@ -1,0 +1,269 @@
+#include "invoker/feed.h"
+
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/list.h"
+#include "common/bus/bus.h"
+#include "common/loop/loop.h"
+#include "common/obs/log.h"
+#include "common/obs/metrics.h"
+
+#define COMPONENT "MessageFeed"
+
+enum { COMMIT_RETRY_MS = 500 };
+
+struct item {
+    struct cw_link link;
+    int64_t offset;
+    size_t size;
+    char payload[];
+};
+
+struct inv_feed {
+    struct inv_feed_conf conf;
+    char *topic;
+    struct cw_bus_sub *sub;
+    struct cw_list fresh;     /* taken, not committed */
+    struct cw_list committed; /* may be handed out */
+    size_t queued_bytes;
+    size_t handed_out;
+    int64_t next_offset; /* behind the newest message taken; -1: none */
+    int64_t committing;  /* next_offset of the commit under way; -1: none */
+    bool paused, stopped, held;
+    struct cw_timer retry_commit;
+    struct cw_defer pump;
+    struct cw_histogram *delay;
+};
+
+static void update_pause(struct inv_feed *f)
+{
+    size_t queued = f->fresh.count + f->committed.count;
+    bool full = f->stopped || queued > f->conf.capacity || f->queued_bytes > f->conf.max_bytes;
+
+    if (full == f->paused || !f->sub)
+        return;
+    f->paused = full;
+    if (full)
+        f->conf.bus->ops->pause(f->sub);
+    else
+        f->conf.bus->ops->resume(f->sub);
+}
+
+static void drop_items(struct inv_feed *f, struct cw_list *list)
+{
+    struct cw_link *n;
+
+    while ((n = cw_list_pop_front(list))) {
+        struct item *item = CW_LIST_ENTRY(n, struct item, link);
+
+        f->queued_bytes -= item->size;
+        free(item);
+    }
+}
+
+/* ---- committing ---- */
+
+static void on_committed(void *arg, const struct cw_err *err);
+
+static void commit(struct inv_feed *f)
+{
+    if (f->committing >= 0 || cw_list_empty(&f->fresh) || f->stopped ||
+        cw_timer_pending(&f->retry_commit))
+        return;
+    f->committing = f->next_offset;
+    f->conf.bus->ops->commit(f->sub, f->committing, on_committed, f);
+}
+
+static void on_retry_commit(void *arg)
+{
+    commit(arg);
+}
+
+static void on_committed(void *arg, const struct cw_err *err)
+{
+    struct inv_feed *f = arg;
+    int64_t upto = f->committing;
+    struct cw_link *n;
+
+    f->committing = -1;
+    if (err) {
+        cw_log(CW_LOG_WARN, NULL, COMPONENT, "commit of %s up to %lld failed, trying again: %s",
+               f->topic, (long long)upto, err->msg);
+        cw_timer_set_ms(&f->retry_commit, COMMIT_RETRY_MS);
+        return;
+    }
+    while ((n = cw_list_first(&f->fresh)) && CW_LIST_ENTRY(n, struct item, link)->offset < upto) {
+        cw_list_remove(&f->fresh, n);
+        cw_list_push_back(&f->committed, n);
+    }
+    commit(f);
+    cw_defer_post(&f->pump);
+}
+
+/* ---- taking ---- */
+
+static void on_message(void *arg, const struct cw_bus_message *msg)
+{
+    struct inv_feed *f = arg;
+    struct item *item;
+
+    if (f->stopped)
+        return;
+    item = cw_alloc(sizeof(*item) + msg->value.n);
+    item->offset = msg->offset;
+    item->size = msg->value.n;
+    if (msg->value.n)
+        memcpy(item->payload, msg->value.p, msg->value.n);
+    cw_list_push_back(&f->fresh, &item->link);
+    f->queued_bytes += item->size;
+    f->next_offset = msg->offset + 1;
+    if (msg->timestamp_ms > 0) {
+        int64_t late_ms = cw_loop_wall_ms(f->conf.loop) - msg->timestamp_ms;
+
+        cw_histogram_observe(f->delay, late_ms > 0 ? (double)late_ms / 1e3 : 0);
+    }
+    update_pause(f);
+    commit(f);
+}
+
+static void on_error(void *arg, const struct cw_err *err)
+{
+    struct inv_feed *f = arg;
+
+    cw_log(CW_LOG_WARN, NULL, COMPONENT, "consumer of %s: %s", f->topic, err->msg);
+}
+
+static void on_assigned(void *arg, bool assigned)
+{
+    struct inv_feed *f = arg;
+
+    cw_log(CW_LOG_INFO, NULL, COMPONENT, "topic %s is %s", f->topic,
+           assigned ? "ours" : "no longer ours");
+    if (!assigned)
+        drop_items(f, &f->fresh); /* whoever has it now reads them again */
+    else if (f->paused)
+        f->conf.bus->ops->pause(f->sub);
+}
+
+static void pump(void *arg)
+{
+    struct inv_feed *f = arg;
+    struct cw_link *n;
+
+    while (!f->held && f->handed_out < f->conf.capacity && (n = cw_list_pop_front(&f->committed))) {
+        struct item *item = CW_LIST_ENTRY(n, struct item, link);
+
+        f->queued_bytes -= item->size;
+        f->handed_out++;
+        f->conf.on_message(f->conf.arg, cw_slice(item->payload, item->size), item->offset);
+        free(item);
+    }
+    update_pause(f);
+}
+
+void inv_feed_credit(struct inv_feed *f)
+{
+    if (f->handed_out)
+        f->handed_out--;
+    if (!cw_list_empty(&f->committed))
+        cw_defer_post(&f->pump);
+}
+
+void inv_feed_hold(struct inv_feed *f, bool hold)
+{
+    if (f->held == hold)
+        return;
+    f->held = hold;
+    if (!hold)
+        cw_defer_post(&f->pump);
+}
+
+void inv_feed_stop(struct inv_feed *f)
+{
+    f->stopped = true;
+    cw_timer_stop(&f->retry_commit);
+    /* A commit under way still counts if it arrives: its messages stay until its answer. */
+    CW_LIST_EACH (&f->fresh, n) {
+        struct item *item = CW_LIST_ENTRY(n, struct item, link);
+
+        if (item->offset >= f->committing) {
+            cw_list_remove(&f->fresh, n);
+            f->queued_bytes -= item->size;
+            free(item);
+        }
+    }
+    update_pause(f);
+}
+
+struct inv_feed *inv_feed_new(const struct inv_feed_conf *conf, struct cw_err *err)
+{
+    struct inv_feed *f = cw_alloc(sizeof(*f));
+    cw_auto_str struct cw_str client_id, name;
+
+    cw_str_init(&client_id, 512);
+    cw_str_init(&name, 512);
+    f->conf = *conf;
+    f->topic = cw_strdup(conf->topic);
+    f->next_offset = f->committing = -1;
+    cw_list_init(&f->fresh);
+    cw_list_init(&f->committed);
+    cw_timer_init(&f->retry_commit, conf->loop, on_retry_commit, f);
+    cw_defer_init(&f->pump, conf->loop, pump, f);
+    cw_str_addf(&name, "histogram_kafka_%s_delay_start_seconds", conf->topic);
+    for (size_t i = 0; i < name.n; i++)
+        if (name.p[i] == '.' || name.p[i] == '-')
+            name.p[i] = '_';
+    f->delay = cw_metrics_histogram(conf->metrics, name.p, NULL,
+                                    "Age of messages when they are taken from Kafka.", NULL, 0);
+    cw_str_addf(&client_id, "consumer-%s", conf->topic);
+    f->sub = cw_bus_subscribe(conf->bus,
+                              &(struct cw_bus_subscription){
+                                  .topic = conf->topic,
+                                  .group = conf->topic,
+                                  .client_id = client_id.p,
+                                  .on_message = on_message,
+                                  .on_error = on_error,
+                                  .on_assigned = on_assigned,
+                                  .arg = f,
+                                  .properties = conf->consumer_properties,
+                              },
+                              err);
+    if (!f->sub) {
+        inv_feed_free(f);
+        return NULL;
+    }
+    return f;
+}
+
+void inv_feed_free(struct inv_feed *f)
+{
+    if (!f)
+        return;
+    if (f->sub)
+        f->conf.bus->ops->unsubscribe(f->sub);
+    drop_items(f, &f->fresh);
+    drop_items(f, &f->committed);
+    cw_timer_done(&f->retry_commit);
+    cw_defer_cancel(&f->pump);
+    free(f->topic);
+    free(f);
+}
+
+size_t inv_feed_queued(const struct inv_feed *f)
+{
+    return f->fresh.count + f->committed.count;
+}
+
+size_t inv_feed_handed_out(const struct inv_feed *f)
+{
+    return f->handed_out;
+}
+
+int64_t inv_feed_lag(const struct inv_feed *f)
+{
+    int64_t end = f->sub ? f->conf.bus->ops->end_offset(f->sub) : -1;
+
+    if (end < 0 || f->next_offset < 0)
+        return -1;
+    return end > f->next_offset ? end - f->next_offset : 0;
+}

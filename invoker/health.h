@@ -1,0 +1,23 @@
+/* invoker/health.h -- the ping each second that keeps an invoker in the controllers' books
+ * (openwhisk kafka.md 7).
+ *
+ * Thread: loop. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "common/base/str.h"
+
+struct cw_bus;
+struct cw_loop;
+struct inv_health;
+
+/* Sends the first ping at once. topic and instance (JSON) are copied. */
+struct inv_health *inv_health_new(struct cw_loop *loop, struct cw_bus *bus, const char *topic,
+                                  struct cw_slice instance);
+/* Accepts NULL. */
+void inv_health_free(struct inv_health *h);
+/* Off: one last ping with isEnabled false, then none. On: pings again. false when it was so
+ * already. */
+bool inv_health_enable(struct inv_health *h, bool enabled);
+bool inv_health_enabled(const struct inv_health *h);

@@ -1,0 +1,166 @@
+#include "invoker/intake.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "common/base/err.h"
+#include "common/base/list.h"
+#include "common/loop/loop.h"
+#include "common/model/activation_message.h"
+#include "common/obs/log.h"
+#include "common/obs/metrics.h"
+#include "invoker/catalog.h"
+#include "invoker/job.h"
+#include "invoker/settings.h"
+
+#define COMPONENT "InvokerReactive"
+
+struct fetch {
+    struct cw_link link;
+    struct inv_intake *in;
+    struct inv_job *job;
+};
+
+struct inv_intake {
+    struct inv_intake_conf conf;
+    struct cw_list fetches;
+    struct cw_counter *started, *unreadable;
+};
+
+static int64_t lower(struct cw_opt_int own, int64_t system)
+{
+    return own.set && own.value < system ? own.value : system;
+}
+
+static int64_t higher(struct cw_opt_int own, int64_t system)
+{
+    return own.set && own.value > system ? own.value : system;
+}
+
+struct bound {
+    const char *what, *unit; /* unit with its leading blank, or "" */
+    int64_t value, min, max;
+};
+
+static bool check(const struct bound *b, char *text, size_t size)
+{
+    if (b->value > b->max)
+        (void)snprintf(text, size, "%s %" PRId64 "%s exceeds allowed threshold of %" PRId64 "%s",
+                       b->what, b->value, b->unit, b->max, b->unit);
+    else if (b->value < b->min)
+        (void)snprintf(text, size, "%s %" PRId64 "%s below allowed threshold of %" PRId64 "%s",
+                       b->what, b->value, b->unit, b->min, b->unit);
+    else
+        return true;
+    return false;
+}
+
+/* Order and texts: openwhisk couchdb.md 4.3. */
+static bool within_limits(const struct inv_settings *s, const struct cw_user_limits *u,
+                          const struct cw_action_limits *a, char *text, size_t size)
+{
+    const struct bound bounds[] = {
+        {"duration", " milliseconds", a->timeout_ms, higher(u->min_timeout_ms, s->time_min_ms),
+         lower(u->max_timeout_ms, s->time_max_ms)},
+        {"memory size", " MB", a->memory_mb, higher(u->min_memory_mb, s->memory_min_bytes >> 20),
+         lower(u->max_memory_mb, s->memory_max_bytes >> 20)},
+        {"concurrency", "", a->concurrency, higher(u->min_concurrency, s->concurrency_min),
+         lower(u->max_concurrency, s->concurrency_max)},
+        {"log size", " MB", a->logs_mb, higher(u->min_logs_mb, s->log_min_bytes >> 20),
+         lower(u->max_logs_mb, s->log_max_bytes >> 20)},
+    };
+
+    for (size_t i = 0; i < CW_ARRAY_LEN(bounds); i++)
+        if (!check(&bounds[i], text, size))
+            return false;
+    return true;
+}
+
+static void refuse(struct inv_intake *in, struct inv_job *job, enum cw_status status,
+                   const char *text)
+{
+    inv_job_fail(job, status, text, cw_loop_wall_ms(in->conf.loop));
+    in->conf.on_refused(in->conf.arg, job);
+}
+
+static void on_action(void *arg, struct cw_action *action, const struct inv_fetch_failure *failure)
+{
+    struct fetch *f = arg;
+    struct inv_intake *in = f->in;
+    struct inv_job *job = f->job;
+    char text[160];
+
+    cw_list_remove(&in->fetches, &f->link);
+    free(f);
+    job->at[INV_AT_FETCHED] = cw_loop_mono_us(in->conf.loop);
+    if (failure) {
+        cw_log(failure->status == CW_STATUS_WHISK_ERROR ? CW_LOG_ERROR : CW_LOG_WARN, &job->msg->tx,
+               COMPONENT, "action %s of activation %s: %s", job->msg->action.full,
+               job->msg->activation_id, failure->detail);
+        refuse(in, job, failure->status, failure->text);
+    } else if (!within_limits(in->conf.settings, &job->msg->user.limits, &action->limits, text,
+                              sizeof(text))) {
+        refuse(in, job, CW_STATUS_APPLICATION_ERROR, text);
+    } else {
+        job->action = cw_action_ref(action);
+        in->conf.on_ready(in->conf.arg, job);
+    }
+}
+
+void inv_intake_message(struct inv_intake *in, struct cw_slice payload, int64_t offset)
+{
+    struct cw_activation_message *msg;
+    struct cw_err err = {0};
+    struct fetch *f;
+
+    msg = cw_activation_message_decode(payload, cw_loop_wall_ms(in->conf.loop), &err);
+    if (!msg) {
+        cw_counter_add(in->unreadable, 1);
+        cw_log(CW_LOG_ERROR, NULL, COMPONENT, "message at offset %" PRId64 " cannot be read: %s",
+               offset, err.msg);
+        in->conf.on_unreadable(in->conf.arg);
+        return;
+    }
+    cw_counter_add(in->started, 1);
+    cw_log(CW_LOG_INFO, &msg->tx, COMPONENT, "activation %s of %s/%s for %s", msg->activation_id,
+           msg->action.path, msg->action.name, msg->user.namespace_name);
+    f = cw_alloc(sizeof(*f));
+    f->in = in;
+    f->job = inv_job_new(msg, cw_loop_mono_us(in->conf.loop));
+    cw_list_push_back(&in->fetches, &f->link);
+    inv_catalog_get(in->conf.catalog, msg->action.full, msg->revision, on_action, f);
+}
+
+struct inv_intake *inv_intake_new(const struct inv_intake_conf *conf)
+{
+    struct inv_intake *in = cw_alloc(sizeof(*in));
+
+    in->conf = *conf;
+    cw_list_init(&in->fetches);
+    in->started = cw_metrics_counter(conf->metrics, "counter_invoker_activation_start_total", NULL,
+                                     "Activation messages taken.");
+    in->unreadable =
+        cw_metrics_counter(conf->metrics, "cwhisk_messages_unreadable_total", NULL,
+                           "Messages on the invoker's topic that could not be decoded.");
+    return in;
+}
+
+void inv_intake_free(struct inv_intake *in)
+{
+    struct cw_link *n;
+
+    if (!in)
+        return;
+    while ((n = cw_list_pop_front(&in->fetches))) {
+        struct fetch *f = CW_LIST_ENTRY(n, struct fetch, link);
+
+        inv_job_free(f->job);
+        free(f);
+    }
+    free(in);
+}
+
+size_t inv_intake_fetching(const struct inv_intake *in)
+{
+    return in->fetches.count;
+}

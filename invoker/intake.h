@@ -1,0 +1,37 @@
+/* invoker/intake.h -- from message to an activation that may run: decode, fetch the action, check
+ * limits.
+ *
+ * Every message that parses ends with exactly one answer, here or later. Thread: loop. */
+#pragma once
+
+#include "common/base/str.h"
+
+struct cw_loop;
+struct cw_metrics;
+struct inv_catalog;
+struct inv_intake;
+struct inv_job;
+struct inv_settings;
+
+struct inv_intake_conf {
+    struct cw_loop *loop;
+    struct cw_metrics *metrics;
+    struct inv_catalog *catalog;
+    const struct inv_settings *settings;
+    /* The message does not parse: nothing can be answered. */
+    void (*on_unreadable)(void *arg);
+    /* It may run; job->action is set. The callee owns the job. */
+    void (*on_ready)(void *arg, CW_TAKES struct inv_job *job);
+    /* It must not run; the outcome is filled in. The callee owns the job. */
+    void (*on_refused)(void *arg, CW_TAKES struct inv_job *job);
+    void *arg;
+};
+
+/* conf is copied, what it points to borrowed. */
+struct inv_intake *inv_intake_new(const struct inv_intake_conf *conf);
+/* Accepts NULL. Jobs still fetching are freed. */
+void inv_intake_free(struct inv_intake *in);
+/* payload is borrowed for the call. */
+void inv_intake_message(struct inv_intake *in, struct cw_slice payload, int64_t offset);
+/* Activations whose action is being fetched. */
+size_t inv_intake_fetching(const struct inv_intake *in);

@@ -1,0 +1,98 @@
+#include "invoker/job.h"
+
+#include "common/model/action_doc.h"
+#include "common/model/activation_message.h"
+
+/* Results are bounded by the payload limit and its text around it, logs by the log limit; these
+ * caps only end runaway. */
+enum { RESULT_MAX_BYTES = 256 << 20, LOGS_MAX_BYTES = 512 << 20 };
+
+struct inv_job *inv_job_new(CW_TAKES struct cw_activation_message *msg, int64_t taken_us)
+{
+    struct inv_job *job = cw_alloc(sizeof(*job));
+
+    job->msg = msg;
+    job->at[INV_AT_TAKEN] = taken_us;
+    job->init_ms = -1;
+    job->outcome.size = -1;
+    cw_str_init(&job->outcome.result, RESULT_MAX_BYTES);
+    cw_str_init(&job->logs, LOGS_MAX_BYTES);
+    return job;
+}
+
+void inv_job_free(struct inv_job *job)
+{
+    if (!job)
+        return;
+    cw_activation_message_free(job->msg);
+    cw_action_unref(job->action);
+    cw_str_done(&job->outcome.result);
+    cw_str_done(&job->logs);
+    free(job);
+}
+
+void inv_job_fail(struct inv_job *job, enum cw_status status, const char *text, int64_t now_ms)
+{
+    job->outcome.status = status;
+    job->outcome.size = -1;
+    cw_str_reset(&job->outcome.result);
+    cw_error_result(&job->outcome.result, text);
+    job->start_ms = job->end_ms = now_ms;
+    job->wait_ms = now_ms - job->msg->tx.start_ms;
+    job->init_ms = -1;
+}
+
+void inv_job_restart(struct inv_job *job)
+{
+    job->reschedules++;
+    job->init_ms = -1;
+    job->timeout = false;
+    job->outcome.status = CW_STATUS_SUCCESS;
+    job->outcome.size = -1;
+    cw_str_reset(&job->outcome.result);
+    cw_str_reset(&job->logs);
+    for (int i = INV_AT_PLACED; i < INV_MOMENTS; i++)
+        job->at[i] = 0;
+}
+
+bool inv_job_collects_logs(const struct inv_job *job)
+{
+    return job->action && job->action->limits.logs_mb > 0;
+}
+
+void inv_job_record(const struct inv_job *job, int64_t now_ms, struct cw_activation_record *ret)
+{
+    const struct cw_activation_message *m = job->msg;
+    const struct cw_action *a = job->action;
+
+    *ret = (struct cw_activation_record){
+        .namespace_name = m->user.namespace_name,
+        .name = m->action.name,
+        .subject = m->user.subject,
+        .activation_id = m->activation_id,
+        .cause = m->cause,
+        .version = a                   ? a->version
+                   : m->action.version ? m->action.version
+                                       : "0.0.1",
+        .start_ms = job->start_ms,
+        .end_ms = job->end_ms,
+        .duration_ms = job->end_ms - job->start_ms,
+        .status = job->outcome.status,
+        .result = cw_str_slice(&job->outcome.result),
+        .size = job->outcome.size,
+        .path = m->action.full,
+        .kind = "unknown",
+        .binding = m->action.binding,
+        .init_ms = -1,
+        .updated_ms = now_ms,
+    };
+    if (a && job->ended_in_container) {
+        ret->is_run = true;
+        ret->kind = a->kind;
+        ret->limits_raw = a->limits_raw;
+        ret->memory_mb = a->limits.memory_mb;
+        ret->timeout = job->timeout;
+        ret->wait_ms = job->wait_ms;
+        ret->init_ms = job->init_ms;
+    }
+}

@@ -1,0 +1,61 @@
+/* invoker/job.h -- one activation on its way through the invoker, and how it ended.
+ *
+ * Owned by whoever works on it: feed -> intake -> dispatch -> container -> outcome. Thread: loop.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/list.h"
+#include "common/base/str.h"
+#include "common/model/action_call.h"
+#include "common/model/activation_record.h"
+
+struct cw_action;
+struct cw_activation_message;
+
+/* Moments of an activation, monotonic microseconds; 0 = not reached. */
+enum inv_moment {
+    INV_AT_TAKEN,     /* handed out by the feed */
+    INV_AT_FETCHED,   /* action present */
+    INV_AT_PLACED,    /* a container was chosen */
+    INV_AT_CREATED,   /* its container exists (cold start only) */
+    INV_AT_INITED,    /* /init answered (cold start only) */
+    INV_AT_RUN_SENT,  /* /run handed to the socket */
+    INV_AT_RUN_DONE,  /* answered */
+    INV_AT_LOGS_DONE, /* logs collected */
+    INV_AT_ENDED,     /* slot-freeing ack handed to the bus */
+    INV_MOMENTS,
+};
+
+struct inv_job {
+    struct cw_link link; /* run buffer, or the waiting list of a container */
+    struct cw_activation_message *msg;
+    struct cw_action *action; /* a reference; NULL before it is fetched and when that failed */
+    unsigned reschedules;     /* times that a container gave the job back */
+    int64_t at[INV_MOMENTS];
+
+    /* how it ended */
+    bool ended_in_container;  /* it got as far as a container: run annotations are written */
+    int64_t start_ms, end_ms; /* epoch; start is back-dated by the init time */
+    int64_t init_ms;          /* -1: this activation did no /init */
+    int64_t wait_ms;
+    bool timeout;
+    struct cw_call_result outcome;
+    struct cw_str logs; /* raw JSON array; empty text = [] */
+    bool answered;      /* the slot-freeing ack was handed to the bus */
+};
+
+/* Takes the message. */
+struct inv_job *inv_job_new(CW_TAKES struct cw_activation_message *msg, int64_t taken_us);
+void inv_job_free(struct inv_job *job);
+
+/* Ends the job without a run: status, {"error": text}, start = end = now. */
+void inv_job_fail(struct inv_job *job, enum cw_status status, const char *text, int64_t now_ms);
+/* Forgets what an attempt left behind, before the job is placed again. */
+void inv_job_restart(struct inv_job *job);
+/* Are logs collected inline for this action, so that acks are split (openwhisk kafka.md 6.1)? */
+bool inv_job_collects_logs(const struct inv_job *job);
+/* Borrowing view for encoders; valid while the job lives and is not changed. */
+void inv_job_record(const struct inv_job *job, int64_t now_ms, struct cw_activation_record *ret);

@@ -1,0 +1,16 @@
+/* invoker/kafka_conf.h -- OpenWhisk's Kafka settings (Java's keys with - for .) as librdkafka's.
+ *
+ * Pure. Thread: any. */
+#pragma once
+
+#include "common/base/arena.h"
+
+/* Translates NULL-terminated key, value, … into the same for librdkafka, in the arena. Keys that
+ * have no meaning there are reported through ignored and left out. */
+const char *const *inv_kafka_properties(char *const *pairs, struct cw_arena *arena,
+                                        void (*ignored)(void *arg, const char *key), void *arg);
+
+/* whisk.kafka.topics.invoker: defaults of openwhisk kafka.md 1 overlaid with pairs; `partitions`
+ * goes to *ret_partitions. */
+const char *const *inv_topic_config(char *const *pairs, int64_t max_message_bytes,
+                                    struct cw_arena *arena, int *ret_partitions);

@@ -1,0 +1,82 @@
+/* invoker/pool/pool.h -- which container runs an activation, and what the memory books say.
+ *
+ * Pure: no I/O, no clock, no logging; equal calls give equal answers. A slot is the pool's view of
+ * one container; the caller creates, runs and removes the real one. Order of choice: openwhisk
+ * container.md 4.1. Unlike stock, the books never exceed the limit: eviction frees exactly what is
+ * missing or nothing. Thread: owner only. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/list.h"
+#include "common/base/str.h"
+
+enum { INV_ACTION_HASH_LEN = 32 };
+
+enum inv_slot_state {
+    INV_SLOT_STARTING, /* being created or initialised for its action */
+    INV_SLOT_BUSY,     /* runs at least one activation */
+    INV_SLOT_IDLE,     /* warm, runs nothing */
+    INV_SLOT_GONE,     /* out of the books; waits for inv_pool_forget */
+};
+
+struct inv_group;
+struct inv_pool;
+
+struct inv_slot {
+    enum inv_slot_state state;
+    uint32_t memory_mb;
+    uint32_t max_in_flight;
+    uint32_t in_flight;
+    void *owner;             /* the caller's container */
+    struct inv_group *group; /* slots of the same namespace and action */
+    struct cw_link group_link;
+    struct cw_link state_link; /* on the idle list, least recently used first */
+};
+
+/* What an activation asks for. */
+struct inv_need {
+    struct cw_slice namespace_name;   /* invoking */
+    const unsigned char *action_hash; /* INV_ACTION_HASH_LEN bytes */
+    uint32_t memory_mb;               /* 1.. */
+    uint32_t concurrency;             /* 1.. */
+};
+
+enum inv_choice {
+    INV_CHOICE_WARM,     /* slot is warm: run there */
+    INV_CHOICE_STARTING, /* slot is starting for the same pair and has room: queue there */
+    INV_CHOICE_CREATE,   /* slot is new: create its container */
+    INV_CHOICE_RECREATE, /* as CREATE, after the evicted slots gave their memory */
+    INV_CHOICE_WAIT,     /* nothing now */
+    INV_CHOICE_NEVER,    /* needs more memory than there is altogether */
+};
+
+struct inv_decision {
+    enum inv_choice choice;
+    struct inv_slot *slot; /* NULL for WAIT and NEVER; one activation is already counted in */
+    /* Slots put to GONE to make room, linked by state_link; the caller removes their containers and
+     * then forgets them. */
+    struct cw_list evicted;
+};
+
+struct inv_pool *inv_pool_new(uint32_t memory_mb);
+/* All slots must have been forgotten. Accepts NULL. */
+void inv_pool_free(struct inv_pool *p);
+
+void inv_pool_place(struct inv_pool *p, const struct inv_need *need, struct inv_decision *ret);
+/* The container can take activations now (initialised). */
+void inv_pool_warmed(struct inv_pool *p, struct inv_slot *slot);
+/* One activation left the slot. */
+void inv_pool_done(struct inv_pool *p, struct inv_slot *slot);
+/* No activation may be placed there any more; its memory is free again. Idempotent. */
+void inv_pool_drop(struct inv_pool *p, struct inv_slot *slot);
+/* Frees a GONE slot. */
+void inv_pool_forget(struct inv_pool *p, struct inv_slot *slot);
+
+struct inv_pool_stats {
+    uint32_t memory_mb, used_mb, idle_mb; /* used includes idle */
+    size_t starting, busy, idle;
+};
+void inv_pool_stats(const struct inv_pool *p, struct inv_pool_stats *ret);

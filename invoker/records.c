@@ -1,0 +1,357 @@
+#include "invoker/records.h"
+
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/list.h"
+#include "common/json/raw.h"
+#include "common/json/writer.h"
+#include "common/loop/loop.h"
+#include "common/model/activation_message.h"
+#include "common/model/activation_record.h"
+#include "common/obs/log.h"
+#include "common/obs/metrics.h"
+#include "common/store/docstore.h"
+#include "invoker/job.h"
+#include "invoker/settings.h"
+
+#define COMPONENT "ActivationStore"
+
+enum {
+    BATCH_MAX_DOCS = 500,
+    BATCH_MAX_BYTES = 8 << 20,
+    BATCHES_IN_FLIGHT =
+        4, /* fewer than stock's 64: more documents in each request, less work for both sides */
+    DOC_MAX_BYTES = 768 << 20,
+    RETRY_MIN_MS = 100,
+    RETRY_MAX_MS = 5000,
+};
+
+enum degree { DOC_WHOLE, DOC_WITHOUT_LOGS, DOC_WITHOUT_RESULT };
+
+struct doc {
+    struct cw_link link;
+    char *text;
+    size_t size;
+    size_t batch_cap; /* halved each time that a batch with it was refused */
+    enum degree degree;
+    char id[CW_ACTIVATION_ID_LEN + 1];
+};
+
+struct batch {
+    struct cw_link link;
+    struct inv_records *r;
+    struct cw_docstore_call *call;
+    struct cw_list docs;
+};
+
+struct inv_records {
+    struct inv_records_conf conf;
+    struct cw_list queue, batches;
+    size_t bytes, pending;
+    bool full;
+    int64_t retry_ms;
+    struct cw_timer retry;
+    struct cw_defer flush;
+    struct cw_counter *stored, *skipped, *conflicts, *degraded, *refused, *retries;
+};
+
+static void free_doc(struct doc *d)
+{
+    free(d->text);
+    free(d);
+}
+
+static void update_full(struct inv_records *r)
+{
+    bool full = r->full ? r->bytes > r->conf.max_bytes / 2 : r->bytes > r->conf.max_bytes;
+
+    if (full == r->full)
+        return;
+    r->full = full;
+    cw_log(full ? CW_LOG_WARN : CW_LOG_INFO, NULL, COMPONENT, "%zu records wait for the store%s",
+           r->pending, full ? ": no further activations are taken until it answers" : "");
+    if (r->conf.on_full)
+        r->conf.on_full(r->conf.arg, full);
+}
+
+static void settle_doc(struct inv_records *r, struct doc *d)
+{
+    r->bytes -= d->size;
+    r->pending--;
+    free_doc(d);
+}
+
+/* ---- documents that are refused ---- */
+
+static void write_response_notice(struct cw_json_writer *w, struct cw_slice response)
+{
+    struct cw_raw_iter it = cw_raw_iter(response);
+    struct cw_slice key, value;
+
+    cw_json_object(w);
+    while (cw_raw_next_member(&it, &key, &value)) {
+        if (cw_raw_string_is(key, "result"))
+            cw_json_kv_raw(
+                w, "result",
+                CW_SLICE("{\"error\":\"The result was refused by the activation store.\"}"));
+        else if (cw_raw_string_is(key, "statusCode"))
+            cw_json_kv_raw(w, "statusCode", value);
+        else if (cw_raw_string_is(key, "size"))
+            cw_json_kv_raw(w, "size", value);
+    }
+    cw_json_object_end(w);
+}
+
+/* The same document with less in it. */
+static void degrade(struct inv_records *r, struct doc *d)
+{
+    struct cw_raw_iter it = cw_raw_iter(cw_slice(d->text, d->size));
+    struct cw_slice key, value;
+    struct cw_json_writer w;
+    struct cw_str out;
+
+    d->degree++;
+    cw_str_init(&out, DOC_MAX_BYTES);
+    cw_json_begin(&w, &out);
+    cw_json_object(&w);
+    while (cw_raw_next_member(&it, &key, &value)) {
+        cw_auto_free char *name = cw_memdup(key.p + 1, key.n - 2); /* our own keys: no escapes */
+
+        if (strcmp(name, "logs") == 0)
+            value = CW_SLICE("[\"The logs were refused by the activation store.\"]");
+        cw_json_key(&w, name);
+        if (d->degree == DOC_WITHOUT_RESULT && strcmp(name, "response") == 0)
+            write_response_notice(&w, value);
+        else
+            cw_json_raw(&w, value);
+    }
+    cw_json_object_end(&w);
+    r->bytes -= d->size;
+    free(d->text);
+    d->size = out.n;
+    d->text = cw_str_steal(&out);
+    r->bytes += d->size;
+    cw_counter_add(r->degraded, 1);
+}
+
+/* A single document was refused. */
+static void refuse(struct inv_records *r, struct doc *d, const char *why)
+{
+    if (d->degree == DOC_WITHOUT_RESULT) {
+        cw_log(CW_LOG_ERROR, NULL, COMPONENT,
+               "record of activation %s is refused in every form: %s", d->id, why);
+        cw_counter_add(r->refused, 1);
+        settle_doc(r, d);
+        return;
+    }
+    cw_log(CW_LOG_WARN, NULL, COMPONENT,
+           "record of activation %s is refused, stored without its %s: %s", d->id,
+           d->degree == DOC_WHOLE ? "logs" : "logs and result", why);
+    degrade(r, d);
+    d->batch_cap = 1;
+    cw_list_push_front(&r->queue, &d->link);
+}
+
+/* ---- batches ---- */
+
+static void requeue(struct inv_records *r, struct batch *b, size_t batch_cap)
+{
+    while (b->docs.count) { /* from the back, so that the order stays */
+        struct cw_link *n = b->docs.head.prev;
+        struct doc *d = CW_LIST_ENTRY(n, struct doc, link);
+
+        cw_list_remove(&b->docs, n);
+        if (batch_cap)
+            d->batch_cap = batch_cap;
+        cw_list_push_front(&r->queue, n);
+    }
+}
+
+static void batch_failed(struct inv_records *r, struct batch *b, const struct cw_err *err)
+{
+    if (err->retriable || err->code == CW_NOT_FOUND) { /* a missing database may be created yet */
+        requeue(r, b, 0);
+        cw_counter_add(r->retries, 1);
+        cw_log(CW_LOG_WARN, NULL, COMPONENT, "%zu records wait, store tried again in %lld ms: %s",
+               r->pending, (long long)r->retry_ms, err->msg);
+        cw_timer_set_ms(&r->retry, r->retry_ms);
+        r->retry_ms = r->retry_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : r->retry_ms * 2;
+    } else if (b->docs.count == 1) {
+        refuse(r, CW_LIST_ENTRY(cw_list_pop_front(&b->docs), struct doc, link), err->msg);
+    } else {
+        requeue(r, b, b->docs.count / 2);
+    }
+}
+
+static void batch_answered(struct inv_records *r, struct batch *b,
+                           const struct cw_docstore_put_result *results)
+{
+    struct cw_link *n;
+
+    r->retry_ms = RETRY_MIN_MS;
+    for (size_t i = 0; (n = cw_list_pop_front(&b->docs)); i++) {
+        struct doc *d = CW_LIST_ENTRY(n, struct doc, link);
+
+        if (results[i].code == CW_PUT_REFUSED) {
+            refuse(r, d, results[i].reason);
+            continue;
+        }
+        if (results[i].code == CW_PUT_CONFLICT) {
+            cw_counter_add(r->conflicts, 1);
+            cw_log(CW_LOG_ERROR, NULL, COMPONENT, "a record of activation %s exists already",
+                   d->id);
+        } else {
+            cw_counter_add(r->stored, 1);
+        }
+        settle_doc(r, d);
+    }
+}
+
+static void on_stored(void *arg, const struct cw_docstore_put_result *results, size_t count,
+                      const struct cw_err *err)
+{
+    struct batch *b = arg;
+    struct inv_records *r = b->r;
+
+    (void)count;
+    cw_list_remove(&r->batches, &b->link);
+    if (err)
+        batch_failed(r, b, err);
+    else
+        batch_answered(r, b, results);
+    free(b);
+    update_full(r);
+    cw_defer_post(&r->flush);
+}
+
+static void send_batch(struct inv_records *r)
+{
+    struct cw_slice docs[BATCH_MAX_DOCS];
+    struct batch *b = cw_alloc(sizeof(*b));
+    size_t cap = BATCH_MAX_DOCS, bytes = 0;
+    struct cw_link *n;
+
+    b->r = r;
+    cw_list_init(&b->docs);
+    while ((n = cw_list_first(&r->queue))) {
+        struct doc *d = CW_LIST_ENTRY(n, struct doc, link);
+
+        if (d->batch_cap < cap)
+            cap = d->batch_cap;
+        if (b->docs.count >= cap || (b->docs.count && bytes + d->size > BATCH_MAX_BYTES))
+            break;
+        docs[b->docs.count] = cw_slice(d->text, d->size);
+        bytes += d->size;
+        cw_list_remove(&r->queue, n);
+        cw_list_push_back(&b->docs, n);
+    }
+    cw_list_push_back(&r->batches, &b->link);
+    b->call =
+        r->conf.store->ops->bulk_put(r->conf.store, r->conf.db, docs, b->docs.count, on_stored, b);
+}
+
+static void flush(void *arg)
+{
+    struct inv_records *r = arg;
+
+    while (!cw_list_empty(&r->queue) && r->batches.count < BATCHES_IN_FLIGHT &&
+           !cw_timer_pending(&r->retry))
+        send_batch(r);
+}
+
+/* ---- adding ---- */
+
+static bool wanted(const struct inv_records *r, const struct inv_job *job)
+{
+    int level = job->msg->blocking ? r->conf.blocking_level : r->conf.non_blocking_level;
+    enum cw_status status = job->outcome.status;
+
+    if (!job->msg->user.limits.store_activations)
+        return false;
+    if (job->msg->tx.extra_logging || level == INV_STORE_ALWAYS)
+        return true;
+    if (level == INV_STORE_FAILURES)
+        return status != CW_STATUS_SUCCESS;
+    return status == CW_STATUS_DEVELOPER_ERROR || status == CW_STATUS_WHISK_ERROR;
+}
+
+void inv_records_add(struct inv_records *r, const struct inv_job *job)
+{
+    struct cw_activation_record record;
+    struct cw_slice logs = cw_str_slice(&job->logs);
+    struct cw_str text;
+    struct doc *d;
+
+    if (!wanted(r, job)) {
+        cw_counter_add(r->skipped, 1);
+        return;
+    }
+    inv_job_record(job, cw_loop_wall_ms(r->conf.loop), &record);
+    cw_str_init(&text, DOC_MAX_BYTES);
+    cw_activation_record_encode(&record, logs.n ? logs : CW_SLICE("[]"), &text);
+    d = cw_alloc(sizeof(*d));
+    d->size = text.n;
+    d->text = cw_str_steal(&text);
+    d->batch_cap = BATCH_MAX_DOCS;
+    memcpy(d->id, job->msg->activation_id, sizeof(d->id));
+    cw_list_push_back(&r->queue, &d->link);
+    r->bytes += d->size;
+    r->pending++;
+    update_full(r);
+    cw_defer_post(&r->flush);
+}
+
+/* ---- life ---- */
+
+struct inv_records *inv_records_new(const struct inv_records_conf *conf)
+{
+    struct inv_records *r = cw_alloc(sizeof(*r));
+    struct cw_metrics *m = conf->metrics;
+
+    r->conf = *conf;
+    r->retry_ms = RETRY_MIN_MS;
+    cw_list_init(&r->queue);
+    cw_list_init(&r->batches);
+    cw_timer_init(&r->retry, conf->loop, flush, r);
+    cw_defer_init(&r->flush, conf->loop, flush, r);
+    r->stored =
+        cw_metrics_counter(m, "cwhisk_records_stored_total", NULL, "Activation records stored.");
+    r->skipped =
+        cw_metrics_counter(m, "cwhisk_records_skipped_total", NULL,
+                           "Activation records not wanted by their namespace or the store level.");
+    r->conflicts = cw_metrics_counter(m, "cwhisk_records_conflict_total", NULL,
+                                      "Activation records that existed already.");
+    r->degraded =
+        cw_metrics_counter(m, "cwhisk_records_degraded_total", NULL,
+                           "Times that a record was cut down because the store refused it.");
+    r->refused = cw_metrics_counter(m, "cwhisk_records_refused_total", NULL,
+                                    "Activation records refused in every form.");
+    r->retries = cw_metrics_counter(m, "cwhisk_records_retries_total", NULL,
+                                    "Batches of records tried again.");
+    return r;
+}
+
+void inv_records_free(struct inv_records *r)
+{
+    struct cw_link *n;
+
+    if (!r)
+        return;
+    while ((n = cw_list_pop_front(&r->batches))) {
+        struct batch *b = CW_LIST_ENTRY(n, struct batch, link);
+
+        r->conf.store->ops->cancel(r->conf.store, b->call);
+        requeue(r, b, 0);
+        free(b);
+    }
+    while ((n = cw_list_pop_front(&r->queue)))
+        free_doc(CW_LIST_ENTRY(n, struct doc, link));
+    cw_timer_done(&r->retry);
+    cw_defer_cancel(&r->flush);
+    free(r);
+}
+
+size_t inv_records_pending(const struct inv_records *r)
+{
+    return r->pending;
+}

@@ -1,0 +1,72 @@
+/* invoker/settings.h -- everything an operator can set for `cwhisk invoker`.
+ *
+ * One table (settings.c) gives parser, --print-config, docs/config.md and the man page. OpenWhisk's
+ * keys keep their names, variables and defaults (openwhisk invoker.md 2); our own are cwhisk.*.
+ * Thread: any (read-only after loading). */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/conf/conf.h"
+
+enum inv_store_level { /* openwhisk couchdb.md 6.1 */
+                       INV_STORE_ALWAYS,
+                       INV_STORE_FAILURES,
+                       INV_STORE_FAILURES_NOT_APPLICATION_ERRORS,
+};
+
+struct inv_settings {
+    /* command line */
+    int64_t id; /* -1: not given */
+    char *unique_name, *displayed_name;
+    /* HTTP */
+    int64_t port;
+    char *http_address;
+    char *http_username, *http_password;
+    /* Kafka */
+    char *kafka_hosts;
+    char *topic_prefix, *user_event_prefix;
+    int64_t replication_factor;
+    char **kafka_common, **kafka_consumer, **kafka_producer; /* as OpenWhisk spells them */
+    char **topic_invoker;                                    /* topic configuration */
+    bool user_events;
+    /* pool */
+    int64_t user_memory_bytes;
+    double user_cpus;
+    double concurrent_peek_factor;
+    int64_t idle_container_ms, pause_grace_ms;
+    /* limits */
+    int64_t memory_min_bytes, memory_max_bytes, time_min_ms, time_max_ms, log_min_bytes,
+        log_max_bytes, log_std_bytes;
+    int64_t concurrency_min, concurrency_max, concurrency_std;
+    int64_t payload_max_bytes, truncation_bytes, serdes_overhead_bytes;
+    /* documents */
+    char *couch_protocol, *couch_host, *couch_username, *couch_password, *couch_provider;
+    int64_t couch_port;
+    char *db_entities, *db_activations, *db_subjects;
+    int store_blocking, store_non_blocking; /* enum inv_store_level */
+    /* containers */
+    char *runtimes_manifest;
+    char *runtimes_registry, *user_images_registry;
+    bool bypass_pull_for_local_images;
+    char *local_image_prefix;
+    char *api_host_name, *api_host_proto;
+    int64_t api_host_port;
+    char *network;
+    char **dns_servers, **dns_search, **dns_options, **extra_env;
+    char *docker_socket, *docker_host, *containers_dir;
+    int64_t docker_parallel_runs;
+    int64_t docker_run_ms, docker_rm_ms, docker_pull_ms, docker_ps_ms, docker_inspect_ms,
+        docker_pause_ms, docker_unpause_ms, docker_version_ms;
+    /* logs, metrics, lifecycle */
+    int log_level;   /* enum cw_log_level */
+    int log_format;  /* enum cw_log_format */
+    bool prometheus; /* stock: needs kamon too; ours is on by default */
+    bool log_markers;
+    char **tags, **dedicated_namespaces;
+    int64_t drain_ms;
+    int64_t catalog_bytes;
+};
+
+const struct cw_conf_table *inv_settings_table(void);

@@ -1,0 +1,20 @@
+/* invoker/telemetry.h -- what one activation's moments become in metrics and markers.
+ *
+ * Stock's names (openwhisk invoker.md 6) and cwhisk_activation_step_seconds{step}. Thread: loop. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct cw_metrics;
+struct inv_job;
+struct inv_pool_stats;
+struct inv_telemetry;
+
+struct inv_telemetry *inv_telemetry_new(struct cw_metrics *m, bool markers);
+void inv_telemetry_free(struct inv_telemetry *t);
+/* After its slot-freeing ack. */
+void inv_telemetry_ended(struct inv_telemetry *t, const struct inv_job *job);
+/* Gauges, before they are shown. */
+void inv_telemetry_pool(struct inv_telemetry *t, const struct inv_pool_stats *s, uint64_t waiting,
+                        uint64_t waiting_mb);
