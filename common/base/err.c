@@ -11,7 +11,8 @@ static void clean(char *text)
             *text = '?';
 }
 
-static void fill(struct cw_err *err, enum cw_code code, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static void fill(struct cw_err *err, enum cw_code code,
+                                                       const char *fmt, va_list ap)
 {
     if (!err)
         return;
