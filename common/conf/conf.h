@@ -1,19 +1,25 @@
 /* common/conf/conf.h -- configuration from one table.
  *
  * A table row says key, variable, type, default, range and help; parser, --print-config,
- * docs/config.md and the man page all come from it. Sources, later ones win: defaults, HOCON text
- * (OPENWHISK_CONFIG), CONFIG_* variables and plain variables, -D words, command line. CONFIG_a_bC_D
- * maps to a.b-c.D (openwhisk invoker.md 2: split at '_', parts that do not start with an upper-case
- * letter go camelCase → kebab-case; an empty value is ignored; "$NAME" takes the value of another
- * variable; a numeric last part is a list index). Values are HOCON scalars: sizes "256 m", "256m",
- * "1g", "512KiB" are powers of 1024 and "256MB" of 1000; durations "10 minutes", "5m", "100 ms",
- * plain numbers are ms; fractions "90%" or "0.9". Thread: any (no state). */
+ * docs/config.md and the man page all come from it. Sources, later ones win: defaults, -D words of
+ * INVOKER_OPTS, CONFIG_* variables (stock, too, puts them behind INVOKER_OPTS), plain variables
+ * (KAFKA_HOSTS, CWHISK_*), the command line. Within one source an alias yields to the key itself.
+ *
+ * CONFIG_a_bC_D maps to a.b-c.D (openwhisk invoker.md 2): split at '_', parts that do not start
+ * with an upper-case letter go camelCase -> kebab-case; "$NAME" takes the value of another variable
+ * unless that is empty; a numeric last part is a list index. INVOKER_OPTS is read as a shell would:
+ * quotes, backslashes, $NAME and ${NAME}; words that do not start with -D are the JVM's and pass.
+ *
+ * In every source an empty value counts as not given. One pair of single quotes around a value is
+ * taken off and blanks at both ends are (deployments wrap values so: `' '` is empty); of secrets
+ * only the quotes. Values are HOCON scalars: sizes "256 m", "256m", "1g", "512KiB" are powers of
+ * 1024 and "256MB" of 1000; durations "10 minutes", "5m", "100 ms", plain numbers are ms; fractions
+ * "90%" or "0.9". Thread: any (no state). */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #include "common/base/quantity.h"
 #include "common/base/str.h"
@@ -42,8 +48,8 @@ enum {
 
 struct cw_conf_item {
     const char *key; /* "whisk.container-pool.user-memory", "cwhisk.data-dir" */
-    const char *env; /* plain variable ("KAFKA_HOSTS"), or NULL: only the CONFIG_ / CWHISK_ spelling
-                        of key */
+    const char *env; /* plain variable ("KAFKA_HOSTS"); NULL: only the CONFIG_ spelling of key, and
+                        CWHISK_DATA_DIR for a cwhisk.data-dir */
     const char *cli; /* long option without dashes ("id"), or NULL */
     const char *alias; /* older spelling of key ("whisk.container-pool.akka-client"), or NULL */
     enum cw_conf_type type;
@@ -63,20 +69,16 @@ struct cw_conf_table {
     size_t struct_size;
 };
 
-/* One key = value from some source, in order of rising priority. */
-struct cw_conf_setting {
-    const char *key, *value;
-    const char *origin; /* "CONFIG_whisk_kafka_replicationFactor", "--id": named in errors */
-};
-
 /* Fills *out (struct_size bytes, zeroed before) from `environ`-style env and argv (argv[0] is
- * skipped; both may be NULL). argv: --name value, --name=value, -Dkey=value. The words of the
- * variable INVOKER_OPTS that start with -D count too. The variable CWHISK_X_Y_Z sets key
- * cwhisk.x-y-z… : each row of a cwhisk.* key says its variable in `env`. Unknown keys under the
- * prefixes whisk. and cwhisk. are reported once through unknown (may be NULL), never fatal; an
- * unknown command-line option is an error. The first bad value fails:
+ * skipped; both may be NULL). argv: --name value, --name=value, -Dkey=value; a boolean's --name
+ * alone means true. A list comes whole (commas) or as key.0, key.1..., which a later source
+ * overrides one by one; a map as key.<anything>=v or whole as "k=v,k=v", merged over all sources
+ * and sorted by name. Unknown keys under the prefixes whisk. and cwhisk. (for a variable CWHISK_A_B
+ * of no row: cwhisk.a-b) are reported once each through unknown (may be NULL), never fatal; an
+ * unknown option or a stray word on the command line is an error. Errors come in the table's order
+ * and judge only the value that wins:
  * "whisk.container-pool.user-memory (CONFIG_whisk_containerPool_userMemory): \"lots\" is not a
- * size; accepted: 128m..1t". Release with cw_conf_free. */
+ * size; accepted: 128m..1t". On failure *out is zeroed. Release with cw_conf_free. */
 int cw_conf_load(const struct cw_conf_table *t, char *const *env, char *const *argv,
                  void (*unknown)(void *arg, const char *key, const char *origin), void *arg,
                  void *out, struct cw_err *err) CW_MUST_CHECK;
