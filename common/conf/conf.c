@@ -1,6 +1,6 @@
 /* Loading: collect the settings of all sources, bind each to its row of the table, then fill the
  * struct row by row, so that errors come in the table's order whatever the environment's is. */
-#include "conf_priv.h"
+#include "common/conf/conf_priv.h"
 
 #include <ctype.h>
 

@@ -1,6 +1,6 @@
 /* One table, four readers: an operator who asks what is set, the documentation, the man page, and
  * --help. */
-#include "conf_priv.h"
+#include "common/conf/conf_priv.h"
 
 #include <ctype.h>
 

@@ -1,6 +1,6 @@
 /* Settings are collected per source in order of rising priority; nothing is judged here except
  * the form of the command line. */
-#include "conf_priv.h"
+#include "common/conf/conf_priv.h"
 
 #include <ctype.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* Numbers of all kinds share one path: a reader per type turns text into an int64_t or a double,
  * and the item's bounds are read by the same reader. */
-#include "conf_priv.h"
+#include "common/conf/conf_priv.h"
 
 #include <inttypes.h>
 #include <math.h>
