@@ -28,8 +28,10 @@ enum cw_raw_type {
 };
 
 /* Checks that text is exactly one JSON value (white space around it allowed) of at most max_depth
- * nested arrays/objects; *ret_value is that value without surrounding white space. Errors name the
- * byte offset. Iterative: depth costs no stack. */
+ * nested arrays/objects (0: none; CW_RAW_MAX_DEPTH at most); *ret_value (ret_value may be NULL) is
+ * that value without surrounding white space. A byte order mark is refused; escaped surrogates
+ * without their other half are not. Errors are CW_INVALID and name the byte offset. Iterative:
+ * depth costs no stack. */
 int cw_raw_check(struct cw_slice text, unsigned max_depth, struct cw_slice *ret_value,
                  struct cw_err *err) CW_MUST_CHECK;
 
@@ -37,7 +39,8 @@ int cw_raw_check(struct cw_slice text, unsigned max_depth, struct cw_slice *ret_
 enum cw_raw_type cw_raw_type(struct cw_slice value);
 bool cw_raw_is_true(struct cw_slice value);
 
-/* Members of an object / elements of an array in order. `key` includes its quotes. */
+/* Members of an object / elements of an array in order. `key` includes its quotes. Any other value
+ * has none. */
 struct cw_raw_iter {
     const char *p, *end;
 };
