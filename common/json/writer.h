@@ -30,10 +30,10 @@ void cw_json_string_slice(struct cw_json_writer *w, struct cw_slice text);
 void cw_json_int(struct cw_json_writer *w, int64_t v);
 void cw_json_bool(struct cw_json_writer *w, bool v);
 void cw_json_null(struct cw_json_writer *w);
-/* A complete JSON value, verbatim. */
+/* A complete JSON value, verbatim; not empty. */
 void cw_json_raw(struct cw_json_writer *w, struct cw_slice value);
 
-/* key + value in one. A NULL string is left out altogether. */
+/* key + value in one. A NULL string and an empty raw value are left out altogether. */
 void cw_json_kv_string(struct cw_json_writer *w, const char *key, const char *text);
 void cw_json_kv_int(struct cw_json_writer *w, const char *key, int64_t v);
 void cw_json_kv_bool(struct cw_json_writer *w, const char *key, bool v);
