@@ -19,7 +19,10 @@ static inline void cw_json_decrefp(json_t **p)
 }
 #define cw_auto_json CW_CLEANUP(cw_json_decrefp)
 
-/* The caller owns the result (json_decref). `what` names the text in errors. */
+/* Any JSON value, nested at most CW_RAW_MAX_DEPTH deep, of at most max_bytes (else CW_TOO_LARGE).
+ * Refused beyond what the grammar refuses: duplicate keys, numbers that fit neither int64_t nor
+ * double, \u0000, escaped lone surrogates. The caller owns the result (json_decref). `what` names
+ * the text in errors. */
 json_t *cw_json_parse(struct cw_slice text, size_t max_bytes, const char *what,
                       struct cw_err *err) CW_MUST_CHECK;
 
