@@ -168,13 +168,12 @@ static void create(struct inv_dispatch *d, struct inv_slot *slot, struct inv_job
     cw_arena_done(&arena);
 }
 
-static void remove_evicted(struct cw_list *evicted)
+static void remove_evicted(struct inv_slot *evicted)
 {
-    struct cw_link *n;
+    struct inv_slot *next;
 
-    while ((n = cw_list_pop_front(evicted))) {
-        struct inv_slot *slot = CW_LIST_ENTRY(n, struct inv_slot, state_link);
-
+    for (struct inv_slot *slot = evicted; slot; slot = next) {
+        next = slot->next_evicted;
         inv_container_remove(((struct holding *)slot->owner)->container);
     }
 }
@@ -224,7 +223,7 @@ static bool place(struct inv_dispatch *d, struct inv_job *job)
         return true;
     }
     count_start(d, job, decision.choice);
-    remove_evicted(&decision.evicted);
+    remove_evicted(decision.evicted);
     if (decision.choice == INV_CHOICE_CREATE || decision.choice == INV_CHOICE_RECREATE)
         create(d, decision.slot, job);
     else

@@ -84,7 +84,7 @@ static struct inv_slot *find_room(struct inv_group *g, bool starting)
     return NULL;
 }
 
-static void evict(struct inv_pool *p, uint32_t missing_mb, struct cw_list *evicted)
+static void evict(struct inv_pool *p, uint32_t missing_mb, struct inv_slot **evicted)
 {
     uint32_t freed = 0;
 
@@ -93,7 +93,8 @@ static void evict(struct inv_pool *p, uint32_t missing_mb, struct cw_list *evict
 
         freed += slot->memory_mb;
         inv_pool_drop(p, slot);
-        cw_list_push_back(evicted, &slot->state_link);
+        *evicted = slot;
+        evicted = &slot->next_evicted;
     }
 }
 
@@ -143,7 +144,6 @@ void inv_pool_place(struct inv_pool *p, const struct inv_need *need, struct inv_
     uint64_t wanted = (uint64_t)p->used_mb + need->memory_mb;
 
     *ret = (struct inv_decision){.choice = INV_CHOICE_WAIT};
-    cw_list_init(&ret->evicted);
     ret->slot = reuse(p, need, &ret->choice);
     if (ret->slot)
         return;

@@ -34,6 +34,7 @@ struct inv_slot {
     struct inv_group *group; /* slots of the same namespace and action */
     struct cw_link group_link;
     struct cw_link state_link; /* on the idle list, least recently used first */
+    struct inv_slot *next_evicted;
 };
 
 /* What an activation asks for. */
@@ -56,9 +57,9 @@ enum inv_choice {
 struct inv_decision {
     enum inv_choice choice;
     struct inv_slot *slot; /* NULL for WAIT and NEVER; one activation is already counted in */
-    /* Slots put to GONE to make room, linked by state_link; the caller removes their containers and
-     * then forgets them. */
-    struct cw_list evicted;
+    /* Slots put to GONE to make room, chained by next_evicted; the caller removes their
+     * containers and then forgets them. */
+    struct inv_slot *evicted;
 };
 
 struct inv_pool *inv_pool_new(uint32_t memory_mb);

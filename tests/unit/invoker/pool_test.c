@@ -1,0 +1,300 @@
+#include "tests/support/cmocka_all.h"
+
+#include "invoker/pool/pool.h"
+
+static const unsigned char HELLO[INV_ACTION_HASH_LEN] = {1};
+static const unsigned char OTHER[INV_ACTION_HASH_LEN] = {2};
+
+static struct inv_need need(const char *ns, const unsigned char *hash, uint32_t memory_mb,
+                            uint32_t concurrency)
+{
+    return (struct inv_need){cw_slice_of(ns), hash, memory_mb, concurrency};
+}
+
+static struct inv_decision place(struct inv_pool *p, const char *ns, const unsigned char *hash,
+                                 uint32_t memory_mb, uint32_t concurrency)
+{
+    struct inv_need n = need(ns, hash, memory_mb, concurrency);
+    struct inv_decision d;
+
+    inv_pool_place(p, &n, &d);
+    return d;
+}
+
+static struct inv_slot *warm_idle(struct inv_pool *p, const char *ns, const unsigned char *hash,
+                                  uint32_t mb)
+{
+    struct inv_decision d = place(p, ns, hash, mb, 1);
+
+    assert_non_null(d.slot);
+    inv_pool_warmed(p, d.slot);
+    inv_pool_done(p, d.slot);
+    assert_int_equal(d.slot->state, INV_SLOT_IDLE);
+    return d.slot;
+}
+
+static size_t forget_evicted(struct inv_pool *p, const struct inv_decision *d)
+{
+    struct inv_slot *next;
+    size_t n = 0;
+
+    for (struct inv_slot *slot = d->evicted; slot; slot = next, n++) {
+        next = slot->next_evicted;
+        inv_pool_forget(p, slot);
+    }
+    return n;
+}
+
+static void end(struct inv_pool *p, struct inv_slot *slot)
+{
+    inv_pool_drop(p, slot);
+    inv_pool_forget(p, slot);
+}
+
+static void first_activation_creates(void **state)
+{
+    struct inv_pool *p = inv_pool_new(1024);
+    struct inv_decision d = place(p, "guest", HELLO, 256, 1);
+    struct inv_pool_stats stats;
+
+    (void)state;
+    assert_int_equal(d.choice, INV_CHOICE_CREATE);
+    inv_pool_stats(p, &stats);
+    assert_int_equal(stats.used_mb, 256);
+    assert_int_equal(stats.starting, 1);
+    end(p, d.slot);
+    inv_pool_stats(p, &stats);
+    assert_int_equal(stats.used_mb, 0);
+    inv_pool_free(p);
+}
+
+static void warm_container_of_same_namespace_and_action_is_reused(void **state)
+{
+    struct inv_pool *p = inv_pool_new(1024);
+    struct inv_slot *slot = warm_idle(p, "guest", HELLO, 256);
+    struct inv_decision d = place(p, "guest", HELLO, 256, 1);
+
+    (void)state;
+    assert_int_equal(d.choice, INV_CHOICE_WARM);
+    assert_ptr_equal(d.slot, slot);
+    assert_int_equal(slot->state, INV_SLOT_BUSY);
+    end(p, slot);
+    inv_pool_free(p);
+}
+
+static void other_namespace_or_action_does_not_share(void **state)
+{
+    struct inv_pool *p = inv_pool_new(1024);
+    struct inv_slot *slot = warm_idle(p, "guest", HELLO, 256);
+    struct inv_decision a = place(p, "alice", HELLO, 256, 1);
+    struct inv_decision b = place(p, "guest", OTHER, 256, 1);
+
+    (void)state;
+    assert_int_equal(a.choice, INV_CHOICE_CREATE);
+    assert_int_equal(b.choice, INV_CHOICE_CREATE);
+    end(p, slot);
+    end(p, a.slot);
+    end(p, b.slot);
+    inv_pool_free(p);
+}
+
+static void busy_container_is_not_given_a_second_job(void **state)
+{
+    struct inv_pool *p = inv_pool_new(1024);
+    struct inv_decision a = place(p, "guest", HELLO, 256, 1);
+    struct inv_decision b;
+
+    (void)state;
+    inv_pool_warmed(p, a.slot);
+    b = place(p, "guest", HELLO, 256, 1);
+    assert_int_equal(b.choice, INV_CHOICE_CREATE);
+    assert_ptr_not_equal(a.slot, b.slot);
+    end(p, a.slot);
+    end(p, b.slot);
+    inv_pool_free(p);
+}
+
+static void concurrent_action_fills_its_container_before_a_new_one(void **state)
+{
+    struct inv_pool *p = inv_pool_new(1024);
+    struct inv_decision a = place(p, "guest", HELLO, 256, 3);
+    struct inv_decision b = place(p, "guest", HELLO, 256, 3);
+    struct inv_decision c, d;
+
+    (void)state;
+    assert_int_equal(b.choice, INV_CHOICE_STARTING);
+    assert_ptr_equal(b.slot, a.slot);
+    inv_pool_warmed(p, a.slot);
+    c = place(p, "guest", HELLO, 256, 3);
+    assert_int_equal(c.choice, INV_CHOICE_WARM);
+    d = place(p, "guest", HELLO, 256, 3);
+    assert_int_equal(d.choice, INV_CHOICE_CREATE);
+    inv_pool_done(p, a.slot);
+    inv_pool_done(p, a.slot);
+    assert_int_equal(a.slot->state, INV_SLOT_BUSY);
+    inv_pool_done(p, a.slot);
+    assert_int_equal(a.slot->state, INV_SLOT_IDLE);
+    end(p, a.slot);
+    end(p, d.slot);
+    inv_pool_free(p);
+}
+
+static void full_pool_waits_while_all_are_busy(void **state)
+{
+    struct inv_pool *p = inv_pool_new(512);
+    struct inv_decision a = place(p, "guest", HELLO, 256, 1);
+    struct inv_decision b = place(p, "guest", HELLO, 256, 1);
+    struct inv_decision c = place(p, "guest", HELLO, 256, 1);
+
+    (void)state;
+    assert_int_equal(c.choice, INV_CHOICE_WAIT);
+    assert_null(c.slot);
+    end(p, a.slot);
+    c = place(p, "guest", HELLO, 256, 1);
+    assert_int_equal(c.choice, INV_CHOICE_CREATE);
+    end(p, b.slot);
+    end(p, c.slot);
+    inv_pool_free(p);
+}
+
+static void least_recently_used_idle_ones_are_evicted_just_enough(void **state)
+{
+    struct inv_pool *p = inv_pool_new(768);
+    struct inv_slot *oldest = warm_idle(p, "a", HELLO, 256);
+    struct inv_slot *middle = warm_idle(p, "b", HELLO, 256);
+    struct inv_slot *newest = warm_idle(p, "c", HELLO, 256);
+    struct inv_decision d;
+
+    (void)state;
+    d = place(p, "a", HELLO, 256, 1); /* using it makes it the newest */
+    assert_ptr_equal(d.slot, oldest);
+    inv_pool_done(p, oldest);
+    d = place(p, "guest", OTHER, 300, 1);
+    assert_int_equal(d.choice, INV_CHOICE_RECREATE);
+    assert_int_equal(middle->state, INV_SLOT_GONE);
+    assert_int_equal(newest->state, INV_SLOT_GONE);
+    assert_int_equal(oldest->state, INV_SLOT_IDLE);
+    assert_int_equal(forget_evicted(p, &d), 2);
+    end(p, d.slot);
+    end(p, oldest);
+    inv_pool_free(p);
+}
+
+static void nothing_is_evicted_when_idle_ones_cannot_cover_the_need(void **state)
+{
+    struct inv_pool *p = inv_pool_new(512);
+    struct inv_slot *idle = warm_idle(p, "a", HELLO, 128);
+    struct inv_decision busy = place(p, "b", HELLO, 256, 1);
+    struct inv_decision d = place(p, "guest", OTHER, 512, 1);
+
+    (void)state;
+    assert_int_equal(d.choice, INV_CHOICE_WAIT);
+    assert_null(d.evicted);
+    assert_int_equal(idle->state, INV_SLOT_IDLE);
+    end(p, idle);
+    end(p, busy.slot);
+    inv_pool_free(p);
+}
+
+static void what_never_fits_is_told_and_evicts_nothing(void **state)
+{
+    struct inv_pool *p = inv_pool_new(512);
+    struct inv_slot *idle = warm_idle(p, "a", HELLO, 512);
+    struct inv_decision d = place(p, "guest", OTHER, 513, 1);
+
+    (void)state;
+    assert_int_equal(d.choice, INV_CHOICE_NEVER);
+    assert_int_equal(idle->state, INV_SLOT_IDLE);
+    end(p, idle);
+    inv_pool_free(p);
+}
+
+static void dropped_slot_takes_no_more_and_frees_its_memory_once(void **state)
+{
+    struct inv_pool *p = inv_pool_new(256);
+    struct inv_slot *slot = warm_idle(p, "guest", HELLO, 256);
+    struct inv_pool_stats stats;
+    struct inv_decision d;
+
+    (void)state;
+    inv_pool_drop(p, slot);
+    inv_pool_drop(p, slot);
+    inv_pool_stats(p, &stats);
+    assert_int_equal(stats.used_mb, 0);
+    d = place(p, "guest", HELLO, 256, 1);
+    assert_int_equal(d.choice, INV_CHOICE_CREATE);
+    assert_ptr_not_equal(d.slot, slot);
+    inv_pool_forget(p, slot);
+    end(p, d.slot);
+    inv_pool_free(p);
+}
+
+/* Many random steps: the books never exceed the limit and always equal the sum of what is alive. */
+static void books_hold_under_random_use(void **state)
+{
+    enum { LIVE = 64, STEPS = 20000 };
+    struct inv_pool *p = inv_pool_new(2048);
+    struct inv_slot *live[LIVE] = {0};
+    uint64_t rng = 42;
+
+    (void)state;
+    for (int step = 0; step < STEPS; step++) {
+        uint32_t sum = 0, r;
+        struct inv_pool_stats stats;
+        struct inv_slot **at;
+
+        rng = rng * 6364136223846793005u + 1442695040888963407u;
+        r = (uint32_t)(rng >> 33);
+        at = &live[r % LIVE];
+        if (*at && (*at)->state == INV_SLOT_STARTING) {
+            inv_pool_warmed(p, *at);
+        } else if (*at && (*at)->state == INV_SLOT_BUSY && r & 64) {
+            inv_pool_done(p, *at);
+        } else if (*at && r & 128) {
+            end(p, *at);
+            *at = NULL;
+        } else if (!*at) {
+            unsigned char hash[INV_ACTION_HASH_LEN] = {(unsigned char)(r >> 8) & 3};
+            struct inv_decision d =
+                place(p, r & 4096 ? "a" : "b", hash, 128 + (r >> 12) % 4 * 128, 1 + (r >> 20) % 3);
+
+            for (struct inv_slot *gone = d.evicted, *next; gone; gone = next) {
+                next = gone->next_evicted;
+                for (int i = 0; i < LIVE; i++)
+                    if (live[i] == gone)
+                        live[i] = NULL;
+                inv_pool_forget(p, gone);
+            }
+            if (d.choice == INV_CHOICE_CREATE || d.choice == INV_CHOICE_RECREATE)
+                *at = d.slot;
+        }
+        for (int i = 0; i < LIVE; i++)
+            sum += live[i] ? live[i]->memory_mb : 0;
+        inv_pool_stats(p, &stats);
+        assert_int_equal(stats.used_mb, sum);
+        assert_true(stats.used_mb <= 2048);
+    }
+    for (int i = 0; i < LIVE; i++)
+        if (live[i])
+            end(p, live[i]);
+    inv_pool_free(p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(first_activation_creates),
+        cmocka_unit_test(warm_container_of_same_namespace_and_action_is_reused),
+        cmocka_unit_test(other_namespace_or_action_does_not_share),
+        cmocka_unit_test(busy_container_is_not_given_a_second_job),
+        cmocka_unit_test(concurrent_action_fills_its_container_before_a_new_one),
+        cmocka_unit_test(full_pool_waits_while_all_are_busy),
+        cmocka_unit_test(least_recently_used_idle_ones_are_evicted_just_enough),
+        cmocka_unit_test(nothing_is_evicted_when_idle_ones_cannot_cover_the_need),
+        cmocka_unit_test(what_never_fits_is_told_and_evicts_nothing),
+        cmocka_unit_test(dropped_slot_takes_no_more_and_frees_its_memory_once),
+        cmocka_unit_test(books_hold_under_random_use),
+    };
+
+    return cmocka_run_group_tests_name("pool", tests, NULL, NULL);
+}
