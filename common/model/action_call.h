@@ -22,11 +22,14 @@ struct cw_call_body {
     unsigned piece_count;
 };
 
+/* max_bytes bounds what is built here; borrowed pieces (code, arguments that go out unchanged) were
+ * bounded by whoever received them. */
 void cw_call_body_init(struct cw_call_body *b, size_t max_bytes);
 void cw_call_body_done(struct cw_call_body *b);
 
-/* deadline_ms: epoch. content: the message's, after unlocking; may be n == 0. -1 when over
- * max_bytes. */
+/* deadline_ms: epoch. content: the message's, after unlocking; checked JSON, may be n == 0. The
+ * pieces are valid until the next call on b and as long as m, a and content are. -1 when over
+ * max_bytes, or when attached code has not been fetched yet. */
 int cw_init_body(const struct cw_activation_message *m, const struct cw_action *a,
                  struct cw_slice content, int64_t deadline_ms, struct cw_call_body *b,
                  struct cw_err *err) CW_MUST_CHECK;
@@ -53,7 +56,9 @@ struct cw_call_answer {
 
 struct cw_call_result {
     enum cw_status status;
-    struct cw_str result; /* raw JSON value; caller: cw_str_init before, cw_str_done after */
+    struct cw_str result; /* raw JSON value; caller: cw_str_init before, cw_str_done after. With a
+                             max of the largest body + 1024 it never fails: error texts that do not
+                             fit lose the quoted body */
     int64_t size;         /* -1: none */
 };
 

@@ -1,0 +1,266 @@
+/* The envelope is checked once as a whole and then cut into slices; strings that the domain
+ * compares or prints are unescaped into the message's arena, everything of the user's stays raw. */
+#include "common/model/activation_message.h"
+
+#include "common/base/err.h"
+#include "common/json/raw.h"
+#include "common/model/entity_name.h"
+#include "common/model/transid.h"
+
+struct wire {
+    struct cw_slice transid, action, activation_id, user, controller, content, init_args,
+        locked_args, trace_context;
+    const char *revision, *cause;
+    bool blocking;
+};
+
+#define AT(member) offsetof(struct wire, member)
+static const struct cw_field FIELDS[] = {
+    {"transid", CW_FIELD_RAW, CW_FIELD_REQUIRED, AT(transid), 0, 0, 0},
+    {"action", CW_FIELD_RAW, CW_FIELD_REQUIRED, AT(action), 0, 0, 0},
+    {"revision", CW_FIELD_STRING, CW_FIELD_REQUIRED | CW_FIELD_NULLABLE, AT(revision), 0, 0, 256},
+    {"user", CW_FIELD_OBJECT, CW_FIELD_REQUIRED, AT(user), 0, 0, 0},
+    {"activationId", CW_FIELD_RAW, CW_FIELD_REQUIRED, AT(activation_id), 0, 0, 0},
+    {"rootControllerIndex", CW_FIELD_OBJECT, CW_FIELD_REQUIRED, AT(controller), 0, 0, 0},
+    {"blocking", CW_FIELD_BOOL, CW_FIELD_REQUIRED, AT(blocking), 0, 0, 0},
+    {"content", CW_FIELD_RAW, CW_FIELD_NULLABLE, AT(content), 0, 0, 0},
+    {"initArgs", CW_FIELD_ARRAY, CW_FIELD_NULLABLE, AT(init_args), 0, 0, 0},
+    {"lockedArgs", CW_FIELD_OBJECT, CW_FIELD_NULLABLE, AT(locked_args), 0, 0, 0},
+    {"cause", CW_FIELD_STRING, CW_FIELD_NULLABLE, AT(cause), 0, 0, 64},
+    {"traceContext", CW_FIELD_RAW, CW_FIELD_NULLABLE, AT(trace_context), 0, 0, 0},
+};
+#undef AT
+
+struct wire_controller {
+    const char *as_string, *instance_type;
+};
+
+static const struct cw_field CONTROLLER_FIELDS[] = {
+    {"asString", CW_FIELD_STRING, CW_FIELD_REQUIRED, offsetof(struct wire_controller, as_string), 0,
+     1, 128},
+    {"instanceType", CW_FIELD_STRING, CW_FIELD_NULLABLE,
+     offsetof(struct wire_controller, instance_type), 0, 0, 64},
+};
+
+struct wire_name {
+    const char *path, *name, *version, *binding;
+};
+
+static const struct cw_field NAME_FIELDS[] = {
+    {"path", CW_FIELD_STRING, CW_FIELD_REQUIRED, offsetof(struct wire_name, path), 0, 1, 1024},
+    {"name", CW_FIELD_STRING, CW_FIELD_REQUIRED, offsetof(struct wire_name, name), 0, 1, 256},
+    {"version", CW_FIELD_STRING, CW_FIELD_NULLABLE, offsetof(struct wire_name, version), 0, 1, 64},
+    {"binding", CW_FIELD_STRING, CW_FIELD_NULLABLE, offsetof(struct wire_name, binding), 0, 1,
+     1024},
+};
+
+static int check_name(const struct wire_name *w, const char *path, struct cw_err *err)
+{
+    if (!cw_entity_path_ok(cw_slice_of(w->path)))
+        return cw_fail(err, CW_INVALID, "%s.path: \"%.80s\" is not a path of names", path, w->path);
+    if (!cw_entity_name_ok(cw_slice_of(w->name)))
+        return cw_fail(err, CW_INVALID, "%s.name: \"%.80s\" is not a name", path, w->name);
+    if (w->version && !cw_version_ok(cw_slice_of(w->version)))
+        return cw_fail(err, CW_INVALID, "%s.version: \"%.80s\" is not major.minor.patch", path,
+                       w->version);
+    if (w->binding && !cw_entity_path_ok(cw_slice_of(w->binding)))
+        return cw_fail(err, CW_INVALID, "%s.binding: \"%.80s\" is not a path of names", path,
+                       w->binding);
+    return 0;
+}
+
+/* "guest/utils/hello", with or without a leading slash. */
+static int split_name(struct cw_slice quoted, const char *path, struct cw_arena *arena,
+                      struct wire_name *ret, struct cw_err *err)
+{
+    size_t n;
+    char *text = cw_raw_string(quoted, arena, &n);
+    char *slash;
+
+    if (text[0] == '/')
+        text++, n--;
+    slash = strrchr(text, '/');
+    if (strlen(text) != n || !slash)
+        return cw_fail(err, CW_INVALID, "%s: \"%.80s\" is not namespace/name", path, text);
+    *slash = '\0';
+    *ret = (struct wire_name){.path = text, .name = slash + 1};
+    return 0;
+}
+
+int cw_action_name_decode(struct cw_slice value, const char *path, struct cw_arena *arena,
+                          struct cw_action_name *ret, struct cw_err *err)
+{
+    struct wire_name w = {0};
+    size_t path_n, name_n;
+    char *full;
+
+    if (cw_raw_type(value) == CW_RAW_STRING) {
+        if (split_name(value, path, arena, &w, err))
+            return -1;
+    } else if (cw_raw_type(value) != CW_RAW_OBJECT) {
+        return cw_fail(err, CW_INVALID, "%s: expected object or string", path);
+    } else if (cw_raw_decode(value, NAME_FIELDS, CW_ARRAY_LEN(NAME_FIELDS), &w, arena, path, err)) {
+        return -1;
+    }
+    if (check_name(&w, path, err))
+        return -1;
+    path_n = strlen(w.path);
+    name_n = strlen(w.name);
+    full = cw_arena_alloc(arena, path_n + 1 + name_n + 1);
+    memcpy(full, w.path, path_n);
+    full[path_n] = '/';
+    memcpy(full + path_n + 1, w.name, name_n);
+    *ret = (struct cw_action_name){w.path, w.name, w.version, w.binding, full};
+    return 0;
+}
+
+/* A JSON number is accepted too, as stock does: an id may happen to have decimal digits only. */
+static int read_activation_id(struct cw_slice value, char *ret, struct cw_err *err)
+{
+    struct cw_slice text = value;
+
+    if (cw_raw_type(value) == CW_RAW_STRING)
+        text = cw_slice(value.p + 1, value.n - 2);
+    if (!cw_activation_id_ok(text))
+        return cw_fail(err, CW_INVALID, "activationId: expected %d lower-case hexadecimal digits",
+                       CW_ACTIVATION_ID_LEN);
+    memcpy(ret, text.p, CW_ACTIVATION_ID_LEN);
+    ret[CW_ACTIVATION_ID_LEN] = '\0';
+    return 0;
+}
+
+static int read_controller(struct cw_slice object, struct cw_activation_message *m,
+                           struct cw_err *err)
+{
+    struct wire_controller w = {0};
+
+    if (cw_raw_decode(object, CONTROLLER_FIELDS, CW_ARRAY_LEN(CONTROLLER_FIELDS), &w, &m->arena,
+                      "rootControllerIndex", err))
+        return -1;
+    if (w.instance_type && strcmp(w.instance_type, "controller") != 0)
+        return cw_fail(err, CW_INVALID,
+                       "rootControllerIndex.instanceType: \"%.40s\", accepted: controller",
+                       w.instance_type);
+    if (!cw_controller_id_ok(cw_slice_of(w.as_string)))
+        return cw_fail(err, CW_INVALID,
+                       "rootControllerIndex.asString: \"%.80s\", accepted: letters, digits, . _ -",
+                       w.as_string);
+    m->controller = w.as_string;
+    return 0;
+}
+
+static int read_content(struct cw_slice content, struct cw_activation_message *m,
+                        struct cw_err *err)
+{
+    if (!content.n)
+        return 0;
+    m->content_is_array = cw_raw_type(content) == CW_RAW_ARRAY;
+    if (!m->content_is_array && cw_raw_type(content) != CW_RAW_OBJECT)
+        return cw_fail(err, CW_INVALID, "content: expected object or array");
+    m->content = content;
+    return 0;
+}
+
+static int read_init_args(struct cw_slice array, struct cw_activation_message *m,
+                          struct cw_err *err)
+{
+    struct cw_raw_iter it;
+    struct cw_slice v;
+    size_t i = 0;
+
+    if (!array.n)
+        return 0;
+    for (it = cw_raw_iter(array); cw_raw_next_element(&it, &v); i++)
+        if (cw_raw_type(v) != CW_RAW_STRING)
+            return cw_fail(err, CW_INVALID, "initArgs[%zu]: expected string", i);
+    if (i)
+        m->init_args = array;
+    return 0;
+}
+
+static int read_locked_args(struct cw_slice object, struct cw_activation_message *m,
+                            struct cw_err *err)
+{
+    struct cw_slice key, v;
+    struct cw_raw_iter it;
+    size_t i = 0;
+
+    if (!object.n)
+        return 0;
+    for (it = cw_raw_iter(object); cw_raw_next_member(&it, &key, &v); i++)
+        if (cw_raw_type(v) != CW_RAW_STRING)
+            return cw_fail(err, CW_INVALID, "lockedArgs.%.*s: expected string",
+                           (int)(key.n > 80 ? 80 : key.n - 2), key.p + 1);
+    if (i)
+        m->locked_args = object;
+    return 0;
+}
+
+static int check_cause(const char *cause, struct cw_err *err)
+{
+    if (cause && !cw_activation_id_ok(cw_slice_of(cause)))
+        return cw_fail(err, CW_INVALID, "cause: expected %d lower-case hexadecimal digits",
+                       CW_ACTIVATION_ID_LEN);
+    return 0;
+}
+
+/* Since 2.0 controllers default to the FPC path and put other messages on this topic. */
+static int refuse_fpc(struct cw_slice root, struct cw_err *err)
+{
+    struct cw_slice v;
+
+    if (!cw_raw_get(root, "creationId", &v) && !cw_raw_get(root, "whiskActionMetaData", &v))
+        return 0;
+    return cw_fail(err, CW_CONFLICT,
+                   "message of the FPC path; on the controllers set whisk.spi.LoadBalancerProvider "
+                   "(ShardingContainerPoolBalancer) and whisk.spi.EntitlementSpiProvider "
+                   "(LocalEntitlementProvider)");
+}
+
+static int decode(struct cw_activation_message *m, int64_t now_ms, struct cw_err *err)
+{
+    struct cw_slice root;
+    struct wire w = {0};
+
+    if (cw_raw_check(m->text, CW_RAW_MAX_DEPTH, &root, err))
+        return -1;
+    if (cw_raw_type(root) != CW_RAW_OBJECT)
+        return cw_fail(err, CW_INVALID, "expected object");
+    if (refuse_fpc(root, err) ||
+        cw_raw_decode(root, FIELDS, CW_ARRAY_LEN(FIELDS), &w, &m->arena, "", err) ||
+        cw_action_name_decode(w.action, "action", &m->arena, &m->action, err) ||
+        cw_identity_decode(w.user, "user", &m->arena, &m->user, err) ||
+        read_activation_id(w.activation_id, m->activation_id, err) ||
+        read_controller(w.controller, m, err) || read_content(w.content, m, err) ||
+        read_init_args(w.init_args, m, err) || read_locked_args(w.locked_args, m, err) ||
+        check_cause(w.cause, err))
+        return -1;
+    cw_transid_decode(w.transid, now_ms, &m->arena, &m->tx);
+    m->revision = w.revision && *w.revision ? w.revision : NULL;
+    m->cause = w.cause;
+    m->blocking = w.blocking;
+    m->trace_context = w.trace_context;
+    return 0;
+}
+
+struct cw_activation_message *cw_activation_message_decode(struct cw_slice payload, int64_t now_ms,
+                                                           struct cw_err *err)
+{
+    struct cw_activation_message *m = cw_alloc(sizeof(*m));
+
+    cw_arena_init(&m->arena);
+    m->text = cw_slice(cw_arena_dup(&m->arena, payload), payload.n);
+    if (decode(m, now_ms, err)) {
+        cw_activation_message_free(m);
+        return NULL;
+    }
+    return m;
+}
+
+void cw_activation_message_free(struct cw_activation_message *m)
+{
+    if (!m)
+        return;
+    cw_arena_done(&m->arena);
+    free(m);
+}
