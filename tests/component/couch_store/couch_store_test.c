@@ -372,8 +372,7 @@ static void bulk_answer_that_does_not_fit_can_be_tried_again(void **state)
     static const char *const ANSWERS[] = {
         "[]",
         "oops",
-        "[{\"ok\":true,\"id\":\"guest/2\",\"rev\":\"1\"},{\"ok\":true,\"id\":\"guest/1\","
-        "\"rev\":\"1\"},{\"ok\":true,\"id\":\"z\",\"rev\":\"1\"}]",
+        "[{\"id\":\"guest/2\",\"rev\":\"1\"},{\"id\":\"guest/1\",\"rev\":\"1\"},{\"rev\":\"1\"}]",
     };
 
     for (size_t i = 0; i < CW_ARRAY_LEN(ANSWERS); i++) {

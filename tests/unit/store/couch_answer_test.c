@@ -129,8 +129,7 @@ static void answer_that_does_not_fit_is_internal_and_retriable(void **state)
         "{\"ok\":true}",
         "[]",
         "[{\"ok\":true,\"id\":\"guest/a\",\"rev\":\"1-a\"}]",
-        "[{\"id\":\"guest/a\",\"rev\":\"1\"},{\"id\":\"guest/b\",\"rev\":\"1\"},"
-        "{\"id\":\"guest/c\",\"rev\":\"1\"}]",
+        "[{\"id\":\"guest/a\",\"rev\":\"1\"},{\"id\":\"guest/b\",\"rev\":\"1\"},{\"rev\":\"1\"}]",
         "[{\"id\":\"guest/b\",\"rev\":\"1\"},{\"id\":\"guest/a\",\"rev\":\"1\"}]",
         "[{\"id\":\"guest/a\",\"rev\":\"1\"},{\"id\":\"guest/b\"}]",
         "[{\"id\":\"guest/a\",\"rev\":\"1\"},{\"id\":\"guest/b\",\"ok\":false}]",
