@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from runtimes import SENTINEL, Proxy, command, zip_base64
+from harness.proxies import SENTINEL, Proxy, command, zip_base64
 
 LANGUAGES = ("python", "nodejs", "native")
 

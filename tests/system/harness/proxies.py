@@ -12,7 +12,7 @@ import time
 import zipfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 RUNTIMES = ROOT / "docker" / "runtimes"
 SENTINEL = "XXX_THE_END_OF_A_WHISK_ACTIVATION_XXX"
 

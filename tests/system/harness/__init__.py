@@ -1,0 +1,1 @@
+"""Parts of the system tests: the services that an invoker needs, and the controller that it talks to."""

@@ -1,0 +1,87 @@
+"""What an activation wrote, as it stands in its record."""
+
+import re
+import time
+
+from harness.code import NODE_ID, NODE_LOG, texts
+
+LINE = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z {0,10} (stdout|stderr): ")
+
+
+def test_lines_have_time_stream_and_text(invoker, controller, ns):
+    record = controller.invoke(invoker, controller.put(f"{ns}/log", "nodejs:20", NODE_LOG)).finished()
+    assert sorted(texts(record)) == [("stderr", "to err"), ("stdout", "to out")]
+    for line in record["logs"]:
+        assert LINE.match(line) and line[30] == " " and len(line[:30].rstrip()) >= 20
+
+
+def test_each_activation_has_its_own_lines(invoker, controller, ns):
+    action = controller.put(f"{ns}/log", "nodejs:20", "function main(a) { console.log('n=' + a.n); return a; }")
+    for n in range(3):
+        assert texts(controller.invoke(invoker, action, {"n": n}).finished()) == [("stdout", f"n={n}")]
+
+
+def test_lines_of_initialization_belong_to_the_first_activation(invoker, controller, ns):
+    action = controller.put(f"{ns}/log", "python:3.11", "print('loading')\ndef main(a):\n    print('running')\n    return {}\n")
+    assert texts(controller.invoke(invoker, action).finished()) == [("stdout", "loading"), ("stdout", "running")]
+    assert texts(controller.invoke(invoker, action).finished()) == [("stdout", "running")]
+
+
+def test_order_within_a_stream_is_kept(invoker, controller, ns):
+    action = controller.put(f"{ns}/log", "nodejs:20", "function main() { for (let i = 0; i < 2000; i++) console.log('line ' + i); return {}; }")
+    record = controller.invoke(invoker, action).finished()
+    assert texts(record) == [("stdout", f"line {i}") for i in range(2000)]
+
+
+def test_unusual_text_survives(invoker, controller, ns):
+    odd = ["", "  blanks around  ", "tab\tquote\"back\\slash", "ünïcödé 😀 \u2028", "ctrl \u0001\u001b[31m"]
+    action = controller.put(f"{ns}/log", "nodejs:20", "function main(a) { a.lines.forEach((l) => console.log(l)); return {}; }")
+    record = controller.invoke(invoker, action, {"lines": odd}).finished()
+    assert texts(record) == [("stdout", line) for line in odd]
+
+
+def test_a_last_line_without_newline_is_kept(invoker, controller, ns):
+    action = controller.put(f"{ns}/log", "python:3.11", "import sys\ndef main(a):\n    sys.stdout.write('open end')\n    return {}\n")
+    assert texts(controller.invoke(invoker, action).finished()) == [("stdout", "open end")]
+
+
+def test_a_line_longer_than_the_engine_writes_at_once(invoker, controller, ns):
+    action = controller.put(f"{ns}/log", "nodejs:20", "function main() { console.log('a'.repeat(20000) + 'z'); console.log('next'); return {}; }")
+    lines = texts(controller.invoke(invoker, action).finished())
+    assert lines[-1] == ("stdout", "next") and "".join(text for _, text in lines[:-1]) == "a" * 20000 + "z"
+
+
+def test_log_limit_zero_collects_nothing(invoker, controller, ns):
+    action = controller.put(f"{ns}/log", "nodejs:20", NODE_LOG, limits={"logs": 0})
+    assert controller.invoke(invoker, action).finished()["logs"] == []
+
+
+def test_log_over_the_limit_is_truncated_and_the_container_not_used_again(invoker, controller, ns):
+    code = NODE_ID.replace("{ return", "{ if (args.loud) for (let i = 0; i < 20000; i++) console.log('x'.repeat(100)); return")
+    action = controller.put(f"{ns}/log", "nodejs:20", code, limits={"logs": 1})
+    loud = controller.invoke(invoker, action, {"loud": True})
+    record = loud.finished(40)
+    assert record["response"]["statusCode"] == 0
+    lines = texts(record)
+    assert lines[-1] == ("stderr", "Logs were truncated because the total bytes size exceeds the limit of 1048576 bytes.")
+    assert 5000 < len(lines) < 9000 and set(lines[:-1]) == {("stdout", "x" * 100)}
+    quiet = controller.invoke(invoker, action, {})
+    assert quiet.response()["result"]["id"] != record["response"]["result"]["id"]
+    assert quiet.finished()["logs"] == []
+
+
+def test_logs_of_a_timed_out_run_are_there(invoker, controller, ns):
+    action = controller.put(f"{ns}/log", "nodejs:20", "function main() { console.log('before'); return new Promise(() => {}); }", limits={"timeout": 1500})
+    lines = texts(controller.invoke(invoker, action).finished())
+    assert lines == [("stdout", "before"), ("stderr", "The action did not initialize or run as expected. Log data might be missing.")]
+
+
+def test_missing_sentinel_ends_after_two_seconds_with_a_notice(invoker, controller, ns):
+    # The action closes standard error for good, so that its sentinel can never come.
+    action = controller.put(f"{ns}/log", "python:3.11", "import os\ndef main(a):\n    print('words')\n    os.close(2)\n    os.open('/dev/null', 1)\n    return {'ok': 1}\n")
+    started = time.monotonic()
+    activation = controller.invoke(invoker, action)
+    assert activation.response() == {"statusCode": 0, "result": {"ok": 1}, "size": 9}
+    record = activation.finished()
+    assert time.monotonic() - started < 15
+    assert texts(record) == [("stdout", "words"), ("stderr", "There was an issue while collecting your logs. Data might be missing.")]

@@ -1,0 +1,109 @@
+"""The document store: blocked namespaces, encrypted parameters, and a store that goes away."""
+
+import secrets
+
+import pytest
+
+from harness.code import NODE_ECHO, NODE_ENV, NODE_ID
+from harness.couch import Couch
+from harness.relay import Relay
+from harness.wait import wait_until
+
+# {"secret": "s3cret \u00fc", "port": 5432} as a controller would have encrypted it: AES-GCM, made with another implementation.
+AES_256_KEY = "5mboNxwK0Sk1yAIpmfKoLAen67zgmEzD5hGFIwc6H10="
+AES_256 = {"secret": "AAAAgN1z+sw9cjVgn4cV/NgyiO849SkIwnz+U4896SG6tf0wWSPJ8LXIl1LryaUrCR5CvdwY6vQa255Mj2+UkiDyhQXcInQoQTZqN74nbhhz2VE8CYvn7EKF4+HkxND9ZWrUiq+WyxDvTWleYn6dGvz4TRoK/bJD3hlqs3lIUEeT7ZskEd7+9VrmLbLvGfDBeUDOhQLQgkhVCtuVDcHP",
+           "port": "AAAAgMsH67I14aoSiSgT2S51v8TqHHopClVpwXFiJgJm5Jb7l04ZppkrMy2x6gIxyhnt2fMsf+jnGEANOot4g1Cpdtcf3XAfECcizrdp60nEwQ2iTKDcYuap4SAiBSk2N11MXO7q+jrcUe9TTXh5famxul2VibNdq+U4ETV77GKcM1pWE5c/Vie+rle1zsyP+R99PWyJ76g="}
+AES_128_KEY = "oxmKH4gQLs+h4BZaiQRElg=="
+AES_128 = {"secret": "AAAADFY5ZgLSm2eCVN46hmmEBU04yBfKl7PVs6dfXuaZdnde1azgFuoc6Q==",
+           "port": "AAAADLzhWDFkdK27LGSIkkWcLBc/V8b8xIQxuTrSLzAJ+bkp"}
+
+
+@pytest.fixture
+def cuttable(couch):
+    """A store whose line can be cut."""
+    relay = Relay(couch.host, couch.port)
+    yield relay, Couch(f"http://{couch.username}:{couch.password}@127.0.0.1:{relay.port}")
+    relay.close()
+
+
+def test_blocked_namespaces_are_refused_without_a_record(make_invoker, controller, couch):
+    blocked = f"blocked{secrets.token_hex(4)}"
+    limited = f"limited{secrets.token_hex(4)}"
+    couch.put(couch.subjects, {"_id": f"{blocked}-subject", "subject": f"{blocked}-subject", "blocked": True,
+                               "namespaces": [{"name": blocked, "uuid": "u", "key": "k" * 64}]})
+    couch.put(couch.subjects, {"_id": f"{limited}/limits", "concurrentInvocations": 0})
+    # The invoker asks with stale=update_after: the view has to know by then.
+    rows = couch.session.get(f"{couch.base}/{couch.subjects}/_design/namespaceThrottlings/_view/blockedNamespaces?reduce=false").json()["rows"]
+    assert {blocked, limited} <= {row["key"] for row in rows}
+    invoker = make_invoker().start(controller)
+    for namespace in (blocked, limited):
+        activation = controller.invoke(invoker, controller.put(f"{namespace}/a", "nodejs:20", NODE_ECHO))
+        ack = activation.completion()
+        assert ack.json == {"transid": activation.transid, "response": activation.id, "isSystemError": False,
+                            "instance": controller.pings(invoker)[0].json["name"]}
+    free = controller.invoke(invoker, controller.put(f"free{secrets.token_hex(4)}/a", "nodejs:20", NODE_ECHO))
+    free.finished()
+    assert controller.couch.record(blocked, activation.id) is None and len(activation.acks()) == 1
+
+
+def test_blacklist_is_read_again(make_invoker, controller, couch):
+    namespace = f"later{secrets.token_hex(4)}"
+    invoker = make_invoker({"CONFIG_whisk_blacklist_pollInterval": "300 ms"}).start(controller)
+    action = controller.put(f"{namespace}/a", "nodejs:20", NODE_ECHO)
+    assert controller.invoke(invoker, action).response()["statusCode"] == 0
+    couch.put(couch.subjects, {"_id": f"{namespace}/limits", "invocationsPerMinute": 0})
+    wait_until(lambda: controller.invoke(invoker, action).result().json["response"].__class__ is str, what="the namespace is blocked")
+    couch.delete(couch.subjects, f"{namespace}/limits")
+    wait_until(lambda: controller.invoke(invoker, action).result().json["response"].__class__ is dict, what="the namespace is free again")
+
+
+@pytest.mark.parametrize("scheme, key, values", [("aes-256", AES_256_KEY, AES_256), ("aes-128", AES_128_KEY, AES_128)])
+def test_locked_arguments_are_decrypted(make_invoker, controller, ns, scheme, key, values):
+    invoker = make_invoker({"INVOKER_OPTS": f"-Dwhisk.parameter-storage.current={scheme} -Dwhisk.parameter-storage.{scheme}={key}"}).start(controller)
+    action = controller.put(f"{ns}/locked", "nodejs:20", NODE_ENV)
+    content = {**values, "open": "as it is", "number": 7, "odd": "bm90IGVuY3J5cHRlZA=="}
+    locked = {"secret": scheme, "port": scheme, "number": scheme, "odd": "rot-13"}
+    result = controller.invoke(invoker, action, content, lockedArgs=locked, initArgs=["port"]).response()["result"]
+    assert result["args"] == {"secret": "s3cret ü", "open": "as it is", "number": 7, "odd": "bm90IGVuY3J5cHRlZA=="}
+    assert result["init"]["port"] == "5432"
+    assert key not in invoker.log() and "s3cret" not in invoker.log()
+
+
+def test_unreachable_store_is_a_whisk_error_for_an_unknown_action(make_invoker, controller, cuttable, ns):
+    relay, store = cuttable
+    invoker = make_invoker(store=store).start(controller)
+    action = controller.put(f"{ns}/far", "nodejs:20", NODE_ECHO)
+    relay.cut()
+    activation = controller.invoke(invoker, action)
+    response = activation.response(60)
+    assert (response["statusCode"], response["result"]) == (3, {"error": "Action could not be fetched."})
+    assert activation.completion().json["isSystemError"] is True
+    relay.mend()
+    assert controller.invoke(invoker, action, {"n": 1}).response()["result"] == {"n": 1}
+
+
+def test_known_actions_run_without_the_store_and_their_records_come_later(make_invoker, controller, cuttable, ns):
+    relay, store = cuttable
+    invoker = make_invoker(store=store).start(controller)
+    action = controller.put(f"{ns}/known", "nodejs:20", NODE_ID)
+    controller.invoke(invoker, action).finished()
+    relay.cut()
+    sent = [controller.invoke(invoker, action, {"n": n}) for n in range(3)]
+    for activation in sent:
+        assert activation.response()["statusCode"] == 0
+        activation.completion()
+    relay.mend()
+    for n, activation in enumerate(sent):
+        assert activation.record(30)["response"]["result"]["args"] == {"n": n}
+    assert len({a.record()["response"]["result"]["id"] for a in sent}) == 1
+
+
+def test_record_of_an_activation_that_is_there_already_does_not_stop_others(invoker, controller, ns):
+    action = controller.put(f"{ns}/twice", "nodejs:20", NODE_ID)
+    message = controller.message(action, {"n": 1})
+    first = controller.send(invoker, message)
+    first.finished()
+    controller.send(invoker, message)
+    controller.reader.wait(controller.completed, lambda r: first.concerns(r) and "instance" in r.json, count=2, what="both completions")
+    assert controller.invoke(invoker, action, {"n": 2}).finished()["response"]["result"]["args"] == {"n": 2}
+    assert controller.couch.record(ns, first.id)["response"]["result"]["runs"] == 1
