@@ -141,11 +141,11 @@ static int put_code(struct ap_action *a, struct cw_slice value, struct cw_err *e
     cw_auto_str struct cw_str code;
     struct cw_slice raw, binary;
 
+    cw_str_init(&code, MAX_CODE);
     if (!cw_raw_get(value, "code", &raw) || cw_raw_type(raw) == CW_RAW_NULL)
         return 0; /* the image brings the program */
     if (cw_raw_type(raw) != CW_RAW_STRING)
         return cw_fail(err, CW_INVALID, "the code is not a string");
-    cw_str_init(&code, MAX_CODE);
     cw_raw_unescape(raw, &code);
     if (code.failed)
         return cw_fail(err, CW_TOO_LARGE, "the code is larger than %d bytes", MAX_CODE);
@@ -212,6 +212,7 @@ void ap_action_run(struct ap_action *a, struct cw_slice message, struct ap_respo
     struct cw_err err = {0};
     struct cw_slice value;
 
+    cw_str_init(&line, MAX_RESULT);
     if (!a->ready) {
         complain(a, "System not initialized.");
         ap_respond_error(resp, 403, "System not initialized.");
@@ -227,7 +228,6 @@ void ap_action_run(struct ap_action *a, struct cw_slice message, struct ap_respo
     set_variables(a, message, "__OW_", "value");
     if (value.n <= MAX_ARGUMENT)
         argument = cw_slice_dup(value);
-    cw_str_init(&line, MAX_RESULT);
     if (ap_child_run(&(struct ap_child){.argv = (const char *const[]){EXEC, argument, NULL},
                                         .input = value,
                                         .out = &a->out,
