@@ -1,0 +1,305 @@
+#include "tests/support/cmocka_all.h"
+
+#include "common/base/err.h"
+#include "common/driver/docker_answer.h"
+#include "common/json/doc.h"
+
+#define HEX16 "0123456789abcdef"
+#define ID HEX16 HEX16 HEX16 HEX16
+
+static char *read_data(const char *name)
+{
+    char path[512];
+    char *text = cw_alloc(1 << 16);
+    FILE *f;
+
+    (void)snprintf(path, sizeof(path), "%s/docker/%s", CW_TEST_DATA, name);
+    f = fopen(path, "r");
+    if (!f)
+        fail_msg("cannot open %s", path);
+    assert_true(fread(text, 1, (1 << 16) - 1, f) > 0);
+    (void)fclose(f);
+    return text;
+}
+
+static struct cw_docker_inspect inspect_ok(const char *text, const char *network)
+{
+    struct cw_docker_inspect seen;
+    struct cw_err err = {0};
+
+    if (cw_docker_decode_inspect(cw_slice_of(text), network, &seen, &err) != 0)
+        fail_msg("%s", err.msg);
+    return seen;
+}
+
+static void assert_version(const char *text, const char *expected)
+{
+    char version[CW_DOCKER_VERSION_LEN];
+    struct cw_err err = {0};
+
+    if (cw_docker_decode_version(cw_slice_of(text), version, &err) != 0)
+        fail_msg("%s", err.msg);
+    assert_string_equal(version, expected);
+}
+
+static void version_is_the_engines_capped_and_above_its_minimum(void **state)
+{
+    cw_auto_free char *recorded = read_data("version-20.10.json");
+
+    (void)state;
+    assert_version(recorded, "1.41");
+    assert_version("{\"ApiVersion\":\"1.52\",\"MinAPIVersion\":\"1.44\"}", "1.47");
+    assert_version("{\"ApiVersion\":\"1.60\",\"MinAPIVersion\":\"1.50\"}", "1.50");
+    assert_version("{\"ApiVersion\":\"1.30\",\"MinAPIVersion\":\"1.12\"}", "1.30");
+}
+
+static void engines_that_cannot_be_used_are_named(void **state)
+{
+    static const char *const BAD[] = {
+        "",
+        "<html>",
+        "[]",
+        "{}",
+        "{\"ApiVersion\":\"1.29\",\"MinAPIVersion\":\"1.12\"}",
+        "{\"ApiVersion\":\"2.0\",\"MinAPIVersion\":\"1.12\"}",
+        "{\"ApiVersion\":\"1.41/../..\",\"MinAPIVersion\":\"1.12\"}",
+        "{\"ApiVersion\":\"1\",\"MinAPIVersion\":\"1.12\"}",
+        "{\"ApiVersion\":1.41,\"MinAPIVersion\":\"1.12\"}",
+        "{\"ApiVersion\":\"1.41\",\"MinAPIVersion\":\"1.12\",\"Os\":\"windows\"}",
+    };
+    char version[CW_DOCKER_VERSION_LEN];
+
+    (void)state;
+    for (size_t i = 0; i < CW_ARRAY_LEN(BAD); i++) {
+        struct cw_err err = {0};
+
+        assert_int_equal(cw_docker_decode_version(cw_slice_of(BAD[i]), version, &err), -1);
+        assert_int_equal(err.code, CW_INVALID);
+    }
+}
+
+static void created_id_must_be_64_hex_digits(void **state)
+{
+    static const char *const BAD[] = {
+        "{\"Id\":\"\"}",        "{\"Id\":\"../../etc\"}",
+        "{\"Id\":\"" ID "0\"}", "{\"Id\":\"X" HEX16 HEX16 HEX16 "012345678abcdef\"}",
+        "{\"id\":\"" ID "\"}",  "{\"Id\":7}",
+    };
+    char id[65];
+    struct cw_err err;
+
+    (void)state;
+    assert_int_equal(
+        cw_docker_decode_created(cw_slice_of("{\"Id\":\"" ID "\",\"Warnings\":null}"), id, &err),
+        0);
+    assert_string_equal(id, ID);
+    for (size_t i = 0; i < CW_ARRAY_LEN(BAD); i++)
+        assert_int_equal(cw_docker_decode_created(cw_slice_of(BAD[i]), id, &err), -1);
+}
+
+static void inspect_of_a_running_container_gives_address_and_log_path(void **state)
+{
+    cw_auto_free char *text = read_data("inspect-running.json");
+    struct cw_docker_inspect seen = inspect_ok(text, "bridge");
+
+    (void)state;
+    assert_true(seen.running && !seen.finished && !seen.oom_killed);
+    assert_string_equal(seen.address, "10.186.0.2");
+    assert_non_null(strstr(seen.log_path, "/var/lib/docker/containers/"));
+    assert_non_null(strstr(seen.log_path, "-json.log"));
+}
+
+static void inspect_of_ended_containers_tells_how(void **state)
+{
+    cw_auto_free char *oom = read_data("inspect-oom.json");
+    cw_auto_free char *exit127 = read_data("inspect-exit127.json");
+    struct cw_docker_inspect seen = inspect_ok(oom, "bridge");
+
+    (void)state;
+    assert_true(!seen.running && seen.finished && seen.oom_killed);
+    assert_int_equal(seen.exit_code, 137);
+    assert_string_equal(seen.address, "");
+    seen = inspect_ok(exit127, "bridge");
+    assert_true(!seen.running && seen.finished && !seen.oom_killed);
+    assert_int_equal(seen.exit_code, 127);
+}
+
+static void address_is_that_of_the_named_network_or_of_the_only_one(void **state)
+{
+    const char *const two =
+        "{\"State\":{\"Running\":true},\"NetworkSettings\":{\"Networks\":{"
+        "\"a\":{\"IPAddress\":\"10.0.0.1\"},\"b\":{\"IPAddress\":\"10.0.0.2\"}}}}";
+    const char *const one = "{\"State\":{\"Running\":true},\"NetworkSettings\":{\"Networks\":{"
+                            "\"a\":{\"IPAddress\":\"10.0.0.1\"}}}}";
+    const char *const v6 = "{\"State\":{\"Running\":true},\"NetworkSettings\":{\"Networks\":{"
+                           "\"a\":{\"IPAddress\":\"\",\"GlobalIPv6Address\":\"fd00::7\"}}}}";
+
+    (void)state;
+    assert_string_equal(inspect_ok(two, "b").address, "10.0.0.2");
+    assert_string_equal(inspect_ok(two, "c").address, "");
+    assert_string_equal(inspect_ok(one, "an-id").address, "10.0.0.1");
+    assert_string_equal(inspect_ok(v6, "a").address, "fd00::7");
+    assert_string_equal(inspect_ok("{\"State\":{\"Running\":true}}", "a").address, "");
+}
+
+static void inspect_refuses_nonsense(void **state)
+{
+    static const char *const BAD[] = {
+        "{\"State\":{}}",
+        "{\"State\":[]}",
+        "{\"State\":{\"Running\":\"yes\"}}",
+        "{\"State\":{\"Running\":true,\"ExitCode\":99999999999}}",
+        "{\"State\":{\"Running\":true},\"LogPath\":7}",
+        "{\"State\":{\"Running\":true},\"NetworkSettings\":{\"Networks\":{\"a\":"
+        "{\"IPAddress\":\"evil.example\"}}}}",
+        "{\"State\":{\"Running\":true},\"NetworkSettings\":{\"Networks\":{\"a\":"
+        "{\"IPAddress\":\"\",\"GlobalIPv6Address\":\"10.0.0.1\"}}}}",
+    };
+    struct cw_docker_inspect seen;
+    struct cw_err err;
+    cw_auto_str struct cw_str deep;
+
+    (void)state;
+    for (size_t i = 0; i < CW_ARRAY_LEN(BAD); i++)
+        assert_int_equal(cw_docker_decode_inspect(cw_slice_of(BAD[i]), "a", &seen, &err), -1);
+    cw_str_init(&deep, 1 << 20);
+    cw_str_addz(&deep, "{\"State\":{\"Running\":true},\"LogPath\":\"");
+    for (int i = 0; i < 512; i++)
+        cw_str_addc(&deep, 'p');
+    cw_str_addz(&deep, "\"}");
+    assert_int_equal(cw_docker_decode_inspect(cw_str_slice(&deep), "a", &seen, &err), -1);
+    assert_int_equal(err.code, CW_TOO_LARGE);
+}
+
+static size_t list_count(const char *text, const char *prefix, struct cw_owned_container *first)
+{
+    cw_auto_json json_t *doc = NULL;
+    cw_auto_free struct cw_owned_container *list = NULL;
+    struct cw_err err = {0};
+    size_t count;
+
+    if (cw_docker_decode_list(cw_slice_of(text), prefix, &list, &count, &doc, &err) != 0)
+        fail_msg("%s", err.msg);
+    if (count)
+        *first = (struct cw_owned_container){.paused = list[0].paused, .running = list[0].running};
+    return count;
+}
+
+static void list_keeps_only_names_with_the_exact_prefix(void **state)
+{
+    cw_auto_free char *text = read_data("list.json");
+    struct cw_owned_container first;
+
+    (void)state;
+    assert_int_equal(list_count(text, "wsk00_", &first), 4); /* not other_wsk00_3 */
+    assert_true(first.paused && first.running);
+    assert_int_equal(list_count(text, "wsk00_1_", &first), 3);
+    assert_int_equal(list_count(text, "wsk00_1_s", &first), 1);
+    assert_true(!first.paused && first.running);
+    assert_int_equal(list_count(text, "wsk00_1_o", &first), 1);
+    assert_true(!first.paused && !first.running);
+    assert_int_equal(list_count(text, "wsk0._", &first), 0);
+    assert_int_equal(list_count("[]", "wsk00_", &first), 0);
+    assert_int_equal(
+        list_count("[{\"Id\":\"" ID "\",\"Names\":null,\"State\":\"dead\"}]", "wsk00_", &first), 0);
+    /* a link's alias is not the container's own name */
+    assert_int_equal(list_count("[{\"Id\":\"" ID "\",\"Names\":[\"/wsk00_x/alias\",\"/db\"],"
+                                "\"State\":\"running\"}]",
+                                "wsk00_", &first),
+                     0);
+}
+
+static void list_refuses_nonsense(void **state)
+{
+    static const char *const BAD[] = {
+        "{}",
+        "[7]",
+        "[{\"Id\":\"short\",\"Names\":[\"/a\"],\"State\":\"running\"}]",
+        "[{\"Id\":\"" ID "\",\"Names\":\"/a\",\"State\":\"running\"}]",
+        "[{\"Id\":\"" ID "\",\"Names\":[\"/a\"]}]",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < CW_ARRAY_LEN(BAD); i++) {
+        cw_auto_json json_t *doc = NULL;
+        cw_auto_free struct cw_owned_container *list = NULL;
+        struct cw_err err;
+        size_t count;
+
+        assert_int_equal(cw_docker_decode_list(cw_slice_of(BAD[i]), "a", &list, &count, &doc, &err),
+                         -1);
+    }
+}
+
+static void error_text_is_the_message_or_printable_bytes(void **state)
+{
+    char text[32];
+
+    (void)state;
+    cw_docker_error_text(CW_SLICE("{\"message\":\"no such image\"}\n"), text, sizeof(text));
+    assert_string_equal(text, "no such image");
+    cw_docker_error_text(CW_SLICE("<html>\r\n\x01\xff"), text, sizeof(text));
+    assert_string_equal(text, "<html>????");
+    cw_docker_error_text(CW_SLICE("{\"message\":7}"), text, sizeof(text));
+    assert_string_equal(text, "{\"message\":7}");
+    cw_docker_error_text(CW_SLICE("0123456789012345678901234567890123456789"), text, sizeof(text));
+    assert_int_equal(strlen(text), sizeof(text) - 1);
+    cw_docker_error_text(CW_SLICE(""), text, sizeof(text));
+    assert_string_equal(text, "");
+}
+
+static void missing_executables_are_told_from_a_missing_shim(void **state)
+{
+    (void)state;
+    assert_true(cw_docker_is_missing_executable(
+        "failed to create shim task: OCI runtime create failed: runc create failed: unable to "
+        "start container process: exec: \"nosuch\": executable file not found in $PATH: unknown"));
+    assert_true(cw_docker_is_missing_executable(
+        "OCI runtime create failed: exec: \"/no/such\": stat /no/such: no such file or directory"));
+    assert_true(cw_docker_is_missing_executable(
+        "crun: executable file `nosuch` not found in $PATH: No such file or directory"));
+    assert_false(cw_docker_is_missing_executable(
+        "failed to start shim: exec: \"containerd-shim-runc-v2\": executable file not found in "
+        "$PATH"));
+    assert_false(cw_docker_is_missing_executable("no space left on device"));
+}
+
+static void pull_lines_are_progress_or_errors(void **state)
+{
+    struct cw_err err;
+
+    (void)state;
+    assert_int_equal(cw_docker_check_pull_line(CW_SLICE("\r"), &err), 0);
+    assert_int_equal(cw_docker_check_pull_line(CW_SLICE("{\"status\":\"Pulling\"}\r"), &err), 0);
+    assert_int_equal(
+        cw_docker_check_pull_line(
+            CW_SLICE("{\"errorDetail\":{\"message\":\"d\"},\"error\":\"denied\"}"), &err),
+        -1);
+    assert_string_equal(err.msg, "docker pull: denied");
+    assert_int_equal(
+        cw_docker_check_pull_line(CW_SLICE("{\"errorDetail\":{\"message\":\"detail\"}}"), &err),
+        -1);
+    assert_string_equal(err.msg, "docker pull: detail");
+    assert_int_equal(cw_docker_check_pull_line(CW_SLICE("<html>"), &err), -1);
+    assert_int_equal(cw_docker_check_pull_line(CW_SLICE("[]"), &err), -1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(version_is_the_engines_capped_and_above_its_minimum),
+        cmocka_unit_test(engines_that_cannot_be_used_are_named),
+        cmocka_unit_test(created_id_must_be_64_hex_digits),
+        cmocka_unit_test(inspect_of_a_running_container_gives_address_and_log_path),
+        cmocka_unit_test(inspect_of_ended_containers_tells_how),
+        cmocka_unit_test(address_is_that_of_the_named_network_or_of_the_only_one),
+        cmocka_unit_test(inspect_refuses_nonsense),
+        cmocka_unit_test(list_keeps_only_names_with_the_exact_prefix),
+        cmocka_unit_test(list_refuses_nonsense),
+        cmocka_unit_test(error_text_is_the_message_or_printable_bytes),
+        cmocka_unit_test(missing_executables_are_told_from_a_missing_shim),
+        cmocka_unit_test(pull_lines_are_progress_or_errors),
+    };
+
+    return cmocka_run_group_tests_name("docker_answer", tests, NULL, NULL);
+}
