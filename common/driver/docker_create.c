@@ -1,0 +1,397 @@
+/* A create is a row of requests, one after the other:
+ *
+ *   PULL -> QUEUED -> CREATE -> START -> INSPECT -> (answer)
+ *                       |  ^
+ *                 409:  v  |   a container of that name is left from an earlier process
+ *                      EVICT
+ *
+ * A slot (parallel_creates) is held from CREATE to the end; pulls, which may take minutes, need
+ * none. CREATE to START share one time limit, as stock's "docker run". Whatever the engine may have
+ * made by the time something fails is handed to cw_docker_clean_up. An abandoned create stays until
+ * the answer under way has come, since only then it is known what is there to remove. */
+#include <stdio.h>
+
+#include "common/driver/docker_answer.h"
+#include "common/driver/docker_priv.h"
+#include "common/driver/docker_spec.h"
+
+enum create_step {
+    STEP_REFUSED,
+    STEP_PULL,
+    STEP_QUEUED,
+    STEP_CREATE,
+    STEP_EVICT,
+    STEP_START,
+    STEP_INSPECT
+};
+enum { ACTION_PORT = 8080, NOT_FOUND_STATUS = 127, ERROR_TEXT_LEN = 1024 };
+
+struct create {
+    struct cw_driver_call call;
+    enum create_step step;
+    bool abandoned, has_slot, pull_failed, evicted;
+    struct docker_pull_wait pull;
+    struct cw_link waiting; /* on docker->waiting */
+    struct cw_defer refuse; /* for a spec that cannot be sent */
+    struct cw_err refusal;
+    enum cw_pull_policy policy;
+    char *name, *image, *network;
+    struct cw_str body;
+    char id[65]; /* "" before the engine has named it */
+    int64_t deadline_us, begun_us;
+    cw_created_fn *fn;
+    void *arg;
+};
+
+static void send_create(struct create *c);
+
+/* ---- slots ---- */
+
+static void take_slot(struct create *c)
+{
+    struct docker *docker = c->call.docker;
+
+    docker->creating++;
+    c->has_slot = true;
+    c->deadline_us = cw_loop_mono_us(docker->api.loop) + docker->api.limit_ms[DOCKER_RUN] * 1000;
+    c->begun_us = cw_docker_begin(&docker->api, DOCKER_RUN);
+    send_create(c);
+}
+
+static void enter_queue(struct create *c)
+{
+    struct docker *docker = c->call.docker;
+
+    if (docker->parallel_creates == 0 || docker->creating < docker->parallel_creates) {
+        take_slot(c);
+        return;
+    }
+    c->step = STEP_QUEUED;
+    cw_list_push_back(&docker->waiting, &c->waiting);
+}
+
+static void give_slot_back(struct create *c)
+{
+    struct docker *docker = c->call.docker;
+    struct cw_link *next;
+
+    if (!c->has_slot)
+        return;
+    c->has_slot = false;
+    docker->creating--;
+    next = cw_list_pop_front(&docker->waiting);
+    if (next)
+        take_slot(CW_LIST_ENTRY(next, struct create, waiting));
+}
+
+/* ---- endings ---- */
+
+static void create_free(struct cw_driver_call *call)
+{
+    struct create *c = CW_CONTAINER_OF(call, struct create, call);
+
+    cw_docker_pull_leave(&c->pull);
+    if (cw_link_on_list(&c->waiting))
+        cw_list_remove(&call->docker->waiting, &c->waiting);
+    cw_defer_cancel(&c->refuse);
+    cw_str_done(&c->body);
+    free(c->name);
+    free(c->image);
+    free(c->network);
+    free(c);
+}
+
+static void retire(struct create *c)
+{
+    give_slot_back(c);
+    cw_docker_call_end(&c->call);
+}
+
+/* unsure: the engine may have made the container although it did not say so. */
+static void remove_leftover(struct create *c, bool unsure)
+{
+    if (c->id[0])
+        cw_docker_clean_up(c->call.docker, c->id, false);
+    else if (unsure)
+        cw_docker_clean_up(c->call.docker, c->name, true);
+}
+
+static void fail(struct create *c, enum cw_create_failure failure, const struct cw_err *err)
+{
+    struct cw_err copy = *err; /* may live in c */
+    bool abandoned = c->abandoned;
+    cw_created_fn *fn = c->fn;
+    void *arg = c->arg;
+
+    retire(c);
+    if (!abandoned)
+        fn(arg, NULL, failure, &copy);
+}
+
+/* A step before INSPECT failed: it counts as a failed run. */
+static void fail_run(struct create *c, enum cw_create_failure failure, const struct cw_err *err)
+{
+    cw_docker_end(&c->call.docker->api, DOCKER_RUN, c->begun_us, false);
+    fail(c, failure, err);
+}
+
+static void succeed(struct create *c, const struct cw_docker_inspect *seen)
+{
+    struct cw_container made = {.port = ACTION_PORT};
+    cw_created_fn *fn = c->fn;
+    void *arg = c->arg;
+
+    memcpy(made.id, c->id, sizeof(made.id));
+    memcpy(made.address, seen->address, sizeof(made.address));
+    memcpy(made.log_path, seen->log_path, sizeof(made.log_path));
+    retire(c);
+    fn(arg, &made, CW_CREATE_PLATFORM, NULL);
+}
+
+static int64_t run_ms_left(const struct create *c)
+{
+    int64_t left_us = c->deadline_us - cw_loop_mono_us(c->call.docker->api.loop);
+
+    return left_us < 1000 ? 1 : left_us / 1000;
+}
+
+/* ---- INSPECT ---- */
+
+static int check_state(const struct create *c, const struct cw_docker_inspect *seen,
+                       struct cw_err *err)
+{
+    if (!seen->running)
+        return cw_fail(err, CW_INTERNAL, "docker: %.80s: exited with status %lld right after start",
+                       c->name, (long long)seen->exit_code);
+    if (!seen->address[0])
+        return cw_fail(err, CW_INTERNAL, "docker: %.80s: no address on network %.80s", c->name,
+                       c->network);
+    return 0;
+}
+
+static void on_inspected(void *arg, const struct cw_http_reply *reply,
+                         const struct cw_err *http_err)
+{
+    struct create *c = arg;
+    enum cw_create_failure failure = CW_CREATE_PLATFORM;
+    struct cw_docker_inspect seen;
+    struct cw_err err;
+    bool decoded = cw_docker_judge(reply, http_err, 200, "inspect", c->name, &err) == 0 &&
+                   cw_docker_decode_inspect(reply->body, c->network, &seen, &err) == 0;
+
+    c->call.http = NULL;
+    cw_docker_end(&c->call.docker->api, DOCKER_INSPECT, c->begun_us, decoded);
+    if (decoded && check_state(c, &seen, &err) == 0) {
+        succeed(c, &seen);
+        return;
+    }
+    if (decoded && !seen.running && seen.exit_code == NOT_FOUND_STATUS)
+        failure = CW_CREATE_EXECUTABLE;
+    remove_leftover(c, false);
+    fail(c, failure, &err);
+}
+
+static void send_inspect(struct create *c)
+{
+    struct docker *docker = c->call.docker;
+
+    c->step = STEP_INSPECT;
+    c->begun_us = cw_docker_begin(&docker->api, DOCKER_INSPECT);
+    c->call.http = cw_docker_send_inspect(docker, c->id, docker->api.limit_ms[DOCKER_INSPECT],
+                                          on_inspected, c);
+}
+
+/* ---- START ---- */
+
+static enum cw_create_failure start_failure(const struct cw_http_reply *reply)
+{
+    char text[ERROR_TEXT_LEN];
+
+    if (!reply || reply->status < 400)
+        return CW_CREATE_PLATFORM;
+    cw_docker_error_text(reply->body, text, sizeof(text));
+    return cw_docker_is_missing_executable(text) ? CW_CREATE_EXECUTABLE : CW_CREATE_PLATFORM;
+}
+
+static void on_started(void *arg, const struct cw_http_reply *reply, const struct cw_err *http_err)
+{
+    struct create *c = arg;
+    struct cw_err err;
+    bool ok = cw_docker_judge(reply, http_err, 204, "start", c->name, &err) == 0;
+
+    c->call.http = NULL;
+    if (!ok) {
+        remove_leftover(c, false);
+        fail_run(c, start_failure(reply), &err);
+        return;
+    }
+    cw_docker_end(&c->call.docker->api, DOCKER_RUN, c->begun_us, true);
+    if (c->abandoned) {
+        remove_leftover(c, false);
+        retire(c);
+        return;
+    }
+    send_inspect(c);
+}
+
+static void send_start(struct create *c)
+{
+    char path[64 + sizeof(c->id)];
+
+    c->step = STEP_START;
+    (void)snprintf(path, sizeof(path), "/containers/%s/start", c->id);
+    c->call.http = cw_docker_send(&c->call.docker->api,
+                                  &(struct docker_request){.method = "POST",
+                                                           .path = cw_slice_of(path),
+                                                           .timeout_ms = run_ms_left(c),
+                                                           .max_answer = CW_DOCKER_SMALL_ANSWER},
+                                  on_started, c);
+}
+
+/* ---- EVICT ---- */
+
+static void on_evicted(void *arg, const struct cw_http_reply *reply, const struct cw_err *http_err)
+{
+    struct create *c = arg;
+    struct cw_err err;
+    bool ok = cw_docker_judge_removal(reply, http_err, c->name, &err) == 0;
+
+    c->call.http = NULL;
+    if (ok && !c->abandoned) {
+        send_create(c);
+        return;
+    }
+    if (ok)
+        (void)cw_fail(&err, CW_CANCELLED, "docker: create %.80s: cancelled", c->name);
+    fail_run(c, CW_CREATE_PLATFORM, &err);
+}
+
+static void send_evict(struct create *c)
+{
+    c->step = STEP_EVICT;
+    c->evicted = true;
+    c->call.http = cw_docker_send_removal(c->call.docker, c->name, on_evicted, c);
+}
+
+/* ---- CREATE ---- */
+
+static void create_failed(struct create *c, const struct cw_http_reply *reply,
+                          const struct cw_err *err)
+{
+    bool no_image = reply && reply->status == 404;
+
+    remove_leftover(c, cw_docker_is_unsure(reply));
+    fail_run(c, no_image && c->pull_failed ? CW_CREATE_PULL : CW_CREATE_PLATFORM, err);
+}
+
+static void on_created(void *arg, const struct cw_http_reply *reply, const struct cw_err *http_err)
+{
+    struct create *c = arg;
+    struct cw_err err;
+    bool ok = cw_docker_judge(reply, http_err, 201, "create", c->name, &err) == 0 &&
+              cw_docker_decode_created(reply->body, c->id, &err) == 0;
+
+    c->call.http = NULL;
+    if (!ok && reply && reply->status == 409 && !c->evicted && !c->abandoned) {
+        send_evict(c);
+        return;
+    }
+    if (ok && !c->abandoned) {
+        send_start(c);
+        return;
+    }
+    if (ok)
+        (void)cw_fail(&err, CW_CANCELLED, "docker: create %.80s: cancelled", c->name);
+    create_failed(c, reply, &err);
+}
+
+static void send_create(struct create *c)
+{
+    cw_auto_str struct cw_str path;
+
+    c->step = STEP_CREATE;
+    cw_str_init(&path, 64 + CW_DOCKER_MAX_NAME);
+    cw_str_addf(&path, "/containers/create?name=%s", c->name);
+    c->call.http = cw_docker_send(&c->call.docker->api,
+                                  &(struct docker_request){.method = "POST",
+                                                           .path = cw_str_slice(&path),
+                                                           .body = cw_str_slice(&c->body),
+                                                           .timeout_ms = run_ms_left(c),
+                                                           .max_answer = CW_DOCKER_SMALL_ANSWER},
+                                  on_created, c);
+}
+
+/* ---- PULL ---- */
+
+static void on_pulled(struct docker_pull_wait *wait, const struct cw_err *err)
+{
+    struct create *c = CW_CONTAINER_OF(wait, struct create, pull);
+
+    c->pull_failed = err != NULL;
+    if (!err || c->policy == CW_PULL_TRY)
+        enter_queue(c);
+    else /* an engine out of reach is not the image's fault */
+        fail(c, err->code == CW_UNAVAILABLE ? CW_CREATE_PLATFORM : CW_CREATE_PULL, err);
+}
+
+/* ---- the call ---- */
+
+static void on_refused(void *arg)
+{
+    struct create *c = arg;
+
+    fail(c, CW_CREATE_PLATFORM, &c->refusal);
+}
+
+static void abandon(struct cw_driver_call *call)
+{
+    struct create *c = CW_CONTAINER_OF(call, struct create, call);
+
+    switch (c->step) {
+    case STEP_CREATE:
+    case STEP_EVICT:
+    case STEP_START:
+        c->abandoned = true;
+        cw_docker_call_to_background(call);
+        return;
+    case STEP_INSPECT:
+        remove_leftover(c, false);
+        retire(c);
+        return;
+    case STEP_REFUSED:
+    case STEP_PULL:
+    case STEP_QUEUED:
+        retire(c);
+        return;
+    }
+}
+
+struct cw_driver_call *cw_docker_create(struct cw_driver *d, const struct cw_container_spec *spec,
+                                        cw_created_fn *fn, void *arg)
+{
+    struct docker *docker = CW_CONTAINER_OF(d, struct docker, base);
+    struct create *c = cw_alloc(sizeof(*c));
+
+    cw_docker_call_init(docker, &c->call, create_free);
+    c->call.abandon = abandon;
+    cw_defer_init(&c->refuse, docker->api.loop, on_refused, c);
+    cw_str_init(&c->body, CW_DOCKER_MAX_BODY);
+    c->pull.fn = on_pulled;
+    c->policy = spec->pull;
+    c->fn = fn;
+    c->arg = arg;
+    if (cw_docker_create_body(spec, &c->body, &c->refusal) != 0) {
+        cw_defer_post(&c->refuse);
+        return &c->call;
+    }
+    c->name = cw_strdup(spec->name);
+    c->image = cw_strdup(spec->image);
+    c->network = cw_strdup(spec->network ? spec->network : "bridge");
+    if (c->policy == CW_PULL_NEVER) {
+        enter_queue(c);
+        return &c->call;
+    }
+    c->step = STEP_PULL;
+    cw_docker_pull_join(docker, c->image, &c->pull);
+    return &c->call;
+}

@@ -1,0 +1,85 @@
+/* common/driver/docker_priv.h -- what the files of the Docker driver share.
+ *
+ * Every operation is a struct that begins with struct cw_driver_call and sits on exactly one of the
+ * driver's two lists: `calls` while somebody waits for it, `background` afterwards. Ending an
+ * operation means: take it off, free it, then call back, as the very last thing, because the
+ * callback may free the driver. Thread: loop. */
+#pragma once
+
+#include "common/base/err.h"
+#include "common/base/list.h"
+#include "common/driver/docker_api.h"
+#include "common/driver/docker_driver.h"
+#include "common/http/client.h"
+#include "common/loop/loop.h"
+
+struct docker {
+    struct cw_driver base; /* first: it is what callers hold */
+    struct docker_api api;
+    struct cw_list calls;      /* struct cw_driver_call */
+    struct cw_list background; /* struct cw_driver_call: nobody waits for these */
+    struct cw_list pulls;      /* struct docker_pull under way */
+    struct cw_list waiting;    /* creates that wait for a slot */
+    unsigned creating;         /* slots taken */
+    unsigned parallel_creates; /* 0: no limit */
+};
+
+struct cw_driver_call {
+    struct docker *docker;
+    struct cw_list *list; /* of the two, where `link` is */
+    struct cw_link link;
+    struct cw_http_call *http; /* request in flight, or NULL */
+    /* The caller lost interest; NULL: ends with its request. */
+    void (*abandon)(struct cw_driver_call *call);
+    /* Releases the operation's own parts and the memory. Must not start anything. */
+    void (*free)(struct cw_driver_call *call);
+};
+
+/* Puts the call on docker->calls. */
+void cw_docker_call_init(struct docker *docker, struct cw_driver_call *call,
+                         void (*free_fn)(struct cw_driver_call *call));
+void cw_docker_call_to_background(struct cw_driver_call *call);
+/* Cancels the request, takes the call off its list, frees it. */
+void cw_docker_call_end(struct cw_driver_call *call);
+
+/* ---- docker_create.c ---- */
+
+struct cw_driver_call *cw_docker_create(struct cw_driver *d, const struct cw_container_spec *spec,
+                                        cw_created_fn *fn, void *arg);
+
+/* ---- docker_remove.c ---- */
+
+/* Removes a container in the background, in up to three tries. target: name or id, copied.
+ * unsure: it may not exist yet (a create without an answer), so "not found" is tried again too. */
+void cw_docker_clean_up(struct docker *docker, const char *target, bool unsure);
+/* One DELETE request. fn is a cw_http_fn. */
+struct cw_http_call *cw_docker_send_removal(struct docker *docker, const char *target,
+                                            cw_http_fn *fn, void *arg);
+
+/* ---- docker_oom.c ---- */
+
+struct cw_driver_call *cw_docker_was_oom_killed(struct cw_driver *d, const char *id, cw_oom_fn *fn,
+                                                void *arg);
+
+/* ---- docker_inspect.c ---- */
+
+/* One GET /containers/{id}/json. fn is a cw_http_fn. id must have been checked. */
+struct cw_http_call *cw_docker_send_inspect(struct docker *docker, const char *id,
+                                            int64_t timeout_ms, cw_http_fn *fn, void *arg);
+
+/* ---- docker_pull.c ---- */
+
+struct docker_pull;
+
+/* One who waits for an image. Embedded in its owner. */
+struct docker_pull_wait {
+    struct cw_link link;
+    struct docker_pull *pull;
+    void (*fn)(struct docker_pull_wait *wait, const struct cw_err *err);
+};
+
+/* Pulls, or joins the pull of the same image that is under way. wait->fn is set by the caller and
+ * called once, later, unless cw_docker_pull_leave comes first. */
+void cw_docker_pull_join(struct docker *docker, const char *image, struct docker_pull_wait *wait);
+/* Harmless when not waiting. A pull that nobody waits for is given up. */
+void cw_docker_pull_leave(struct docker_pull_wait *wait);
