@@ -1,9 +1,12 @@
 /* common/http/server.h -- small HTTP server (evhttp) for health, metrics and administration.
  *
  * One handler for all requests; it answers at once or keeps the request and answers later. Header
- * bytes and bodies are capped; an idle connection is closed. Thread: loop. */
+ * bytes (64 KiB) and bodies are capped; an idle connection is closed. A client that goes away
+ * before its answer is noticed only by the answer, which then goes nowhere. SIGPIPE is set to be
+ * ignored. Thread: loop. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,7 +18,7 @@ struct cw_http_server;
 struct cw_loop;
 
 struct cw_http_server_conf {
-    const char *address;     /* "0.0.0.0" */
+    const char *address;     /* numeric, "0.0.0.0" or "::" for all */
     uint16_t port;           /* 0: any free one */
     size_t max_body;         /* larger ones get 413; 0: 1 MiB */
     int64_t idle_timeout_ms; /* 0: 30000 */
@@ -29,7 +32,8 @@ struct cw_http_server *cw_http_server_new(struct cw_loop *loop,
                                           const struct cw_http_server_conf *conf,
                                           cw_http_handler *handler, void *arg,
                                           struct cw_err *err) CW_MUST_CHECK;
-/* Closes the listener and all connections; unanswered exchanges are dead. Accepts NULL. */
+/* Closes the listener and all connections; unanswered exchanges are dead. Accepts NULL. Not from
+ * inside the handler. */
 void cw_http_server_free(struct cw_http_server *s);
 uint16_t cw_http_server_port(const struct cw_http_server *s);
 
@@ -41,12 +45,13 @@ const char *cw_http_path(const struct cw_http_exchange *ex);
 const char *cw_http_header(const struct cw_http_exchange *ex, const char *name);
 struct cw_slice cw_http_body(struct cw_http_exchange *ex);
 
-/* Before the answer. */
+/* Before the answer. A value with a line end is dropped. */
 void cw_http_add_header(struct cw_http_exchange *ex, const char *name, const char *value);
 /* Ends the exchange; body is copied. content_type NULL: text/plain; charset=UTF-8. */
 void cw_http_answer(struct cw_http_exchange *ex, int status, const char *content_type,
                     struct cw_slice body);
 
-/* Basic authentication against one user, in constant time. */
+/* Basic authentication against one user, in constant time. False when user or password is NULL, and
+ * for credentials over 768 bytes. */
 bool cw_http_basic_auth_ok(const struct cw_http_exchange *ex, const char *user,
                            const char *password);
