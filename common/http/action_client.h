@@ -24,13 +24,15 @@ struct cw_loop;
 
 enum cw_action_outcome {
     CW_ACTION_ANSWERED,  /* a complete answer with Content-Length */
-    CW_ACTION_REFUSED,   /* connection refused or no route: the request was not sent */
-    CW_ACTION_TIMEOUT,   /* no complete answer within timeout_ms */
+    CW_ACTION_REFUSED,   /* the request was not sent: connection refused, no route, or a local
+                            error such as no descriptors (see why) */
+    CW_ACTION_TIMEOUT,   /* no complete answer within timeout_ms, whatever the cause; also when a
+                            complete one, or a failure, came to us later than that */
     CW_ACTION_NO_ANSWER, /* reset, closed early, garbage, no Content-Length, 204: it may have run */
 };
 
 struct cw_action_request {
-    const char *path; /* "/init" or "/run" */
+    const char *path; /* "/init" or "/run"; at most 100 bytes */
     const struct cw_slice
         *body; /* pieces of the JSON body, borrowed until fn ran or cancel returned */
     size_t body_pieces;
@@ -55,14 +57,17 @@ struct cw_action_reply {
 /* reply is borrowed for the callback. */
 typedef void cw_action_fn(void *arg, const struct cw_action_reply *reply);
 
-/* addr: numeric IPv4 or IPv6 address. Idle connections kept: at most max_idle. */
+/* addr: numeric IPv4 or IPv6 address. Idle connections kept: at most max_idle; with 0 every request
+ * says "Connection: close". */
 struct cw_action_client *cw_action_client_new(struct cw_loop *loop, const char *addr, uint16_t port,
                                               unsigned max_idle, struct cw_err *err) CW_MUST_CHECK;
 /* Cancels what is in flight. Accepts NULL. */
 void cw_action_client_free(struct cw_action_client *c);
 /* Closes idle connections (before a container is frozen, for example). */
 void cw_action_client_close_idle(struct cw_action_client *c);
-/* Calls fn exactly once unless cancelled. */
+/* Calls fn exactly once unless cancelled; the call is dead by then, and its connection, when it can
+ * be kept, serves the next request, also one posted from inside fn. fn may cancel other calls and
+ * free the client. */
 struct cw_action_call *cw_action_post(struct cw_action_client *c,
                                       const struct cw_action_request *req, cw_action_fn *fn,
                                       void *arg);
