@@ -144,12 +144,12 @@ static void describe(struct cw_http_call *call, CURLcode code, struct cw_err *er
     case CURLE_SEND_ERROR:
     case CURLE_RECV_ERROR:
     case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_PEER_FAILED_VERIFICATION: /* somebody may renew the certificate */
+    case CURLE_PEER_FAILED_VERIFICATION: /* somebody may renew the certificate, */
+    case CURLE_SSL_CACERT_BADFILE:       /* or mount the file */
         (void)cw_fail_retriable(err, CW_UNAVAILABLE, "%s: %s", call->label, why);
         break;
     case CURLE_URL_MALFORMAT:
     case CURLE_LOGIN_DENIED: /* user name in the URL */
-    case CURLE_SSL_CACERT_BADFILE:
         (void)cw_fail(err, CW_INVALID, "%s: %s", call->label, why);
         break;
     case CURLE_WRITE_ERROR: /* by on_body or on_header */

@@ -65,6 +65,14 @@ static enum cw_code code_of_status(int status)
     return status >= 400 ? CW_INVALID : CW_INTERNAL;
 }
 
+/* A locked account and a redirect to somewhere else are repaired by people; what was to be stored
+ * meanwhile is as good as ever and must not be given up. */
+static bool says_nothing_of_the_document(int status)
+{
+    return code_of_status(status) == CW_UNAVAILABLE || status == 401 || status == 403 ||
+           status < 400;
+}
+
 int cw_couch_refused(const char *label, int status, struct cw_slice body, struct cw_err *err)
 {
     bool login = status == 401 || status == 403;
@@ -77,8 +85,22 @@ int cw_couch_refused(const char *label, int status, struct cw_slice body, struct
     (void)cw_fail(err, code_of_status(status), "%s: %d%s%s%s", label, status, reason[0] ? " " : "",
                   reason, login ? " (check the configured username and password)" : "");
     if (err)
-        err->retriable = err->code == CW_UNAVAILABLE;
+        err->retriable = says_nothing_of_the_document(status);
     return -1;
+}
+
+/* A cluster that could not write one of the documents says so in its row; that is no refusal of the
+ * document. */
+static bool is_server_trouble(const char *reason)
+{
+    static const char *const KINDS[] = {"error", "internal_server_error", "service_unavailable",
+                                        "timeout", "unknown_error"};
+    size_t n = strcspn(reason, ":");
+
+    for (size_t i = 0; i < CW_ARRAY_LEN(KINDS); i++)
+        if (strlen(KINDS[i]) == n && memcmp(KINDS[i], reason, n) == 0)
+            return true;
+    return false;
 }
 
 static int parse_row(const json_t *row, size_t i, const char *id,
@@ -103,6 +125,9 @@ static int parse_row(const json_t *row, size_t i, const char *id,
     if (!failed)
         return 0;
     copy_reason(result->reason, sizeof(result->reason), row);
+    if (is_server_trouble(result->reason))
+        return cw_fail_retriable(err, CW_UNAVAILABLE, "_bulk_docs answer: row %zu: %s", i,
+                                 result->reason);
     result->code = strncmp(result->reason, "conflict", strlen("conflict")) == 0 ? CW_PUT_CONFLICT
                                                                                 : CW_PUT_REFUSED;
     return 0;

@@ -1,7 +1,10 @@
 /* common/store/couch_store.h -- struct cw_docstore over CouchDB's HTTP API (2.3 to 3.5).
  *
  * Source: openwhisk CS/core/database/CouchDbRestClient.scala; differences: a space in an id is sent
- * as %20, and the revision of a GET is sent as If-Match but checked by the caller. Thread: loop. */
+ * as %20, and the revision of a GET is sent as If-Match but checked by the caller. 401 and
+ * 403 are CW_INVALID and retriable: an account that is locked for a while says nothing against the
+ * document. libcurl may send a request again when a kept-alive connection dies, so a create or a
+ * bulk put may meet its own document as a conflict. Thread: loop. */
 #pragma once
 
 #include "common/store/docstore.h"

@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     for (size_t count = 0; count <= 3; count++) {
         if (cw_couch_bulk_parse(body, IDS, count, results, &err) != 0) {
-            if (err.code != CW_INTERNAL || !err.retriable)
+            if ((err.code != CW_INTERNAL && err.code != CW_UNAVAILABLE) || !err.retriable)
                 abort();
             continue;
         }

@@ -448,7 +448,7 @@ static void refusals_name_request_and_reason(void **state)
         bool retriable;
     } CASES[] = {
         {404, CW_NOT_FOUND, false},  {409, CW_CONFLICT, false},   {412, CW_CONFLICT, false},
-        {413, CW_TOO_LARGE, false},  {401, CW_INVALID, false},    {400, CW_INVALID, false},
+        {413, CW_TOO_LARGE, false},  {401, CW_INVALID, true},     {400, CW_INVALID, false},
         {500, CW_UNAVAILABLE, true}, {429, CW_UNAVAILABLE, true},
     };
     struct fixture *f = *state;

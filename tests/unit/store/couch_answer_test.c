@@ -25,15 +25,15 @@ static void statuses_become_codes(void **state)
     expect_status(409, CW_CONFLICT, false);
     expect_status(412, CW_CONFLICT, false);
     expect_status(413, CW_TOO_LARGE, false);
-    expect_status(401, CW_INVALID, false);
-    expect_status(403, CW_INVALID, false);
+    expect_status(401, CW_INVALID, true);
+    expect_status(403, CW_INVALID, true);
     expect_status(400, CW_INVALID, false);
     expect_status(406, CW_INVALID, false);
     expect_status(408, CW_UNAVAILABLE, true);
     expect_status(429, CW_UNAVAILABLE, true);
     expect_status(500, CW_UNAVAILABLE, true);
     expect_status(503, CW_UNAVAILABLE, true);
-    expect_status(302, CW_INTERNAL, false);
+    expect_status(302, CW_INTERNAL, true);
 }
 
 static void refused_login_says_what_to_check(void **state)
@@ -148,6 +148,32 @@ static void answer_that_does_not_fit_is_internal_and_retriable(void **state)
     }
 }
 
+static void trouble_in_the_server_is_no_refusal_of_a_document(void **state)
+{
+    static const char *const KINDS[] = {"error", "internal_server_error", "service_unavailable",
+                                        "timeout", "unknown_error"};
+    struct cw_docstore_put_result r[2];
+    char answer[256];
+
+    (void)state;
+    for (size_t i = 0; i < CW_ARRAY_LEN(KINDS); i++) {
+        struct cw_err err = {0};
+
+        (void)snprintf(answer, sizeof(answer),
+                       "[{\"id\":\"guest/a\",\"rev\":\"1\"},"
+                       "{\"id\":\"guest/b\",\"error\":\"%s\",\"reason\":\"w of n\"}]",
+                       KINDS[i]);
+        assert_int_equal(cw_couch_bulk_parse(cw_slice_of(answer), IDS, 2, r, &err), -1);
+        assert_int_equal(err.code, CW_UNAVAILABLE);
+        assert_true(err.retriable);
+        assert_non_null(strstr(err.msg, "row 1: "));
+        assert_non_null(strstr(err.msg, KINDS[i]));
+    }
+    assert_int_equal(
+        cw_couch_bulk_parse(CW_SLICE("[{\"error\":\"error_of_mine\"}]"), IDS, 1, r, NULL), 0);
+    assert_int_equal(r[0].code, CW_PUT_REFUSED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -157,6 +183,7 @@ int main(void)
         cmocka_unit_test(long_reason_is_cut_between_characters),
         cmocka_unit_test(rows_are_matched_by_position),
         cmocka_unit_test(row_of_pouchdb_server_is_understood),
+        cmocka_unit_test(trouble_in_the_server_is_no_refusal_of_a_document),
         cmocka_unit_test(nothing_sent_needs_an_empty_answer),
         cmocka_unit_test(answer_that_does_not_fit_is_internal_and_retriable),
     };
