@@ -129,10 +129,12 @@ def test_actions_that_need_the_whole_memory_take_turns_in_order(small, controlle
     assert [r.offset for r in acks] == sorted(r.offset for r in acks)
 
 
-def test_action_larger_than_all_memory_still_runs(small, controller, ns):
-    action = controller.put(f"{ns}/large", "nodejs:20", NODE_ID, limits={"memory": 512})
+def test_action_larger_than_all_memory_is_refused_and_does_not_block_others(small, controller, ns):
+    """Stock creates it all the same, beyond its memory."""
+    large = controller.invoke(small, controller.put(f"{ns}/large", "nodejs:20", NODE_ID, limits={"memory": 512}))
     assert run(controller, small, controller.put(f"{ns}/first", "nodejs:20", NODE_ID))["runs"] == 1
-    assert run(controller, small, action)["runs"] == 1
+    assert large.response()["statusCode"] == 2 and "512 MB" in large.response()["result"]["error"]
+    assert large.completion().json["isSystemError"] is False
 
 
 def test_least_recently_used_container_is_evicted(make_invoker, controller, ns):
@@ -212,6 +214,7 @@ def prewarming(count, memory="128 MB"):
     return {"RUNTIMES_MANIFEST": json.dumps(manifest)}
 
 
+@pytest.mark.setting("whisk.container-pool.prewarm-expiration-check-interval")
 def test_prewarmed_container_is_used_and_replaced(make_invoker, controller, ns):
     invoker = make_invoker(prewarming(1)).start(controller)
     [(name, before)] = wait_until(lambda: list(invoker.containers().items()), what="the prewarmed container")
@@ -222,6 +225,7 @@ def test_prewarmed_container_is_used_and_replaced(make_invoker, controller, ns):
     assert before["Id"] in [c["Id"] for c in both.values()] and all(n.endswith("_prewarm_nodejs20") for n in both)
 
 
+@pytest.mark.setting("whisk.container-pool.prewarm-expiration-check-interval")
 def test_prewarmed_container_of_another_size_is_not_used(make_invoker, controller, ns):
     invoker = make_invoker(prewarming(1)).start(controller)
     wait_until(invoker.containers, what="the prewarmed container")

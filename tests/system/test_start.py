@@ -97,7 +97,7 @@ def test_ping_route_answers_pong(make_invoker, controller):
 
 
 def test_unknown_routes_and_missing_credentials_are_401_with_a_code(make_invoker, controller):
-    invoker = make_invoker().start(controller)
+    invoker = make_invoker({"CONFIG_whisk_metrics_prometheusEnabled": "false"}).start(controller)
     for method, path, auth in (("GET", "/status", None), ("POST", "/disable", None), ("POST", "/disable", ("invoker.user", "wrong")),
                                ("GET", "/metrics", None)):
         response = invoker.http(path, method, auth)

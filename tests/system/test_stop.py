@@ -7,15 +7,14 @@ from harness.code import NODE_ID, NODE_SLEEP
 from harness.wait import wait_until
 
 
-def running(make_invoker, controller, ns, ms):
+def running(make_invoker, controller, docker, ns, ms):
     """An invoker in the middle of a run of that length."""
     invoker = make_invoker().start(controller)
-    code = NODE_SLEEP.replace("const n", "console.log('started'); const n")
-    action = controller.put(f"{ns}/long", "nodejs:20", code)
+    action = controller.put(f"{ns}/long", "nodejs:20", NODE_SLEEP.replace("const n", "console.log('started'); const n"))
     controller.invoke(invoker, action, {"ms": 0}).finished()
     activation = controller.invoke(invoker, action, {"ms": ms})
-    wait_until(lambda: f"[#tid_{activation.transid[0]}]" in invoker.log() and "invoker_activationRun_start" in invoker.log().split(
-        f"[#tid_{activation.transid[0]}]", 1)[1], what="the run has started")
+    [name] = invoker.containers()
+    wait_until(lambda: docker.logs(name).count("started") == 2, what="the run has started")
     return invoker, action, activation
 
 
@@ -29,8 +28,8 @@ def test_sigterm_while_idle_ends_cleanly(make_invoker, controller, ns):
     assert controller.pings(invoker)[-1].json["isEnabled"] is False
 
 
-def test_sigterm_finishes_what_runs(make_invoker, controller, ns):
-    invoker, _, activation = running(make_invoker, controller, ns, 2000)
+def test_sigterm_finishes_what_runs(make_invoker, controller, docker, ns):
+    invoker, _, activation = running(make_invoker, controller, docker, ns, 2000)
     invoker.process.send_signal(signal.SIGTERM)
     assert activation.response()["statusCode"] == 0
     record = activation.finished()
@@ -44,8 +43,8 @@ def test_sigint_is_like_sigterm(make_invoker, controller):
     assert invoker.wait_exit() == 0
 
 
-def test_second_sigterm_ends_at_once_and_removes_containers(make_invoker, controller, ns):
-    invoker, _, _ = running(make_invoker, controller, ns, 7000)
+def test_second_sigterm_ends_at_once_and_removes_containers(make_invoker, controller, docker, ns):
+    invoker, _, _ = running(make_invoker, controller, docker, ns, 7000)
     invoker.process.send_signal(signal.SIGTERM)
     wait_until(lambda: controller.pings(invoker)[-1].json["isEnabled"] is False, what="the last ping")
     started = time.monotonic()
@@ -54,8 +53,8 @@ def test_second_sigterm_ends_at_once_and_removes_containers(make_invoker, contro
     assert time.monotonic() - started < 4
 
 
-def test_new_process_of_the_same_name_removes_what_a_killed_one_left(make_invoker, controller, ns):
-    invoker, action, _ = running(make_invoker, controller, ns, 7000)
+def test_new_process_of_the_same_name_removes_what_a_killed_one_left(make_invoker, controller, docker, ns):
+    invoker, action, _ = running(make_invoker, controller, docker, ns, 7000)
     invoker.kill()
     left = invoker.containers()
     assert left
@@ -65,8 +64,8 @@ def test_new_process_of_the_same_name_removes_what_a_killed_one_left(make_invoke
     assert controller.invoke(successor, action, {"ms": 0}).response(60)["statusCode"] == 0
 
 
-def test_work_sent_after_sigterm_waits_for_the_successor(make_invoker, controller, ns):
-    invoker, action, _ = running(make_invoker, controller, ns, 1500)
+def test_work_sent_after_sigterm_waits_for_the_successor(make_invoker, controller, docker, ns):
+    invoker, action, _ = running(make_invoker, controller, docker, ns, 1500)
     invoker.process.send_signal(signal.SIGTERM)
     wait_until(lambda: controller.pings(invoker)[-1].json["isEnabled"] is False, what="the last ping")
     late = controller.invoke(invoker, action, {"ms": 0})

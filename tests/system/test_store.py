@@ -26,6 +26,7 @@ def cuttable(couch):
     relay.close()
 
 
+@pytest.mark.setting("whisk.blacklist.poll-interval")
 def test_blocked_namespaces_are_refused_without_a_record(make_invoker, controller, couch):
     blocked = f"blocked{secrets.token_hex(4)}"
     limited = f"limited{secrets.token_hex(4)}"
@@ -46,6 +47,7 @@ def test_blocked_namespaces_are_refused_without_a_record(make_invoker, controlle
     assert controller.couch.record(blocked, activation.id) is None and len(activation.acks()) == 1
 
 
+@pytest.mark.setting("whisk.blacklist.poll-interval")
 def test_blacklist_is_read_again(make_invoker, controller, couch):
     namespace = f"later{secrets.token_hex(4)}"
     invoker = make_invoker({"CONFIG_whisk_blacklist_pollInterval": "300 ms"}).start(controller)
@@ -57,6 +59,7 @@ def test_blacklist_is_read_again(make_invoker, controller, couch):
     wait_until(lambda: controller.invoke(invoker, action).result().json["response"].__class__ is dict, what="the namespace is free again")
 
 
+@pytest.mark.setting("whisk.parameter-storage.current")
 @pytest.mark.parametrize("scheme, key, values", [("aes-256", AES_256_KEY, AES_256), ("aes-128", AES_128_KEY, AES_128)])
 def test_locked_arguments_are_decrypted(make_invoker, controller, ns, scheme, key, values):
     invoker = make_invoker({"INVOKER_OPTS": f"-Dwhisk.parameter-storage.current={scheme} -Dwhisk.parameter-storage.{scheme}={key}"}).start(controller)

@@ -44,6 +44,9 @@ class Docker:
     def inspect(self, container):
         return self.call("GET", f"/containers/{container}/json")
 
+    def logs(self, container):
+        return self.call("GET", f"/containers/{container}/logs?stdout=1&stderr=1")
+
     def run(self, image, name):
         self.call("POST", f"/containers/create?name={name}", {"Image": image})
         self.call("POST", f"/containers/{name}/start")
