@@ -376,10 +376,10 @@ static void on_bus_error(void *arg, const struct cw_err *err)
     cw_log(CW_LOG_WARN, NULL, "Kafka", "%s", err->msg);
 }
 
-static void on_ignored_key(void *arg, const char *key)
+static void on_ignored_key(const char *prefix, const char *key)
 {
     cw_log(CW_LOG_WARN, NULL, COMPONENT,
-           "Kafka setting %s%s is ignored: it has no counterpart here", (const char *)arg, key);
+           "Kafka setting %s%s is ignored: it has no counterpart here", prefix, key);
 }
 
 /* ---- construction ---- */
@@ -469,11 +469,11 @@ static int make_clients(struct inv_daemon *d, struct cw_err *err)
         .brokers = s->kafka_hosts,
         .max_message_bytes = d->max_message_bytes,
         .common =
-            inv_kafka_properties(s->kafka_common, &d->arena, on_ignored_key, "whisk.kafka.common."),
-        .producer = inv_kafka_properties(s->kafka_producer, &d->arena, on_ignored_key,
-                                         "whisk.kafka.producer."),
-        .consumer = inv_kafka_properties(s->kafka_consumer, &d->arena, on_ignored_key,
-                                         "whisk.kafka.consumer."),
+            inv_kafka_properties(s->kafka_common, "whisk.kafka.common.", &d->arena, on_ignored_key),
+        .producer = inv_kafka_properties(s->kafka_producer, "whisk.kafka.producer.", &d->arena,
+                                         on_ignored_key),
+        .consumer = inv_kafka_properties(s->kafka_consumer, "whisk.kafka.consumer.", &d->arena,
+                                         on_ignored_key),
         .on_error = on_bus_error,
         .arg = d,
     };

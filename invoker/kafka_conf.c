@@ -48,8 +48,9 @@ static size_t count_pairs(char *const *pairs)
     return n;
 }
 
-const char *const *inv_kafka_properties(char *const *pairs, struct cw_arena *arena,
-                                        void (*ignored)(void *arg, const char *key), void *arg)
+const char *const *inv_kafka_properties(char *const *pairs, const char *prefix,
+                                        struct cw_arena *arena,
+                                        void (*ignored)(const char *prefix, const char *key))
 {
     size_t n = count_pairs(pairs), at = 0;
     const char **out = cw_arena_alloc(arena, (n + 1) * sizeof(*out));
@@ -59,7 +60,7 @@ const char *const *inv_kafka_properties(char *const *pairs, struct cw_arena *are
 
         if (!key) {
             if (ignored)
-                ignored(arg, pairs[i]);
+                ignored(prefix, pairs[i]);
         } else if (key->ours) {
             out[at++] = key->ours;
             out[at++] = pairs[i + 1];

@@ -6,9 +6,11 @@
 #include "common/base/arena.h"
 
 /* Translates NULL-terminated key, value, … into the same for librdkafka, in the arena. Keys that
- * have no meaning there are reported through ignored and left out. */
-const char *const *inv_kafka_properties(char *const *pairs, struct cw_arena *arena,
-                                        void (*ignored)(void *arg, const char *key), void *arg);
+ * have no meaning there are reported through ignored (with prefix, e.g. "whisk.kafka.common.") and
+ * left out. */
+const char *const *inv_kafka_properties(char *const *pairs, const char *prefix,
+                                        struct cw_arena *arena,
+                                        void (*ignored)(const char *prefix, const char *key));
 
 /* whisk.kafka.topics.invoker: defaults of openwhisk kafka.md 1 overlaid with pairs; `partitions`
  * goes to *ret_partitions. */

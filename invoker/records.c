@@ -34,6 +34,7 @@ struct doc {
     size_t size;
     size_t batch_cap; /* halved each time that a batch with it was refused */
     enum degree degree;
+    bool retried; /* an earlier try may have stored it before its answer was lost */
     char id[CW_ACTIVATION_ID_LEN + 1];
 };
 
@@ -163,6 +164,7 @@ static void requeue(struct inv_records *r, struct batch *b, size_t batch_cap)
         cw_list_remove(&b->docs, n);
         if (batch_cap)
             d->batch_cap = batch_cap;
+        d->retried = true;
         cw_list_push_front(&r->queue, n);
     }
 }

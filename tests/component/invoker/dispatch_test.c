@@ -1,0 +1,595 @@
+/* Containers and dispatch against an engine and action containers that the test plays. */
+#include "tests/support/cmocka_all.h"
+
+#include <unistd.h>
+
+#include "common/base/err.h"
+#include "common/loop/loop.h"
+#include "common/model/action_doc.h"
+#include "common/model/activation_message.h"
+#include "common/model/manifest.h"
+#include "common/obs/metrics.h"
+#include "invoker/dispatch.h"
+#include "invoker/job.h"
+#include "invoker/logs/log_collector.h"
+#include "invoker/settings.h"
+#include "tests/support/fake_driver.h"
+#include "tests/support/scripted_action.h"
+
+enum { WAIT_MS = 20000, MAX_ENDS = 64 };
+
+struct end_seen {
+    char id[CW_ACTIVATION_ID_LEN + 1];
+    enum inv_end how;
+    enum cw_status status;
+    int64_t init_ms;
+    bool timeout;
+    char result[256];
+};
+
+struct world {
+    struct cw_loop *loop;
+    struct cw_metrics *metrics;
+    struct inv_settings settings;
+    struct cw_manifest *manifest;
+    struct fake_driver driver;
+    struct inv_log_hub *hub;
+    struct inv_dispatch *dispatch;
+    struct scripted_action *peer;
+    unsigned results;
+    struct end_seen ends[MAX_ENDS];
+    unsigned end_count, wanted;
+};
+
+static const char MANIFEST[] = "{\"runtimes\":{\"nodejs\":[{\"kind\":\"nodejs:20\",\"default\":"
+                               "true,\"image\":{\"prefix\":\"whisk\","
+                               "\"name\":\"action-nodejs-v20\",\"tag\":\"local\"},\"attached\":{"
+                               "\"attachmentName\":\"codefile\","
+                               "\"attachmentType\":\"text/plain\"}}]},\"blackboxes\":[]}";
+
+static void on_result(void *arg, struct inv_job *job)
+{
+    (void)job;
+    ((struct world *)arg)->results++;
+}
+
+static void on_end(void *arg, struct inv_job *job, enum inv_end how)
+{
+    struct world *w = arg;
+    struct end_seen *e = &w->ends[w->end_count++];
+
+    assert_true(w->end_count <= MAX_ENDS);
+    memcpy(e->id, job->msg->activation_id, sizeof(e->id));
+    e->how = how;
+    e->status = job->outcome.status;
+    e->init_ms = job->init_ms;
+    e->timeout = job->timeout;
+    (void)snprintf(e->result, sizeof(e->result), "%s", job->outcome.result.p);
+    inv_job_free(job);
+}
+
+static void make_dispatch(struct world *w)
+{
+    w->dispatch = inv_dispatch_new(&(struct inv_dispatch_conf){
+        .loop = w->loop,
+        .driver = &w->driver.base,
+        .logs = w->hub,
+        .settings = &w->settings,
+        .manifest = w->manifest,
+        .metrics = w->metrics,
+        .on_result = on_result,
+        .on_end = on_end,
+        .arg = w,
+    });
+}
+
+static struct world *begin(scripted_fn *script)
+{
+    static char *env[] = {"KAFKA_HOSTS=x:1",
+                          "RUNTIMES_MANIFEST={}",
+                          "WHISK_API_HOST_NAME=api",
+                          "CONFIG_whisk_couchdb_protocol=http",
+                          "CONFIG_whisk_couchdb_host=h",
+                          "CONFIG_whisk_couchdb_port=1",
+                          "CONFIG_whisk_couchdb_username=u",
+                          "CONFIG_whisk_couchdb_password=p",
+                          "CONFIG_whisk_couchdb_databases_WhiskEntity=w",
+                          "CONFIG_whisk_couchdb_databases_WhiskActivation=a",
+                          NULL};
+    struct world *w = cw_alloc(sizeof(*w));
+    struct cw_err err = {0};
+
+    if (cw_conf_load(inv_settings_table(), env, NULL, NULL, NULL, &w->settings, &err) != 0)
+        fail_msg("%s", err.msg);
+    w->loop = cw_loop_new(NULL, NULL);
+    w->metrics = cw_metrics_new();
+    w->manifest = cw_manifest_parse(cw_slice_of(MANIFEST), &err);
+    assert_non_null(w->manifest);
+    w->hub = inv_log_hub_new(w->loop, &err);
+    assert_non_null(w->hub);
+    fake_driver_init(&w->driver, w->loop);
+    w->peer = scripted_action_new(script, w);
+    w->driver.port = scripted_action_port(w->peer);
+    make_dispatch(w);
+    return w;
+}
+
+static bool containers_gone(void *arg)
+{
+    return inv_dispatch_containers(((struct world *)arg)->dispatch) == 0;
+}
+
+static void end_world(struct world *w)
+{
+    inv_dispatch_drain(w->dispatch);
+    if (!cw_loop_run_until(w->loop, containers_gone, w, WAIT_MS)) {
+        inv_dispatch_kill(w->dispatch, "end of test");
+        assert_true(cw_loop_run_until(w->loop, containers_gone, w, WAIT_MS));
+    }
+    inv_dispatch_free(w->dispatch);
+    scripted_action_free(w->peer);
+    inv_log_hub_free(w->hub);
+    cw_driver_free(&w->driver.base);
+    cw_manifest_free(w->manifest);
+    cw_metrics_free(w->metrics);
+    cw_conf_free(inv_settings_table(), &w->settings);
+    cw_loop_free(w->loop);
+    free(w);
+}
+
+static struct cw_action *make_action(struct world *w, const char *name, unsigned timeout_ms,
+                                     unsigned memory_mb, unsigned concurrency)
+{
+    struct cw_limit_defaults defaults = {.logs_mb = 10, .concurrency = 1};
+    struct cw_err err = {0};
+    struct cw_action *a;
+    char text[1024];
+
+    (void)snprintf(
+        text, sizeof(text),
+        "{\"_id\":\"guest/"
+        "%s\",\"_rev\":\"1-a\",\"entityType\":\"action\",\"namespace\":\"guest\",\"name\":"
+        "\"%s\",\"version\":\"0.0.1\",\"publish\":false,\"updated\":1,\"exec\":{\"kind\":\"nodejs:"
+        "20\","
+        "\"code\":\"function "
+        "main(){}\",\"binary\":false},\"parameters\":[],\"annotations\":[],\"limits\":"
+        "{\"timeout\":%u,\"memory\":%u,\"logs\":0,\"concurrency\":%u}}",
+        name, name, timeout_ms, memory_mb, concurrency);
+    a = cw_action_decode(cw_slice_of(text), w->manifest, &defaults, &err);
+    if (!a)
+        fail_msg("%s", err.msg);
+    return a;
+}
+
+/* action: a reference that the job takes. id: one hex digit, repeated. */
+static void submit(struct world *w, struct cw_action *action, char id)
+{
+    struct cw_err err = {0};
+    struct cw_activation_message *m;
+    struct inv_job *job;
+    char text[1024], whole_id[CW_ACTIVATION_ID_LEN + 1];
+
+    memset(whole_id, id, CW_ACTIVATION_ID_LEN);
+    whole_id[CW_ACTIVATION_ID_LEN] = '\0';
+    (void)snprintf(text, sizeof(text),
+                   "{\"transid\":[\"t\",1],\"action\":{\"path\":\"guest\",\"name\":\"%s\","
+                   "\"version\":\"0.0.1\"},"
+                   "\"revision\":\"1-a\",\"user\":{\"subject\":\"guest\",\"namespace\":{\"name\":"
+                   "\"guest\",\"uuid\":"
+                   "\"u\"},\"authkey\":{\"api_key\":\"k\"},\"rights\":[],\"limits\":{}},"
+                   "\"activationId\":\"%s\","
+                   "\"rootControllerIndex\":{\"asString\":\"0\"},\"blocking\":true,\"content\":{},"
+                   "\"initArgs\":[],"
+                   "\"lockedArgs\":{}}",
+                   action->name, whole_id);
+    m = cw_activation_message_decode(cw_slice_of(text), 1, &err);
+    if (!m)
+        fail_msg("%s", err.msg);
+    job = inv_job_new(m, 1);
+    job->action = action;
+    inv_dispatch_submit(w->dispatch, job);
+}
+
+static bool enough_ends(void *arg)
+{
+    struct world *w = arg;
+
+    return w->end_count >= w->wanted;
+}
+
+static void wait_ends(struct world *w, unsigned count)
+{
+    w->wanted = count;
+    if (!cw_loop_run_until(w->loop, enough_ends, w, WAIT_MS))
+        fail_msg("%u of %u activations ended", w->end_count, count);
+}
+
+/* ---- what containers do ---- */
+
+static void well_behaved(struct scripted_conn *conn, void *arg)
+{
+    (void)arg;
+    while (scripted_read_request(conn))
+        scripted_answer(conn, 200, "{\"ok\":true}");
+}
+
+static void refuses_to_init(struct scripted_conn *conn, void *arg)
+{
+    (void)arg;
+    while (scripted_read_request(conn))
+        scripted_answer(conn, 502, "{\"error\":\"no such module\"}");
+}
+
+/* First request on every connection is answered, the second is read and the connection closed. */
+static void one_answer_each(struct scripted_conn *conn, void *arg)
+{
+    (void)arg;
+    if (scripted_read_request(conn))
+        scripted_answer(conn, 200, "{}");
+    (void)scripted_read_request(conn);
+}
+
+static void shutting_down_once(struct scripted_conn *conn, void *arg)
+{
+    unsigned index = scripted_index(conn);
+
+    (void)arg;
+    while (scripted_read_request(conn))
+        scripted_answer(conn, index == 0 ? 503 : 200, "{}");
+}
+
+static void never_answers(struct scripted_conn *conn, void *arg)
+{
+    (void)arg;
+    scripted_hang(conn);
+}
+
+static void fails_to_run(struct scripted_conn *conn, void *arg)
+{
+    (void)arg;
+    if (scripted_read_request(conn))
+        scripted_answer(conn, 200, "{}");
+    while (scripted_read_request(conn))
+        scripted_answer(conn, 502, "{\"error\":\"boom\"}");
+}
+
+/* ---- tests ---- */
+
+static void warm_container_is_used_again_without_init(void **state)
+{
+    struct world *w = begin(well_behaved);
+
+    (void)state;
+    submit(w, make_action(w, "hello", 5000, 256, 1), 'a');
+    wait_ends(w, 1);
+    submit(w, make_action(w, "hello", 5000, 256, 1), 'b');
+    wait_ends(w, 2);
+    assert_int_equal(w->driver.created, 1);
+    assert_int_equal(scripted_action_posts(w->peer, "/init"), 1);
+    assert_int_equal(scripted_action_posts(w->peer, "/run"), 2);
+    assert_true(w->ends[0].init_ms >= 0);
+    assert_int_equal(w->ends[1].init_ms, -1);
+    assert_string_equal(w->ends[1].result, "{\"ok\":true}");
+    assert_int_equal(w->results, 2);
+    assert_string_equal(w->driver.last_image, "whisk/action-nodejs-v20:local");
+    assert_string_equal(w->driver.last_name, "wsk0_1_guest_hello");
+    assert_int_equal(w->driver.last_shares, 256);
+    end_world(w);
+}
+
+static void init_failure_answers_and_destroys(void **state)
+{
+    struct world *w = begin(refuses_to_init);
+
+    (void)state;
+    submit(w, make_action(w, "hello", 5000, 256, 1), 'a');
+    wait_ends(w, 1);
+    assert_int_equal(w->ends[0].status, CW_STATUS_DEVELOPER_ERROR);
+    assert_int_equal(w->ends[0].how, INV_END_RAN);
+    assert_string_equal(w->ends[0].result, "{\"error\":\"no such module\"}");
+    assert_int_equal(scripted_action_posts(w->peer, "/run"), 0);
+    assert_true(cw_loop_run_until(w->loop, containers_gone, w, WAIT_MS));
+    assert_int_equal(w->driver.removed, 1);
+    end_world(w);
+}
+
+static void developer_error_on_run_destroys_the_container(void **state)
+{
+    struct world *w = begin(fails_to_run);
+
+    (void)state;
+    submit(w, make_action(w, "hello", 5000, 256, 1), 'a');
+    wait_ends(w, 1);
+    assert_int_equal(w->ends[0].status, CW_STATUS_DEVELOPER_ERROR);
+    assert_true(cw_loop_run_until(w->loop, containers_gone, w, WAIT_MS));
+    assert_int_equal(w->driver.removed, 1);
+    end_world(w);
+}
+
+static void run_is_sent_once_when_the_connection_dies(void **state)
+{
+    struct world *w = begin(one_answer_each);
+
+    (void)state;
+    submit(w, make_action(w, "hello", 5000, 256, 1), 'a');
+    wait_ends(w, 1);
+    assert_int_equal(w->ends[0].status, CW_STATUS_DEVELOPER_ERROR);
+    assert_non_null(
+        strstr(w->ends[0].result, "did not produce a valid response and exited unexpectedly"));
+    assert_int_equal(scripted_action_posts(w->peer, "/run"), 1);
+    assert_int_equal(w->driver.oom_checks, 1);
+    end_world(w);
+}
+
+static void out_of_memory_is_told(void **state)
+{
+    struct world *w = begin(one_answer_each);
+
+    (void)state;
+    w->driver.oom = true;
+    submit(w, make_action(w, "hello", 5000, 256, 1), 'a');
+    wait_ends(w, 1);
+    assert_string_equal(w->ends[0].result,
+                        "{\"error\":\"The action exhausted its memory and was aborted.\"}");
+    end_world(w);
+}
+
+static void dead_warm_container_gives_the_job_to_a_new_one(void **state)
+{
+    struct world *w = begin(well_behaved);
+    struct scripted_action *first;
+
+    (void)state;
+    submit(w, make_action(w, "hello", 5000, 256, 1), 'a');
+    wait_ends(w, 1);
+    first = w->peer;
+    w->peer = scripted_action_new(well_behaved, w);
+    w->driver.port = scripted_action_port(w->peer);
+    scripted_action_free(first); /* its port refuses from now on */
+    submit(w, make_action(w, "hello", 5000, 256, 1), 'b');
+    wait_ends(w, 2);
+    assert_int_equal(w->ends[1].status, CW_STATUS_SUCCESS);
+    assert_true(w->ends[1].init_ms >= 0);
+    assert_int_equal(w->driver.created, 2);
+    end_world(w);
+}
+
+static void fresh_container_that_shuts_down_is_replaced(void **state)
+{
+    struct world *w = begin(shutting_down_once);
+
+    (void)state;
+    submit(w, make_action(w, "hello", 5000, 256, 1), 'a');
+    wait_ends(w, 1);
+    assert_int_equal(w->ends[0].status, CW_STATUS_SUCCESS);
+    assert_int_equal(w->driver.created, 2);
+    end_world(w);
+}
+
+static void time_out_is_told_with_its_text(void **state)
+{
+    struct world *w = begin(never_answers);
+
+    (void)state;
+    submit(w, make_action(w, "hello", 150, 256, 1), 'a');
+    wait_ends(w, 1);
+    assert_true(w->ends[0].timeout);
+    assert_string_equal(w->ends[0].result,
+                        "{\"error\":\"The action exceeded its time limits of 150 milliseconds "
+                        "during initialization.\"}");
+    end_world(w);
+}
+
+static void creation_failure_is_told_by_kind(void **state)
+{
+    static const struct {
+        enum cw_create_failure failure;
+        enum cw_status status;
+        const char *text;
+    } CASES[] = {
+        {CW_CREATE_PLATFORM, CW_STATUS_WHISK_ERROR,
+         "Failed to provision resources to run the action."},
+        {CW_CREATE_PULL, CW_STATUS_DEVELOPER_ERROR, "Failed to pull container image 'nodejs:20'."},
+        {CW_CREATE_EXECUTABLE, CW_STATUS_DEVELOPER_ERROR,
+         "executable file not found in image nodejs:20"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < CW_ARRAY_LEN(CASES); i++) {
+        struct world *w = begin(well_behaved);
+
+        w->driver.fail_create = true;
+        w->driver.failure = CASES[i].failure;
+        submit(w, make_action(w, "hello", 5000, 256, 1), 'a');
+        wait_ends(w, 1);
+        assert_int_equal(w->ends[0].how, INV_END_FAILED_START);
+        assert_int_equal(w->ends[0].status, CASES[i].status);
+        assert_non_null(strstr(w->ends[0].result, CASES[i].text));
+        assert_int_equal(w->driver.removed, 0);
+        end_world(w);
+    }
+}
+
+static void those_that_wait_for_a_failed_start_share_its_outcome(void **state)
+{
+    struct world *w = begin(refuses_to_init);
+
+    (void)state;
+    w->driver.hold_creates = true;
+    for (char id = 'a'; id <= 'c'; id++)
+        submit(w, make_action(w, "hello", 5000, 256, 3), id);
+    fake_driver_release(&w->driver);
+    wait_ends(w, 3);
+    assert_int_equal(w->driver.created, 1);
+    for (int i = 0; i < 3; i++)
+        assert_string_equal(w->ends[i].result, "{\"error\":\"no such module\"}");
+    assert_int_equal((w->ends[0].how == INV_END_ABORTED) + (w->ends[1].how == INV_END_ABORTED) +
+                         (w->ends[2].how == INV_END_ABORTED),
+                     2);
+    end_world(w);
+}
+
+static void concurrent_jobs_share_one_container(void **state)
+{
+    struct world *w = begin(well_behaved);
+
+    (void)state;
+    for (char id = 'a'; id <= 'd'; id++)
+        submit(w, make_action(w, "hello", 5000, 256, 4), id);
+    wait_ends(w, 4);
+    assert_int_equal(w->driver.created, 1);
+    assert_int_equal(scripted_action_posts(w->peer, "/init"), 1);
+    end_world(w);
+}
+
+static void full_pool_runs_in_order_of_arrival(void **state)
+{
+    struct world *w = begin(well_behaved);
+    struct inv_pool_stats stats;
+    uint64_t waiting_mb;
+    size_t waiting;
+
+    (void)state;
+    w->driver.hold_creates = true;
+    for (char id = 'a'; id <= 'f'; id++)
+        submit(w, make_action(w, "hello", 5000, 512, 1), id); /* two fit into 1024 MB */
+    inv_dispatch_stats(w->dispatch, &stats, &waiting, &waiting_mb);
+    assert_int_equal(stats.used_mb, 1024);
+    assert_int_equal(waiting, 4);
+    assert_int_equal(waiting_mb, 2048);
+    fake_driver_release(&w->driver);
+    wait_ends(w, 6);
+    assert_int_equal(w->driver.created, 2);
+    for (int i = 2; i < 6; i++) /* of two at a time, pairs may swap */
+        assert_true(w->ends[i].id[0] - 'a' >= i - 1);
+    end_world(w);
+}
+
+static void idle_container_is_evicted_for_another_action(void **state)
+{
+    struct world *w = begin(well_behaved);
+
+    (void)state;
+    submit(w, make_action(w, "hello", 5000, 1024, 1), 'a');
+    wait_ends(w, 1);
+    submit(w, make_action(w, "other", 5000, 1024, 1), 'b');
+    wait_ends(w, 2);
+    assert_int_equal(w->driver.created, 2);
+    assert_int_equal(w->driver.removed, 1);
+    end_world(w);
+}
+
+static void what_never_fits_is_answered(void **state)
+{
+    struct world *w = begin(well_behaved);
+
+    (void)state;
+    submit(w, make_action(w, "hello", 5000, 2048, 1), 'a');
+    wait_ends(w, 1);
+    assert_int_equal(w->ends[0].status, CW_STATUS_DEVELOPER_ERROR);
+    assert_int_equal(w->driver.created, 0);
+    end_world(w);
+}
+
+static bool was_paused(void *arg)
+{
+    return ((struct world *)arg)->driver.paused == 1;
+}
+
+static void idle_container_is_paused_and_resumed_for_the_next_job(void **state)
+{
+    struct world *w = begin(well_behaved);
+
+    (void)state;
+    inv_dispatch_free(w->dispatch);
+    w->settings.pause_grace_ms = 10;
+    make_dispatch(w);
+    submit(w, make_action(w, "hello", 5000, 256, 1), 'a');
+    wait_ends(w, 1);
+    assert_true(cw_loop_run_until(w->loop, was_paused, w, WAIT_MS));
+    submit(w, make_action(w, "hello", 5000, 256, 1), 'b');
+    wait_ends(w, 2);
+    assert_int_equal(w->driver.resumed, 1);
+    assert_int_equal(w->driver.created, 1);
+    end_world(w);
+}
+
+static void failed_resume_gives_the_job_to_a_new_container(void **state)
+{
+    struct world *w = begin(well_behaved);
+
+    (void)state;
+    inv_dispatch_free(w->dispatch);
+    w->settings.pause_grace_ms = 10;
+    make_dispatch(w);
+    w->driver.fail_resume = true;
+    submit(w, make_action(w, "hello", 5000, 256, 1), 'a');
+    wait_ends(w, 1);
+    assert_true(cw_loop_run_until(w->loop, was_paused, w, WAIT_MS));
+    submit(w, make_action(w, "hello", 5000, 256, 1), 'b');
+    wait_ends(w, 2);
+    assert_int_equal(w->ends[1].status, CW_STATUS_SUCCESS);
+    assert_int_equal(w->driver.created, 2);
+    end_world(w);
+}
+
+static bool was_removed(void *arg)
+{
+    return ((struct world *)arg)->driver.removed == 1;
+}
+
+static void idle_limit_thaws_and_removes(void **state)
+{
+    struct world *w = begin(well_behaved);
+
+    (void)state;
+    inv_dispatch_free(w->dispatch);
+    w->settings.pause_grace_ms = 5;
+    w->settings.idle_container_ms = 5;
+    make_dispatch(w);
+    submit(w, make_action(w, "hello", 5000, 256, 1), 'a');
+    wait_ends(w, 1);
+    assert_true(cw_loop_run_until(w->loop, was_removed, w, WAIT_MS));
+    assert_int_equal(w->driver.resumed, 1);
+    end_world(w);
+}
+
+static void kill_answers_everything(void **state)
+{
+    struct world *w = begin(never_answers);
+
+    (void)state;
+    for (char id = 'a'; id <= 'd'; id++)
+        submit(w, make_action(w, "hello", 50000, 512, 1), id);
+    inv_dispatch_kill(w->dispatch, "test");
+    assert_int_equal(w->end_count, 4);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(w->ends[i].status, CW_STATUS_WHISK_ERROR);
+    end_world(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(warm_container_is_used_again_without_init),
+        cmocka_unit_test(init_failure_answers_and_destroys),
+        cmocka_unit_test(developer_error_on_run_destroys_the_container),
+        cmocka_unit_test(run_is_sent_once_when_the_connection_dies),
+        cmocka_unit_test(out_of_memory_is_told),
+        cmocka_unit_test(dead_warm_container_gives_the_job_to_a_new_one),
+        cmocka_unit_test(fresh_container_that_shuts_down_is_replaced),
+        cmocka_unit_test(time_out_is_told_with_its_text),
+        cmocka_unit_test(creation_failure_is_told_by_kind),
+        cmocka_unit_test(those_that_wait_for_a_failed_start_share_its_outcome),
+        cmocka_unit_test(concurrent_jobs_share_one_container),
+        cmocka_unit_test(full_pool_runs_in_order_of_arrival),
+        cmocka_unit_test(idle_container_is_evicted_for_another_action),
+        cmocka_unit_test(what_never_fits_is_answered),
+        cmocka_unit_test(idle_container_is_paused_and_resumed_for_the_next_job),
+        cmocka_unit_test(failed_resume_gives_the_job_to_a_new_container),
+        cmocka_unit_test(idle_limit_thaws_and_removes),
+        cmocka_unit_test(kill_answers_everything),
+    };
+
+    return cmocka_run_group_tests_name("dispatch", tests, NULL, NULL);
+}

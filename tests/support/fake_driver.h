@@ -1,0 +1,29 @@
+/* tests/support/fake_driver.h -- a container engine that does what the test says.
+ *
+ * "Containers" are an address, a port and a log file given by the test. Operations complete in the
+ * next turn, or when the test releases them. Thread: loop. */
+#pragma once
+
+#include "common/driver/container_driver.h"
+
+struct cw_loop;
+
+struct fake_driver {
+    struct cw_driver base;
+    struct cw_loop *loop;
+    /* what the next creates get */
+    uint16_t port;
+    const char *log_path;
+    bool fail_create, fail_pause, fail_resume, oom;
+    enum cw_create_failure failure;
+    bool hold_creates; /* until fake_driver_release */
+    /* what was done */
+    unsigned created, removed, paused, resumed, cancelled, oom_checks;
+    char last_name[256], last_image[256];
+    uint32_t last_shares;
+    struct cw_list calls;
+};
+
+void fake_driver_init(struct fake_driver *f, struct cw_loop *loop);
+/* Creates that were held complete. */
+void fake_driver_release(struct fake_driver *f);
