@@ -51,7 +51,7 @@ int cw_docker_decode_version(struct cw_slice body, char ret_version[CW_DOCKER_VE
                              struct cw_err *err)
 {
     cw_auto_json json_t *doc = cw_json_parse(body, CW_DOCKER_SMALL_ANSWER, "docker version", err);
-    int64_t newest, oldest;
+    int64_t newest = 0, oldest = 0;
 
     if (!doc || decode_api_version(doc, "ApiVersion", &newest, err) != 0 ||
         decode_api_version(doc, "MinAPIVersion", &oldest, err) != 0 || check_linux(doc, err) != 0)
