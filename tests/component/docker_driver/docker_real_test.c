@@ -249,6 +249,46 @@ static void container_lives_from_create_to_remove(void **state)
     assert_nothing_left(f);
 }
 
+struct log_text {
+    const char *path;
+    bool readable;
+    char text[2048];
+};
+
+/* Has the container printed its last line, or can the engine's log not be read at all? */
+static bool log_is_complete(void *arg)
+{
+    struct log_text *log = arg;
+    FILE *f = fopen(log->path, "r");
+    size_t n;
+
+    log->readable = f != NULL;
+    if (!f)
+        return true;
+    n = fread(log->text, 1, sizeof(log->text) - 1, f);
+    log->text[n] = '\0';
+    (void)fclose(f);
+    return strstr(log->text, "last line") != NULL;
+}
+
+static void container_has_no_way_to_gain_privileges(void **state)
+{
+    struct fixture *f = *state;
+    struct result r = create_ok(f, "cwhisk-test:limits"); /* prints its own */
+    struct log_text log = {.path = r.made.log_path};
+
+    assert_true(cw_loop_run_until(f->loop, log_is_complete, &log, WAIT_MS));
+    run_ok(f, f->driver->ops->remove, r.made.id);
+    if (!log.readable) {
+        print_message("cannot read %s\n", r.made.log_path);
+        skip();
+    }
+    assert_non_null(strstr(log.text, "NoNewPrivs:\\u00091"));
+    /* The engine's usual set, a80425fb, without NET_RAW (bit 13): */
+    assert_non_null(strstr(log.text, "CapBnd:\\u000900000000a80405fb"));
+    assert_non_null(strstr(log.text, "files 1024\\n"));
+}
+
 static void paused_container_can_be_removed(void **state)
 {
     struct fixture *f = *state;
@@ -337,6 +377,38 @@ static void taken_name_is_replaced_even_when_its_container_is_paused(void **stat
     assert_nothing_left(f);
 }
 
+static bool all_called(void *arg)
+{
+    struct result *r = arg;
+
+    for (int i = 0; i < 6; i++)
+        if (!r[i].calls)
+            return false;
+    return true;
+}
+
+static void creates_at_the_same_time_get_addresses_of_their_own(void **state)
+{
+    struct fixture *f = *state;
+    struct result r[6] = {0};
+
+    for (int i = 0; i < 6; i++) {
+        char name[64];
+        struct cw_container_spec spec = spec_of(f, "cwhisk-test:sleep", name);
+
+        f->driver->ops->create(f->driver, &spec, created_fn, &r[i]);
+    }
+    assert_true(cw_loop_run_until(f->loop, all_called, r, WAIT_MS));
+    for (int i = 0; i < 6; i++) {
+        assert_true(r[i].ok);
+        for (int j = 0; j < i; j++)
+            assert_string_not_equal(r[i].made.address, r[j].made.address);
+    }
+    for (int i = 0; i < 6; i++)
+        run_ok(f, f->driver->ops->remove, r[i].made.id);
+    assert_nothing_left(f);
+}
+
 static void cancelled_creates_leave_nothing_whenever_it_happens(void **state)
 {
     struct fixture *f = *state;
@@ -411,6 +483,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(container_lives_from_create_to_remove),
+        CASE(container_has_no_way_to_gain_privileges),
         CASE(paused_container_can_be_removed),
         CASE(removals_at_the_same_time_both_succeed),
         CASE(out_of_memory_is_noticed),
@@ -418,6 +491,7 @@ int main(void)
         CASE(failed_pull_is_tolerated_when_the_image_is_there),
         CASE(missing_executable_is_told),
         CASE(taken_name_is_replaced_even_when_its_container_is_paused),
+        CASE(creates_at_the_same_time_get_addresses_of_their_own),
         CASE(cancelled_creates_leave_nothing_whenever_it_happens),
         CASE(operations_are_timed),
     };
