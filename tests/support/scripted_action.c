@@ -371,6 +371,11 @@ void scripted_hang(struct scripted_conn *conn)
         cw_str_reset(&conn->in);
 }
 
+void scripted_finish(struct scripted_conn *conn)
+{
+    (void)shutdown(conn->fd, SHUT_WR);
+}
+
 void scripted_reset(struct scripted_conn *conn)
 {
     struct linger rst = {.l_onoff = 1, .l_linger = 0};

@@ -49,5 +49,7 @@ void scripted_answer(struct scripted_conn *conn, int status, const char *body);
 void scripted_drip(struct scripted_conn *conn, const char *text, unsigned gap_ms);
 /* Until the peer closes or the server is freed. */
 void scripted_hang(struct scripted_conn *conn);
+/* End of file for the peer; reading goes on. */
+void scripted_finish(struct scripted_conn *conn);
 /* The script's end will send RST instead of FIN. */
 void scripted_reset(struct scripted_conn *conn);

@@ -1,9 +1,12 @@
 #include "tests/support/cmocka_all.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -463,6 +466,28 @@ static void connection_is_closed_when_the_answer_forbids_to_keep_it(void **state
     not_kept_after("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\n", "");
 }
 
+static void answer_finish_and_hang(struct scripted_conn *conn, void *arg)
+{
+    (void)arg;
+    if (!scripted_read_request(conn))
+        return;
+    scripted_answer(conn, 200, "{}");
+    scripted_finish(conn);
+    scripted_hang(conn); /* until we hang up */
+}
+
+static void end_of_file_closes_an_idle_connection_at_once(void **state)
+{
+    struct fixture f = set_up(answer_finish_and_hang, NULL);
+    struct result r;
+
+    (void)state;
+    r = simple_run(&f);
+    expect_answer(&r, 200, "{}");
+    wait_until(&f, none_open); /* without another request */
+    tear_down(&f);
+}
+
 static void closing_idle_connections_leaves_none(void **state)
 {
     struct fixture f = set_up(NULL, NULL);
@@ -724,6 +749,173 @@ static void peer_that_hangs_up_in_the_middle_of_the_request_gives_no_answer(void
     expect_failure(&r, CW_ACTION_NO_ANSWER, "request bytes sent");
     assert_int_equal(scripted_action_connections(f.server), 1);
     free(big);
+    tear_down(&f);
+}
+
+/* --- writes that fail ----------------------------------------------------------------------- */
+
+/* What the client's sendmsg does, call by call; after the end of the plan it works. */
+enum write_step { WRITE_OK, WRITE_FEW, WRITE_EPIPE, WRITE_ECONNRESET, WRITE_EAGAIN };
+
+static struct {
+    const enum write_step *steps;
+    size_t count;
+    atomic_size_t next; /* scripts look at it */
+} write_plan;
+
+enum { FEW_BYTES = 200 };
+
+ssize_t __real_sendmsg(int fd, const struct msghdr *msg, int flags);
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *msg, int flags);
+
+static ssize_t write_few(int fd, const struct msghdr *msg, int flags)
+{
+    struct iovec *v = &msg->msg_iov[msg->msg_iovlen - 1];
+    size_t n = 0;
+
+    for (size_t i = 0; i < msg->msg_iovlen; i++)
+        n += msg->msg_iov[i].iov_len;
+    assert_true(n > FEW_BYTES && v->iov_len > n - FEW_BYTES);
+    v->iov_len -= n - FEW_BYTES;
+    return __real_sendmsg(fd, msg, flags);
+}
+
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+    static const int ERRNOS[] = {
+        [WRITE_EPIPE] = EPIPE, [WRITE_ECONNRESET] = ECONNRESET, [WRITE_EAGAIN] = EAGAIN};
+    enum write_step step =
+        write_plan.next < write_plan.count ? write_plan.steps[write_plan.next++] : WRITE_OK;
+
+    if (step == WRITE_OK)
+        return __real_sendmsg(fd, msg, flags);
+    if (step == WRITE_FEW)
+        return write_few(fd, msg, flags);
+    errno = ERRNOS[step];
+    return -1;
+}
+
+static void plan_writes(const enum write_step *steps, size_t count)
+{
+    write_plan.steps = steps;
+    write_plan.count = count;
+    write_plan.next = 0;
+}
+
+static void plan_is_done(void)
+{
+    assert_int_equal(write_plan.next, write_plan.count);
+    plan_writes(NULL, 0);
+}
+
+/* Long enough for WRITE_FEW to end inside it. */
+static struct result long_run(struct fixture *f)
+{
+    char text[1000];
+    struct cw_slice body = {text, sizeof(text)};
+    struct cw_action_request req = run_request(&body, 1);
+
+    memset(text, 'x', sizeof(text));
+    return exchange(f, &req);
+}
+
+static void kept_connection_that_takes_no_byte_is_replaced(void **state)
+{
+    static const enum write_step STEPS[] = {WRITE_OK, WRITE_EPIPE};
+    struct fixture f = set_up(NULL, NULL);
+    struct result r;
+
+    (void)state;
+    plan_writes(STEPS, CW_ARRAY_LEN(STEPS));
+    r = simple_run(&f);
+    expect_answer(&r, 200, "{}");
+    r = simple_run(&f);
+    expect_answer(&r, 200, "{}");
+    plan_is_done();
+    assert_int_equal(scripted_action_posts(f.server, "/run"), 2);
+    assert_int_equal(scripted_action_connections(f.server), 2);
+    tear_down(&f);
+}
+
+static void new_connection_that_takes_no_byte_is_told_as_not_sent(void **state)
+{
+    static const enum write_step STEPS[] = {WRITE_ECONNRESET};
+    struct fixture f = set_up(NULL, NULL);
+    struct result r;
+
+    (void)state;
+    plan_writes(STEPS, CW_ARRAY_LEN(STEPS));
+    r = simple_run(&f);
+    expect_failure(&r, CW_ACTION_REFUSED, "lost before the request was sent: Connection reset");
+    plan_is_done();
+    assert_int_equal(scripted_action_posts(f.server, "/run"), 0);
+    tear_down(&f);
+}
+
+/* Stays until the client met the end of its plan. */
+static void close_on_second_head(struct scripted_conn *conn, void *arg)
+{
+    (void)arg;
+    if (!scripted_read_request(conn))
+        return;
+    scripted_answer(conn, 200, "{}");
+    if (scripted_read_head(conn))
+        for (int i = 0; i < 1000000 && write_plan.next < 3; i++)
+            (void)sched_yield();
+}
+
+static void kept_connection_that_took_some_bytes_is_not_replaced(void **state)
+{
+    static const enum write_step STEPS[] = {WRITE_OK, WRITE_FEW, WRITE_EPIPE};
+    struct fixture f = set_up(close_on_second_head, NULL);
+    struct result r;
+
+    (void)state;
+    plan_writes(STEPS, CW_ARRAY_LEN(STEPS));
+    r = simple_run(&f);
+    expect_answer(&r, 200, "{}");
+    r = long_run(&f);
+    expect_failure(&r, CW_ACTION_NO_ANSWER, "200 of 1");
+    plan_is_done();
+    assert_int_equal(scripted_action_posts(f.server, "/run"), 2);
+    assert_int_equal(scripted_action_connections(f.server), 1);
+    tear_down(&f);
+}
+
+static void answer_that_came_before_the_write_failed_counts(void **state)
+{
+    static const enum write_step STEPS[] = {WRITE_FEW, WRITE_EPIPE};
+    struct fixture f = set_up(answer_early, NULL);
+    struct result r;
+
+    (void)state;
+    plan_writes(STEPS, CW_ARRAY_LEN(STEPS));
+    r = long_run(&f);
+    expect_answer(&r, 413, "{\"error\":\"too large\"}");
+    plan_writes(NULL, 0); /* the answer may overtake the second write */
+    tear_down(&f);
+}
+
+static void request_in_many_small_writes_arrives_whole(void **state)
+{
+    static const enum write_step STEPS[] = {WRITE_EAGAIN, WRITE_FEW,    WRITE_EAGAIN,
+                                            WRITE_FEW,    WRITE_EAGAIN, WRITE_FEW};
+    struct fixture f = set_up(NULL, NULL);
+    struct result r;
+    char *body;
+
+    (void)state;
+    plan_writes(STEPS, CW_ARRAY_LEN(STEPS));
+    r = long_run(&f);
+    expect_answer(&r, 200, "{}");
+    plan_is_done();
+    body = scripted_action_body(f.server, 0);
+    assert_int_equal(strlen(body), 1000);
+    assert_int_equal(strspn(body, "x"), 1000);
+    free(body);
+    r = long_run(&f); /* and the connection is as good as before */
+    expect_answer(&r, 200, "{}");
+    assert_int_equal(scripted_action_connections(f.server), 1);
     tear_down(&f);
 }
 
@@ -1087,6 +1279,7 @@ int main(void)
         cmocka_unit_test(connection_closed_while_idle_is_replaced),
         cmocka_unit_test(end_of_file_is_seen_before_reuse_without_a_turn_of_the_loop),
         cmocka_unit_test(connection_is_closed_when_the_answer_forbids_to_keep_it),
+        cmocka_unit_test(end_of_file_closes_an_idle_connection_at_once),
         cmocka_unit_test(closing_idle_connections_leaves_none),
         cmocka_unit_test(without_idle_connections_each_request_says_close),
         cmocka_unit_test(concurrent_calls_use_own_connections_and_keep_at_most_max_idle),
@@ -1098,6 +1291,11 @@ int main(void)
         cmocka_unit_test(cut_answer_that_never_ends_is_a_timeout),
         cmocka_unit_test(answer_before_the_request_was_sent_whole_counts),
         cmocka_unit_test(peer_that_hangs_up_in_the_middle_of_the_request_gives_no_answer),
+        cmocka_unit_test(kept_connection_that_takes_no_byte_is_replaced),
+        cmocka_unit_test(new_connection_that_takes_no_byte_is_told_as_not_sent),
+        cmocka_unit_test(kept_connection_that_took_some_bytes_is_not_replaced),
+        cmocka_unit_test(answer_that_came_before_the_write_failed_counts),
+        cmocka_unit_test(request_in_many_small_writes_arrives_whole),
         cmocka_unit_test(silence_ends_at_the_timeout),
         cmocka_unit_test(bytes_that_trickle_in_do_not_move_the_deadline),
         cmocka_unit_test(answer_that_is_read_after_the_deadline_is_a_timeout),

@@ -284,6 +284,25 @@ static void a_parser_can_be_used_again_at_any_point(void **state)
     cw_http_response_done(&r);
 }
 
+static void memory_of_a_long_line_is_not_kept(void **state)
+{
+    struct cw_http_response r;
+    struct cw_str s;
+
+    (void)state;
+    cw_str_init(&s, 1 << 20);
+    head_of(&s, 20000);
+    cw_http_response_init(&r);
+    cw_http_response_begin(&r, 100, 10);
+    feed_split(&r, s.p, s.n, 100);
+    assert_int_equal(r.state, CW_HTTP_DONE);
+    assert_true(r.line.cap >= 19000);
+    cw_http_response_begin(&r, 100, 10);
+    assert_int_equal(r.line.cap, 0);
+    cw_http_response_done(&r);
+    cw_str_done(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -301,6 +320,7 @@ int main(void)
         cmocka_unit_test(headers_are_counted),
         cmocka_unit_test(header_block_is_limited),
         cmocka_unit_test(bytes_behind_the_answer_are_left),
+        cmocka_unit_test(memory_of_a_long_line_is_not_kept),
         cmocka_unit_test(a_parser_can_be_used_again_at_any_point),
     };
 
