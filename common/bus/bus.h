@@ -57,11 +57,17 @@ struct cw_bus_ops {
     /* All must. */
     struct cw_bus_sub *(*subscribe)(struct cw_bus *bus, const struct cw_bus_subscription *sub,
                                     struct cw_err *err);
-    void (*unsubscribe)(
-        struct cw_bus_sub *sub); /* leaves the group; no callbacks afterwards; frees sub */
+    /* Leaves the group; no callbacks afterwards (commits asked for before are still sent, their
+     * fn is not called); frees sub. Allowed inside sub's own callbacks. */
+    void (*unsubscribe)(struct cw_bus_sub *sub);
     void (*pause)(struct cw_bus_sub *sub);
     void (*resume)(struct cw_bus_sub *sub);
+    /* Before the assignment, or in on_assigned: where to begin instead of at the commit. Offsets
+     * that are no longer (or not yet) there count as the first one. */
     int (*seek)(struct cw_bus_sub *sub, int64_t offset, struct cw_err *err);
+    /* One request at a time; calls in between share the next one, and the last offset counts. Where
+     * a topic has several partitions, commit, seek and end_offset concern that of the message
+     * handed out last. */
     void (*commit)(struct cw_bus_sub *sub, int64_t next_offset, cw_bus_done_fn *fn, void *arg);
     int64_t (*end_offset)(
         struct cw_bus_sub *sub); /* newest known end of the partition, -1 unknown */
@@ -70,6 +76,8 @@ struct cw_bus_ops {
     void (*ensure_topic)(struct cw_bus *bus, const struct cw_topic_spec *spec, cw_bus_done_fn *fn,
                          void *arg);
     size_t (*unsent)(const struct cw_bus *bus); /* published, fn not yet called */
+    /* Ends all subscriptions; what is unsent is dropped (look at unsent first); no callbacks. Not
+     * inside a callback of the bus. */
     void (*free)(struct cw_bus *bus);
 };
 
