@@ -1,0 +1,89 @@
+/* common/bus/kafka_priv.h -- the pieces of the Kafka bus.
+ *
+ * kafka_conf.c: settings and error codes. kafka_client.c: one librdkafka instance and its way into
+ * the loop. kafka_sub.c: a subscription. kafka_bus.c: the producer, topics, and the ops. Thread:
+ * loop. */
+#pragma once
+
+#include <librdkafka/rdkafka.h>
+
+#include "common/base/err.h"
+#include "common/base/list.h"
+#include "common/bus/done_priv.h"
+#include "common/bus/kafka_bus.h"
+#include "common/loop/loop.h"
+
+struct cw_worker;
+
+/* ---- kafka_conf.c ---- */
+
+/* Our defaults, then what the user set. type tells which of conf->producer and conf->consumer
+ * apply; the caller owns the result. */
+rd_kafka_conf_t *kafka_conf_new(const struct cw_kafka_conf *conf, rd_kafka_type_t type,
+                                struct cw_err *err) CW_MUST_CHECK;
+int kafka_conf_set(rd_kafka_conf_t *conf, const char *key, const char *value, struct cw_err *err);
+int kafka_conf_set_all(rd_kafka_conf_t *conf, const char *const *properties, struct cw_err *err);
+/* An integer setting as it stands. */
+int64_t kafka_conf_get(const rd_kafka_conf_t *conf, const char *key);
+
+/* Fills *err from Kafka's code: "kafka: WHAT: detail"; detail NULL takes the code's own text. */
+int kafka_fail(struct cw_err *err, rd_kafka_resp_err_t code, const char *what, const char *detail);
+
+/* ---- kafka_client.c ---- */
+
+struct kafka_client {
+    rd_kafka_t *rk;
+    rd_kafka_queue_t *queue; /* everything but fetched messages; watched */
+    struct cw_loop *loop;
+    int wake_fd;
+    struct cw_watch wake;
+    struct cw_defer again; /* post to drain in the next turn */
+    struct cw_timer tick;
+    int64_t tick_ms;
+    cw_loop_fn *drain;
+    void *arg;
+};
+
+/* drain(arg) is called whenever a watched queue got something, and now and then without cause; it
+ * must poll all queues it wants to hear from until they are empty, or post `again`. */
+int kafka_client_open(struct kafka_client *c, struct cw_loop *loop, rd_kafka_type_t type,
+                      CW_TAKES rd_kafka_conf_t *conf, cw_loop_fn *drain, void *arg,
+                      struct cw_err *err) CW_MUST_CHECK;
+/* Lets `queue` wake the client. */
+void kafka_client_watch(struct kafka_client *c, rd_kafka_queue_t *queue);
+void kafka_client_unwatch(rd_kafka_queue_t *queue);
+/* Leaves the loop and hands out the instance, which the caller must destroy. */
+rd_kafka_t *kafka_client_detach(struct kafka_client *c) CW_MUST_CHECK;
+/* An error or log event as a cw_err; false when there is nothing to tell. who: prefix, such as
+ * "consumer of invoker0". */
+bool kafka_client_problem(const struct kafka_client *c, rd_kafka_event_t *ev, const char *who,
+                          struct cw_err *ret);
+
+/* ---- kafka_sub.c and kafka_bus.c ---- */
+
+struct kafka_bus {
+    struct cw_bus base;
+    struct cw_loop *loop;
+    struct kafka_client producer;
+    rd_kafka_conf_t *consumer_conf; /* template for subscriptions */
+    int64_t max_message_bytes;
+    void (*on_error)(void *arg, const struct cw_err *err);
+    void *arg;
+    struct cw_list unsent; /* struct publish */
+    struct cw_list topics; /* struct topic_call */
+    struct cw_list subs;   /* struct cw_bus_sub, also those that are leaving */
+    struct bus_dones dones;
+    struct cw_worker *worker; /* for librdkafka calls that wait */
+    bool freeing;
+};
+
+struct cw_bus_sub *kafka_sub_new(struct kafka_bus *bus, const struct cw_bus_subscription *desc,
+                                 struct cw_err *err) CW_MUST_CHECK;
+void kafka_sub_unsubscribe(struct cw_bus_sub *sub);
+void kafka_sub_pause(struct cw_bus_sub *sub);
+void kafka_sub_resume(struct cw_bus_sub *sub);
+int kafka_sub_seek(struct cw_bus_sub *sub, int64_t offset, struct cw_err *err);
+void kafka_sub_commit(struct cw_bus_sub *sub, int64_t next_offset, cw_bus_done_fn *fn, void *arg);
+int64_t kafka_sub_end_offset(struct cw_bus_sub *sub);
+/* Leaves all groups and frees all subscriptions, waiting at most timeout_ms for brokers. */
+void kafka_subs_free(struct kafka_bus *bus, int64_t timeout_ms);

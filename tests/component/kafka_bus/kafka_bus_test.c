@@ -1,0 +1,466 @@
+/* Against librdkafka's mock cluster: a broker in this process, with error injection. Its groups
+ * take 3 s to form, so each test that consumes needs about as long. */
+#include "tests/support/cmocka_all.h"
+
+#include <librdkafka/rdkafka.h>
+#include <librdkafka/rdkafka_mock.h>
+
+#include "common/bus/kafka_bus.h"
+#include "tests/support/bus_sink.h"
+
+enum { LIMIT = 1054644, WAIT_MS = 30000, API_PRODUCE = 0, API_OFFSET_COMMIT = 8 };
+
+struct fixture {
+    struct cw_loop *loop;
+    rd_kafka_t *host;
+    rd_kafka_mock_cluster_t *mock;
+    struct cw_bus *bus;
+    size_t problems;
+    struct cw_err last_problem;
+    struct bus_sink a, b;
+};
+
+static void on_problem(void *arg, const struct cw_err *err)
+{
+    struct fixture *f = arg;
+
+    f->problems++;
+    f->last_problem = *err;
+}
+
+static struct cw_bus *bus_open(struct fixture *f, const char *const *producer)
+{
+    struct cw_kafka_conf conf = {
+        .brokers = rd_kafka_mock_cluster_bootstraps(f->mock),
+        .max_message_bytes = LIMIT,
+        .producer = producer,
+        .on_error = on_problem,
+        .arg = f,
+    };
+    struct cw_err err = {0};
+    struct cw_bus *bus = cw_kafka_bus_new(f->loop, &conf, &err);
+
+    if (!bus)
+        fail_msg("%s", err.msg);
+    return bus;
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = cw_alloc(sizeof(*f));
+    char why[200];
+
+    f->loop = cw_loop_new(NULL, NULL);
+    f->host = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), why, sizeof(why));
+    f->mock = rd_kafka_mock_cluster_new(f->host, 1);
+    assert_int_equal(rd_kafka_mock_topic_create(f->mock, "t", 1, 1), 0);
+    f->bus = bus_open(f, NULL);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+
+    cw_bus_free(f->bus);
+    cw_loop_free(f->loop);
+    rd_kafka_mock_cluster_destroy(f->mock);
+    rd_kafka_destroy(f->host);
+    free(f);
+    return 0;
+}
+
+static void open_a(struct fixture *f, const char *const *properties)
+{
+    bus_sink_open(&f->a, f->loop, f->bus, "t", "g", properties);
+}
+
+static void messages_arrive_in_order(void **state)
+{
+    struct fixture *f = *state;
+    struct bus_answers sent = {0};
+
+    open_a(f, NULL);
+    bus_send_numbers(f->bus, "t", 0, 3000, &sent);
+    assert_int_equal(sent.count, 0);
+    assert_int_equal(f->bus->ops->unsent(f->bus), 3000);
+    bus_answers_wait(&sent, f->loop, 3000, WAIT_MS);
+    assert_int_equal(sent.failed, 0);
+    assert_int_equal(f->bus->ops->unsent(f->bus), 0);
+    bus_sink_wait(&f->a, 3000, WAIT_MS);
+    bus_sink_expect_run(&f->a, 0, 3000);
+    assert_int_equal(f->a.assigned, 1);
+    assert_true(f->a.last_timestamp_ms > 1600000000000);
+    assert_int_equal(f->bus->ops->end_offset(f->a.sub), 3000);
+}
+
+/* Many short pauses while messages stream, and one that is much longer than the poll interval. */
+static void pauses_lose_and_repeat_nothing(void **state)
+{
+    static const char *const PROPERTIES[] = {"session.timeout.ms",
+                                             "4000",
+                                             "max.poll.interval.ms",
+                                             "4000",
+                                             "heartbeat.interval.ms",
+                                             "300",
+                                             NULL};
+    struct fixture *f = *state;
+
+    open_a(f, PROPERTIES);
+    bus_sink_wait_assigned(&f->a, WAIT_MS);
+    for (size_t n = 1; n <= 50; n++) {
+        bus_send_numbers(f->bus, "t", (int)(n - 1) * 20, 20, NULL);
+        f->a.pause_at = n * 20 - 7;
+        bus_sink_wait(&f->a, f->a.pause_at, WAIT_MS);
+        if (n == 25)
+            bus_idle(f->loop, 6000);
+        else
+            bus_idle(f->loop, 1);
+        assert_int_equal(f->a.count, f->a.pause_at);
+        f->bus->ops->resume(f->a.sub);
+    }
+    bus_sink_wait(&f->a, 1000, WAIT_MS);
+    bus_idle(f->loop, 50);
+    bus_sink_expect_run(&f->a, 0, 1000);
+    assert_int_equal(f->a.assigned, 1); /* it never left the group */
+    assert_int_equal(f->a.timeouts, 0);
+}
+
+/* The local queue's bound makes fetching stop and start again. */
+static void a_pause_longer_than_the_prefetch_queue_loses_nothing(void **state)
+{
+    static const char *const PROPERTIES[] = {"queued.min.messages",
+                                             "10",
+                                             "queued.max.messages.kbytes",
+                                             "1",
+                                             "fetch.message.max.bytes",
+                                             "200",
+                                             NULL};
+    struct fixture *f = *state;
+    struct bus_answers sent = {0};
+
+    open_a(f, PROPERTIES);
+    f->a.pause_at = 1;
+    bus_send_numbers(f->bus, "t", 0, 1, &sent);
+    bus_sink_wait(&f->a, 1, WAIT_MS);
+    /* one batch each: the mock hands out whole batches */
+    for (int i = 1; i < 100; i++) {
+        bus_send_numbers(f->bus, "t", i, 1, &sent);
+        bus_answers_wait(&sent, f->loop, (size_t)i + 1, WAIT_MS);
+    }
+    bus_idle(f->loop, 300);
+    assert_int_equal(f->a.count, 1);
+    f->bus->ops->resume(f->a.sub);
+    bus_sink_wait(&f->a, 100, WAIT_MS);
+    bus_sink_expect_run(&f->a, 0, 100);
+}
+
+static void a_new_bus_goes_on_at_the_commit(void **state)
+{
+    struct fixture *f = *state;
+    struct bus_answers done = {0};
+
+    open_a(f, NULL);
+    bus_send_numbers(f->bus, "t", 0, 100, NULL);
+    bus_sink_wait(&f->a, 100, WAIT_MS);
+    for (int i = 1; i <= 42; i++)
+        f->bus->ops->commit(f->a.sub, i, bus_answer, &done);
+    assert_int_equal(done.count, 0);
+    bus_answers_wait(&done, f->loop, 42, WAIT_MS);
+    assert_int_equal(done.failed, 0);
+    f->bus->ops->commit(f->a.sub, 60, NULL, NULL); /* unanswered when the bus goes */
+    f->bus->ops->commit(f->a.sub, 61, NULL, NULL);
+    cw_bus_free(f->bus);
+    f->bus = bus_open(f, NULL);
+    bus_sink_open(&f->b, f->loop, f->bus, "t", "g", NULL);
+    bus_sink_wait(&f->b, 39, WAIT_MS);
+    bus_sink_expect_run(&f->b, 61, 39);
+}
+
+static void a_failed_commit_is_told_and_later_ones_work(void **state)
+{
+    struct fixture *f = *state;
+    struct bus_answers done = {0};
+
+    open_a(f, NULL);
+    bus_send_numbers(f->bus, "t", 0, 10, NULL);
+    bus_sink_wait(&f->a, 10, WAIT_MS);
+    rd_kafka_mock_push_request_errors(f->mock, API_OFFSET_COMMIT, 1,
+                                      RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED);
+    f->bus->ops->commit(f->a.sub, 5, bus_answer, &done);
+    bus_answers_wait(&done, f->loop, 1, WAIT_MS);
+    assert_int_equal(done.failed, 1);
+    assert_int_equal(done.last_error.code, CW_INVALID);
+    f->bus->ops->commit(f->a.sub, 6, bus_answer, &done);
+    bus_answers_wait(&done, f->loop, 2, WAIT_MS);
+    assert_int_equal(done.failed, 1);
+}
+
+static void seeking_goes_back_and_forth(void **state)
+{
+    struct fixture *f = *state;
+    struct cw_err err;
+
+    open_a(f, NULL);
+    bus_send_numbers(f->bus, "t", 0, 100, NULL);
+    f->a.pause_at = 50;
+    bus_sink_wait(&f->a, 50, WAIT_MS);
+    /* 50 more are fetched already: they must not come after the seek */
+    f->a.pause_at = 52;
+    assert_int_equal(f->bus->ops->seek(f->a.sub, 10, &err), 0);
+    f->bus->ops->resume(f->a.sub);
+    bus_sink_wait(&f->a, 52, WAIT_MS);
+    assert_int_equal(f->a.numbers[50], 10);
+    assert_int_equal(f->a.numbers[51], 11);
+    assert_int_equal(f->bus->ops->seek(f->a.sub, 98, &err), 0);
+    f->a.pause_at = 0;
+    f->bus->ops->resume(f->a.sub);
+    bus_sink_wait(&f->a, 54, WAIT_MS);
+    assert_int_equal(f->a.numbers[52], 98);
+    assert_int_equal(f->a.numbers[53], 99);
+    assert_int_equal(f->bus->ops->seek(f->a.sub, -5, &err), -1);
+    assert_int_equal(err.code, CW_INVALID);
+}
+
+static void a_seek_in_on_assigned_chooses_the_start(void **state)
+{
+    struct fixture *f = *state;
+
+    bus_send_numbers(f->bus, "t", 0, 100, NULL);
+    open_a(f, NULL);
+    f->a.seek_when_assigned = 70;
+    bus_sink_wait(&f->a, 30, WAIT_MS);
+    bus_sink_expect_run(&f->a, 70, 30);
+}
+
+/* Right after the assignment librdkafka still asks for the group's offsets and refuses to seek. */
+static void a_seek_right_after_the_assignment_works_too(void **state)
+{
+    struct fixture *f = *state;
+    struct cw_err err;
+
+    bus_send_numbers(f->bus, "t", 0, 100, NULL);
+    open_a(f, NULL);
+    bus_sink_wait_assigned(&f->a, WAIT_MS);
+    assert_int_equal(f->a.count, 0);
+    assert_int_equal(f->bus->ops->seek(f->a.sub, 70, &err), 0);
+    bus_sink_wait(&f->a, 30, WAIT_MS);
+    bus_sink_expect_run(&f->a, 70, 30);
+    assert_int_equal(f->a.assigned, 1);
+}
+
+static void the_largest_messages_pass_and_larger_ones_are_refused_at_once(void **state)
+{
+    struct fixture *f = *state;
+    struct bus_answers sent = {0}, refused = {0};
+    enum { BIG = 4 }; /* the mock keeps 5 MiB */
+    char *big = cw_alloc(LIMIT + 1);
+
+    memset(big, 'x', LIMIT + 1);
+    open_a(f, NULL);
+    cw_bus_publish(f->bus, "t", cw_slice(big, LIMIT + 1), bus_answer, &refused);
+    assert_int_equal(refused.count, 0);
+    bus_answers_wait(&refused, f->loop, 1, WAIT_MS);
+    assert_int_equal(refused.last_error.code, CW_TOO_LARGE);
+    for (int i = 0; i < BIG; i++) {
+        big[0] = (char)('0' + i);
+        cw_bus_publish(f->bus, "t", cw_slice(big, LIMIT), bus_answer, &sent);
+    }
+    free(big);
+    bus_answers_wait(&sent, f->loop, BIG, WAIT_MS);
+    assert_int_equal(sent.failed, 0);
+    bus_sink_wait(&f->a, BIG, WAIT_MS);
+    bus_sink_expect_run(&f->a, 0, BIG);
+    assert_int_equal(f->a.last_bytes, LIMIT);
+}
+
+static void retries_after_broker_errors_keep_the_order(void **state)
+{
+    struct fixture *f = *state;
+    struct bus_answers sent = {0};
+
+    open_a(f, NULL);
+    for (int round = 0; round < 10; round++) {
+        rd_kafka_mock_push_request_errors(f->mock, API_PRODUCE, 2,
+                                          RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+                                          RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS);
+        bus_send_numbers(f->bus, "t", round * 100, 100, &sent);
+        bus_idle(f->loop, 20);
+    }
+    bus_answers_wait(&sent, f->loop, 1000, WAIT_MS);
+    assert_int_equal(sent.failed, 0);
+    bus_sink_wait(&f->a, 1000, WAIT_MS);
+    bus_sink_expect_run(&f->a, 0, 1000);
+}
+
+static void messages_wait_while_the_broker_is_away(void **state)
+{
+    struct fixture *f = *state;
+    struct bus_answers sent = {0};
+
+    open_a(f, NULL);
+    bus_send_numbers(f->bus, "t", 0, 10, &sent);
+    bus_sink_wait(&f->a, 10, WAIT_MS);
+    assert_int_equal(rd_kafka_mock_broker_set_down(f->mock, 1), 0);
+    bus_send_numbers(f->bus, "t", 10, 50, &sent);
+    bus_idle(f->loop, 1500);
+    assert_int_equal(sent.count, 10);
+    assert_int_equal(f->bus->ops->unsent(f->bus), 50);
+    assert_true(f->problems > 0 && f->last_problem.code == CW_UNAVAILABLE);
+    assert_int_equal(rd_kafka_mock_broker_set_up(f->mock, 1), 0);
+    bus_answers_wait(&sent, f->loop, 60, WAIT_MS);
+    assert_int_equal(sent.failed, 0);
+    bus_sink_wait(&f->a, 60, WAIT_MS);
+    bus_sink_expect_run(&f->a, 0, 60);
+}
+
+static void a_message_the_broker_refuses_is_told(void **state)
+{
+    struct fixture *f = *state;
+    struct bus_answers sent = {0};
+
+    rd_kafka_mock_push_request_errors(f->mock, API_PRODUCE, 1,
+                                      RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+    bus_send_numbers(f->bus, "t", 0, 1, &sent);
+    bus_answers_wait(&sent, f->loop, 1, WAIT_MS);
+    assert_int_equal(sent.failed, 1);
+    assert_int_equal(sent.last_error.code, CW_TOO_LARGE);
+    rd_kafka_mock_push_request_errors(f->mock, API_PRODUCE, 1,
+                                      RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+    bus_send_numbers(f->bus, "t", 0, 1, NULL); /* nobody listens: the bus's own channel does */
+    while (f->problems == 0)
+        bus_idle(f->loop, 5);
+    assert_int_equal(f->last_problem.code, CW_INVALID);
+    assert_non_null(strstr(f->last_problem.msg, "kafka: t:"));
+}
+
+static void unsubscribing_in_traffic_is_silent_and_frees_the_group(void **state)
+{
+    static const char *const PROPERTIES[] = {"session.timeout.ms", "4000", NULL};
+    struct fixture *f = *state;
+    struct bus_answers done = {0};
+
+    open_a(f, PROPERTIES);
+    f->a.unsubscribe_at = 100;
+    bus_send_numbers(f->bus, "t", 0, 1000, NULL);
+    f->a.pause_at = 99;
+    bus_sink_wait(&f->a, 99, WAIT_MS);
+    f->bus->ops->commit(f->a.sub, 99, bus_answer, &done);
+    f->bus->ops->commit(f->a.sub, 100, bus_answer, &done);
+    f->bus->ops->resume(f->a.sub);
+    bus_sink_wait(&f->a, 100, WAIT_MS);
+    bus_sink_open(&f->b, f->loop, f->bus, "t", "g", PROPERTIES);
+    bus_sink_wait_assigned(&f->b, WAIT_MS);
+    bus_sink_wait(&f->b, 900, WAIT_MS);
+    bus_sink_expect_run(&f->b, 100, 900);
+    assert_int_equal(f->a.count, 100);
+    assert_int_equal(f->a.assigned, 1); /* no word of the revocation either */
+}
+
+static void freeing_the_bus_in_traffic_does_not_wait_long(void **state)
+{
+    struct fixture *f = *state;
+    struct bus_answers sent = {0};
+    int64_t begin_us;
+    size_t before;
+
+    open_a(f, NULL);
+    bus_send_numbers(f->bus, "t", 0, 1000, &sent);
+    bus_sink_wait(&f->a, 1, WAIT_MS);
+    assert_int_equal(rd_kafka_mock_broker_set_down(f->mock, 1), 0);
+    bus_send_numbers(f->bus, "t", 1000, 1000, &sent);
+    before = sent.count;
+    begin_us = cw_loop_mono_us(f->loop);
+    cw_bus_free(CW_STEAL(f->bus));
+    assert_in_range(cw_loop_mono_us(f->loop) - begin_us, 0, 5000000);
+    bus_idle(f->loop, 20);
+    assert_int_equal(sent.count, before);
+}
+
+/* The mock knows no CreateTopics, as a cluster in which we may not create any: kafka_real_test does
+ * the rest. */
+static void ensure_topic_is_content_with_one_that_exists(void **state)
+{
+    struct fixture *f = *state;
+    struct cw_topic_spec spec = {.name = "t", .partitions = 1, .replication_factor = 1};
+    struct bus_answers done = {0};
+
+    cw_bus_ensure_topic(f->bus, &spec, bus_answer, &done);
+    assert_int_equal(done.count, 0);
+    bus_answers_wait(&done, f->loop, 1, WAIT_MS);
+    assert_int_equal(done.failed, 0);
+    spec.partitions = 0;
+    cw_bus_ensure_topic(f->bus, &spec, bus_answer, &done);
+    bus_answers_wait(&done, f->loop, 2, WAIT_MS);
+    assert_int_equal(done.failed, 1);
+    assert_int_equal(done.last_error.code, CW_INVALID);
+}
+
+static void expect_refused(struct fixture *f, struct cw_kafka_conf conf, const char *word)
+{
+    struct cw_err err = {0};
+
+    assert_null(cw_kafka_bus_new(f->loop, &conf, &err));
+    assert_int_equal(err.code, CW_INVALID);
+    if (!strstr(err.msg, word))
+        fail_msg("\"%s\" does not name %s", err.msg, word);
+}
+
+static void wrong_settings_are_named(void **state)
+{
+    static const char *const UNKNOWN[] = {"no.such.setting", "1", NULL};
+    static const char *const RANGE[] = {"session.timeout.ms", "-4", NULL};
+    static const char *const COOPERATIVE[] = {"partition.assignment.strategy", "cooperative-sticky",
+                                              NULL};
+    struct fixture *f = *state;
+    struct cw_kafka_conf good = {.brokers = "127.0.0.1:1", .max_message_bytes = LIMIT}, conf;
+    struct cw_bus_subscription desc = {
+        .topic = "t", .group = "g", .on_message = bus_sink_on_message, .properties = COOPERATIVE};
+    struct cw_err err;
+
+    conf = good, conf.common = UNKNOWN;
+    expect_refused(f, conf, "no.such.setting");
+    conf = good, conf.consumer = RANGE;
+    expect_refused(f, conf, "session.timeout.ms");
+    conf = good, conf.producer = UNKNOWN;
+    expect_refused(f, conf, "no.such.setting");
+    conf = good, conf.max_message_bytes = 10;
+    expect_refused(f, conf, "1000..");
+    conf = good, conf.brokers = "";
+    expect_refused(f, conf, "broker");
+    assert_null(cw_bus_subscribe(f->bus, &desc, &err));
+    assert_int_equal(err.code, CW_INVALID);
+    desc.properties = UNKNOWN;
+    assert_null(cw_bus_subscribe(f->bus, &desc, &err));
+    desc.properties = NULL;
+    desc.group = "";
+    assert_null(cw_bus_subscribe(f->bus, &desc, &err));
+}
+
+int main(int argc, char **argv)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(messages_arrive_in_order),
+        T(pauses_lose_and_repeat_nothing),
+        T(a_pause_longer_than_the_prefetch_queue_loses_nothing),
+        T(a_new_bus_goes_on_at_the_commit),
+        T(a_failed_commit_is_told_and_later_ones_work),
+        T(seeking_goes_back_and_forth),
+        T(a_seek_in_on_assigned_chooses_the_start),
+        T(a_seek_right_after_the_assignment_works_too),
+        T(the_largest_messages_pass_and_larger_ones_are_refused_at_once),
+        T(retries_after_broker_errors_keep_the_order),
+        T(messages_wait_while_the_broker_is_away),
+        T(a_message_the_broker_refuses_is_told),
+        T(unsubscribing_in_traffic_is_silent_and_frees_the_group),
+        T(freeing_the_bus_in_traffic_does_not_wait_long),
+        T(ensure_topic_is_content_with_one_that_exists),
+        T(wrong_settings_are_named),
+    };
+
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
