@@ -1,6 +1,7 @@
 /* tests/support/bus_sink.h -- a subscriber that remembers what it got, and waiting for it. */
 #pragma once
 
+#include "tests/support/cmocka_all.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/bus/bus.h"
