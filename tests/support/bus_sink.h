@@ -1,11 +1,11 @@
 /* tests/support/bus_sink.h -- a subscriber that remembers what it got, and waiting for it. */
 #pragma once
 
-#include "tests/support/cmocka_all.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/bus/bus.h"
 #include "common/loop/loop.h"
+#include "tests/support/cmocka_all.h"
 
 enum { SINK_MAX = 8192 };
 

@@ -4,6 +4,7 @@
  * next turn, or when the test releases them. Thread: loop. */
 #pragma once
 
+#include "common/base/list.h"
 #include "common/driver/container_driver.h"
 
 struct cw_loop;

@@ -14,6 +14,7 @@
 #include "invoker/logs/log_collector.h"
 #include "invoker/settings.h"
 #include "tests/support/fake_driver.h"
+#include "tests/support/jobs.h"
 #include "tests/support/scripted_action.h"
 
 enum { WAIT_MS = 20000, MAX_ENDS = 64 };
@@ -40,12 +41,6 @@ struct world {
     struct end_seen ends[MAX_ENDS];
     unsigned end_count, wanted;
 };
-
-static const char MANIFEST[] = "{\"runtimes\":{\"nodejs\":[{\"kind\":\"nodejs:20\",\"default\":"
-                               "true,\"image\":{\"prefix\":\"whisk\","
-                               "\"name\":\"action-nodejs-v20\",\"tag\":\"local\"},\"attached\":{"
-                               "\"attachmentName\":\"codefile\","
-                               "\"attachmentType\":\"text/plain\"}}]},\"blackboxes\":[]}";
 
 static void on_result(void *arg, struct inv_job *job)
 {
@@ -103,8 +98,7 @@ static struct world *begin(scripted_fn *script)
         fail_msg("%s", err.msg);
     w->loop = cw_loop_new(NULL, NULL);
     w->metrics = cw_metrics_new();
-    w->manifest = cw_manifest_parse(cw_slice_of(MANIFEST), &err);
-    assert_non_null(w->manifest);
+    w->manifest = test_manifest();
     w->hub = inv_log_hub_new(w->loop, &err);
     assert_non_null(w->hub);
     fake_driver_init(&w->driver, w->loop);
@@ -140,54 +134,14 @@ static void end_world(struct world *w)
 static struct cw_action *make_action(struct world *w, const char *name, unsigned timeout_ms,
                                      unsigned memory_mb, unsigned concurrency)
 {
-    struct cw_limit_defaults defaults = {.logs_mb = 10, .concurrency = 1};
-    struct cw_err err = {0};
-    struct cw_action *a;
-    char text[1024];
-
-    (void)snprintf(
-        text, sizeof(text),
-        "{\"_id\":\"guest/"
-        "%s\",\"_rev\":\"1-a\",\"entityType\":\"action\",\"namespace\":\"guest\",\"name\":"
-        "\"%s\",\"version\":\"0.0.1\",\"publish\":false,\"updated\":1,\"exec\":{\"kind\":\"nodejs:"
-        "20\","
-        "\"code\":\"function "
-        "main(){}\",\"binary\":false},\"parameters\":[],\"annotations\":[],\"limits\":"
-        "{\"timeout\":%u,\"memory\":%u,\"logs\":0,\"concurrency\":%u}}",
-        name, name, timeout_ms, memory_mb, concurrency);
-    a = cw_action_decode(cw_slice_of(text), w->manifest, &defaults, &err);
-    if (!a)
-        fail_msg("%s", err.msg);
-    return a;
+    return test_action(w->manifest, name, timeout_ms, memory_mb, 0, concurrency);
 }
 
 /* action: a reference that the job takes. id: one hex digit, repeated. */
 static void submit(struct world *w, struct cw_action *action, char id)
 {
-    struct cw_err err = {0};
-    struct cw_activation_message *m;
-    struct inv_job *job;
-    char text[1024], whole_id[CW_ACTIVATION_ID_LEN + 1];
-
-    memset(whole_id, id, CW_ACTIVATION_ID_LEN);
-    whole_id[CW_ACTIVATION_ID_LEN] = '\0';
-    (void)snprintf(text, sizeof(text),
-                   "{\"transid\":[\"t\",1],\"action\":{\"path\":\"guest\",\"name\":\"%s\","
-                   "\"version\":\"0.0.1\"},"
-                   "\"revision\":\"1-a\",\"user\":{\"subject\":\"guest\",\"namespace\":{\"name\":"
-                   "\"guest\",\"uuid\":"
-                   "\"u\"},\"authkey\":{\"api_key\":\"k\"},\"rights\":[],\"limits\":{}},"
-                   "\"activationId\":\"%s\","
-                   "\"rootControllerIndex\":{\"asString\":\"0\"},\"blocking\":true,\"content\":{},"
-                   "\"initArgs\":[],"
-                   "\"lockedArgs\":{}}",
-                   action->name, whole_id);
-    m = cw_activation_message_decode(cw_slice_of(text), 1, &err);
-    if (!m)
-        fail_msg("%s", err.msg);
-    job = inv_job_new(m, 1);
-    job->action = action;
-    inv_dispatch_submit(w->dispatch, job);
+    inv_dispatch_submit(w->dispatch,
+                        test_job(&(struct test_message){.id = id, .action = action->name}, action));
 }
 
 static bool enough_ends(void *arg)

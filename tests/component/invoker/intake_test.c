@@ -1,0 +1,370 @@
+/* Intake and catalog: from message to an action that may run. */
+#include "tests/support/cmocka_all.h"
+
+#include "common/loop/loop.h"
+#include "common/model/manifest.h"
+#include "common/obs/metrics.h"
+#include "invoker/catalog.h"
+#include "invoker/intake.h"
+#include "invoker/job.h"
+#include "invoker/settings.h"
+#include "tests/support/fake_store.h"
+#include "tests/support/jobs.h"
+
+enum { WAIT_MS = 20000 };
+
+struct world {
+    struct cw_loop *loop;
+    struct cw_metrics *metrics;
+    struct cw_manifest *manifest;
+    struct fake_store store;
+    struct inv_catalog *catalog;
+    struct inv_intake *intake;
+    struct inv_settings settings;
+    unsigned unreadable, ready, refused;
+    enum cw_status status;
+    char result[256], code[256];
+};
+
+static void on_unreadable(void *arg)
+{
+    ((struct world *)arg)->unreadable++;
+}
+
+static void on_ready(void *arg, struct inv_job *job)
+{
+    struct world *w = arg;
+
+    w->ready++;
+    (void)snprintf(w->code, sizeof(w->code), "%.*s", (int)job->action->code_quoted.n,
+                   job->action->code_quoted.p);
+    inv_job_free(job);
+}
+
+static void on_refused(void *arg, struct inv_job *job)
+{
+    struct world *w = arg;
+
+    w->refused++;
+    w->status = job->outcome.status;
+    (void)snprintf(w->result, sizeof(w->result), "%s", job->outcome.result.p);
+    inv_job_free(job);
+}
+
+static void begin_with(struct world *w, size_t cache_bytes, int64_t keep_ms)
+{
+    *w = (struct world){
+        .loop = cw_loop_new(NULL, NULL), .metrics = cw_metrics_new(), .manifest = test_manifest()};
+    fake_store_init(&w->store, w->loop);
+    w->settings = (struct inv_settings){
+        .memory_min_bytes = 128 << 20,
+        .memory_max_bytes = 512 << 20,
+        .time_min_ms = 100,
+        .time_max_ms = 300000,
+        .log_max_bytes = 10 << 20,
+        .concurrency_min = 1,
+        .concurrency_max = 1,
+    };
+    w->catalog = inv_catalog_new(&(struct inv_catalog_conf){
+        .loop = w->loop,
+        .store = &w->store.base,
+        .metrics = w->metrics,
+        .manifest = w->manifest,
+        .db = "whisks",
+        .defaults = {.logs_mb = 10, .concurrency = 1},
+        .max_bytes = cache_bytes,
+        .keep_ms = keep_ms,
+        .max_code_bytes = 1 << 20,
+    });
+    w->intake = inv_intake_new(&(struct inv_intake_conf){
+        .loop = w->loop,
+        .metrics = w->metrics,
+        .catalog = w->catalog,
+        .settings = &w->settings,
+        .on_unreadable = on_unreadable,
+        .on_ready = on_ready,
+        .on_refused = on_refused,
+        .arg = w,
+    });
+}
+
+static void begin(struct world *w)
+{
+    begin_with(w, 1 << 20, 60000);
+}
+
+static void end(struct world *w)
+{
+    inv_intake_free(w->intake);
+    inv_catalog_free(w->catalog);
+    fake_store_done(&w->store);
+    cw_manifest_free(w->manifest);
+    cw_metrics_free(w->metrics);
+    cw_loop_free(w->loop);
+}
+
+static bool nothing_fetching(void *arg)
+{
+    return inv_intake_fetching(((struct world *)arg)->intake) == 0;
+}
+
+static void give(struct world *w, const struct test_message *m)
+{
+    cw_auto_free char *text = test_message_text(m);
+
+    inv_intake_message(w->intake, cw_slice_of(text), 7);
+}
+
+static void settle(struct world *w)
+{
+    assert_true(cw_loop_run_until(w->loop, nothing_fetching, w, WAIT_MS));
+}
+
+static void action_is_read_once_and_then_cached(void **state)
+{
+    struct world w;
+    cw_auto_free char *doc = test_action_text("hello", 60000, 256, 10, 1);
+
+    (void)state;
+    begin(&w);
+    w.store.document = doc;
+    give(&w, &(struct test_message){.id = 'a'});
+    settle(&w);
+    give(&w, &(struct test_message){.id = 'b'});
+    settle(&w);
+    assert_int_equal(w.ready, 2);
+    assert_int_equal(w.store.gets, 1);
+    assert_string_equal(w.code, "\"function main(){}\"");
+    end(&w);
+}
+
+static void reads_of_the_same_revision_coalesce(void **state)
+{
+    struct world w;
+    cw_auto_free char *doc = test_action_text("hello", 60000, 256, 10, 1);
+
+    (void)state;
+    begin(&w);
+    w.store.document = doc;
+    for (char id = 'a'; id <= 'e'; id++)
+        give(&w, &(struct test_message){.id = id});
+    settle(&w);
+    assert_int_equal(w.ready, 5);
+    assert_int_equal(w.store.gets, 1);
+    end(&w);
+}
+
+static void null_revision_reads_past_the_cache(void **state)
+{
+    struct world w;
+    cw_auto_free char *doc = test_action_text("hello", 60000, 256, 10, 1);
+
+    (void)state;
+    begin(&w);
+    w.store.document = doc;
+    for (char id = 'a'; id <= 'c'; id++) {
+        give(&w, &(struct test_message){.id = id, .revision = "null"});
+        settle(&w);
+    }
+    assert_int_equal(w.store.gets, 3);
+    assert_string_equal(w.store.last_rev, "null");
+    end(&w);
+}
+
+static void other_revision_in_the_store_runs_and_is_kept_by_its_own(void **state)
+{
+    struct world w;
+    cw_auto_free char *doc = test_action_text("hello", 60000, 256, 10, 1); /* _rev 1-a */
+
+    (void)state;
+    begin(&w);
+    w.store.document = doc;
+    give(&w, &(struct test_message){.id = 'a', .revision = "\"9-z\""});
+    settle(&w);
+    give(&w, &(struct test_message){.id = 'b', .revision = "\"1-a\""});
+    settle(&w);
+    assert_int_equal(w.ready, 2);
+    assert_int_equal(w.store.gets, 1);
+    end(&w);
+}
+
+static void unused_actions_leave_the_cache(void **state)
+{
+    struct world w;
+    cw_auto_free char *doc = test_action_text("hello", 60000, 256, 10, 1);
+
+    (void)state;
+    begin_with(&w, 1, 60000); /* nothing fits */
+    w.store.document = doc;
+    give(&w, &(struct test_message){.id = 'a'});
+    settle(&w);
+    assert_int_equal(inv_catalog_bytes(w.catalog), 0);
+    give(&w, &(struct test_message){.id = 'b'});
+    settle(&w);
+    assert_int_equal(w.store.gets, 2);
+    assert_int_equal(w.ready, 2);
+    end(&w);
+}
+
+static void attachment_is_fetched_and_encoded(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    w.store.document =
+        "{\"_id\":\"guest/"
+        "hello\",\"_rev\":\"2-b\",\"entityType\":\"action\",\"namespace\":\"guest\","
+        "\"name\":\"hello\",\"version\":\"0.0.1\",\"publish\":false,\"updated\":1,\"exec\":{"
+        "\"kind\":"
+        "\"nodejs:20\",\"code\":{\"attachmentName\":\"couch:6c95590f-ee9a-47e3-9559-0fee9a17e399\","
+        "\"attachmentType\":\"text/plain; charset=UTF-8\"},\"binary\":false},\"parameters\":[],"
+        "\"annotations\":[],\"limits\":{\"timeout\":60000,\"memory\":256},\"_attachments\":{"
+        "\"6c95590f-ee9a-47e3-9559-0fee9a17e399\":{\"content_type\":\"text/plain; charset=UTF-8\","
+        "\"revpos\":2,\"digest\":\"md5-x\",\"length\":3,\"stub\":true}}}";
+    w.store.attachment = "a\"\n";
+    give(&w, &(struct test_message){.id = 'a', .revision = "\"2-b\""});
+    settle(&w);
+    assert_int_equal(w.ready, 1);
+    assert_string_equal(w.code, "\"a\\\"\\n\"");
+    assert_string_equal(w.store.last_attachment, "6c95590f-ee9a-47e3-9559-0fee9a17e399");
+    end(&w);
+}
+
+static void failures_have_their_status_and_text(void **state)
+{
+    static const struct {
+        enum cw_code code;
+        const char *document;
+        enum cw_status status;
+        const char *text;
+    } CASES[] = {
+        {CW_NOT_FOUND, NULL, CW_STATUS_APPLICATION_ERROR,
+         "Action could not be found or may have been deleted."},
+        {CW_UNAVAILABLE, NULL, CW_STATUS_WHISK_ERROR, "Action could not be fetched."},
+        {CW_OK, "{\"_id\":\"x\"}", CW_STATUS_WHISK_ERROR,
+         "Action version is not compatible and cannot be invoked."},
+        {CW_OK, "not json", CW_STATUS_WHISK_ERROR,
+         "Action version is not compatible and cannot be invoked."},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < CW_ARRAY_LEN(CASES); i++) {
+        struct world w;
+        char wanted[160];
+
+        begin(&w);
+        w.store.document = CASES[i].document;
+        if (CASES[i].code)
+            (void)cw_fail(&w.store.get_err, CASES[i].code, "fake");
+        give(&w, &(struct test_message){.id = 'a'});
+        settle(&w);
+        (void)snprintf(wanted, sizeof(wanted), "{\"error\":\"%s\"}", CASES[i].text);
+        assert_int_equal(w.refused, 1);
+        assert_int_equal(w.status, CASES[i].status);
+        assert_string_equal(w.result, wanted);
+        end(&w);
+    }
+}
+
+static void failures_are_not_cached(void **state)
+{
+    struct world w;
+    cw_auto_free char *doc = test_action_text("hello", 60000, 256, 10, 1);
+
+    (void)state;
+    begin(&w);
+    (void)cw_fail(&w.store.get_err, CW_NOT_FOUND, "fake");
+    give(&w, &(struct test_message){.id = 'a'});
+    settle(&w);
+    w.store.get_err = (struct cw_err){0};
+    w.store.document = doc;
+    give(&w, &(struct test_message){.id = 'b'});
+    settle(&w);
+    assert_int_equal(w.refused, 1);
+    assert_int_equal(w.ready, 1);
+    end(&w);
+}
+
+static void limits_are_checked_in_order_with_their_texts(void **state)
+{
+    static const struct {
+        unsigned timeout_ms, memory_mb, logs_mb, concurrency;
+        const char *user_limits, *text;
+    } CASES[] = {
+        {60000, 256, 10, 1, "{\"maxActionTimeout\":1000,\"maxActionMemory\":128}",
+         "duration 60000 milliseconds exceeds allowed threshold of 1000 milliseconds"},
+        {60000, 256, 10, 1, "{\"maxActionMemory\":128}",
+         "memory size 256 MB exceeds allowed threshold of 128 MB"},
+        {60000, 1024, 10, 1, "{\"maxActionMemory\":2048}",
+         "memory size 1024 MB exceeds allowed threshold of 512 MB"},
+        {60000, 256, 10, 5, "{\"maxActionLogs\":1}",
+         "concurrency 5 exceeds allowed threshold of 1"},
+        {60000, 256, 10, 1, "{\"maxActionLogs\":1}",
+         "log size 10 MB exceeds allowed threshold of 1 MB"},
+        {60000, 256, 10, 1, "{\"minActionMemory\":300}",
+         "memory size 256 MB below allowed threshold of 300 MB"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < CW_ARRAY_LEN(CASES); i++) {
+        cw_auto_free char *doc = test_action_text("hello", CASES[i].timeout_ms, CASES[i].memory_mb,
+                                                  CASES[i].logs_mb, CASES[i].concurrency);
+        struct world w;
+        char wanted[160];
+
+        begin(&w);
+        w.store.document = doc;
+        give(&w, &(struct test_message){.id = 'a', .limits = CASES[i].user_limits});
+        settle(&w);
+        (void)snprintf(wanted, sizeof(wanted), "{\"error\":\"%s\"}", CASES[i].text);
+        assert_int_equal(w.status, CW_STATUS_APPLICATION_ERROR);
+        assert_string_equal(w.result, wanted);
+        end(&w);
+    }
+}
+
+static void unreadable_message_is_told(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    inv_intake_message(w.intake, CW_SLICE("{\"transid\":"), 1);
+    inv_intake_message(w.intake, CW_SLICE("{}"), 2);
+    inv_intake_message(w.intake, CW_SLICE(""), 3);
+    assert_int_equal(w.unreadable, 3);
+    end(&w);
+}
+
+static void freeing_while_fetching_leaks_nothing(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    w.store.hold = true;
+    give(&w, &(struct test_message){.id = 'a'});
+    give(&w, &(struct test_message){.id = 'b', .revision = "null"});
+    assert_int_equal(inv_intake_fetching(w.intake), 2);
+    end(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(action_is_read_once_and_then_cached),
+        cmocka_unit_test(reads_of_the_same_revision_coalesce),
+        cmocka_unit_test(null_revision_reads_past_the_cache),
+        cmocka_unit_test(other_revision_in_the_store_runs_and_is_kept_by_its_own),
+        cmocka_unit_test(unused_actions_leave_the_cache),
+        cmocka_unit_test(attachment_is_fetched_and_encoded),
+        cmocka_unit_test(failures_have_their_status_and_text),
+        cmocka_unit_test(failures_are_not_cached),
+        cmocka_unit_test(limits_are_checked_in_order_with_their_texts),
+        cmocka_unit_test(unreadable_message_is_told),
+        cmocka_unit_test(freeing_while_fetching_leaks_nothing),
+    };
+
+    return cmocka_run_group_tests_name("intake", tests, NULL, NULL);
+}

@@ -1,0 +1,322 @@
+#include "tests/support/cmocka_all.h"
+
+#include "common/loop/loop.h"
+#include "common/model/action_doc.h"
+#include "common/model/manifest.h"
+#include "common/obs/metrics.h"
+#include "invoker/job.h"
+#include "invoker/records.h"
+#include "invoker/settings.h"
+#include "tests/support/fake_store.h"
+#include "tests/support/jobs.h"
+
+enum { WAIT_MS = 20000 };
+
+struct world {
+    struct cw_loop *loop;
+    struct cw_metrics *metrics;
+    struct fake_store store;
+    struct inv_records *records;
+    int fulls, rooms;
+};
+
+static void on_full(void *arg, bool full)
+{
+    struct world *w = arg;
+
+    *(full ? &w->fulls : &w->rooms) += 1;
+}
+
+static void begin(struct world *w, int level, size_t max_bytes)
+{
+    *w = (struct world){.loop = cw_loop_new(NULL, NULL), .metrics = cw_metrics_new()};
+    fake_store_init(&w->store, w->loop);
+    w->records = inv_records_new(&(struct inv_records_conf){
+        .loop = w->loop,
+        .store = &w->store.base,
+        .metrics = w->metrics,
+        .db = "activations",
+        .blocking_level = level,
+        .non_blocking_level = level,
+        .max_bytes = max_bytes,
+        .on_full = on_full,
+        .arg = w,
+    });
+}
+
+static void end(struct world *w)
+{
+    inv_records_free(w->records);
+    fake_store_done(&w->store);
+    cw_metrics_free(w->metrics);
+    cw_loop_free(w->loop);
+}
+
+static void add_message(struct world *w, const struct test_message *m, enum cw_status status)
+{
+    struct inv_job *job = test_job(m, NULL);
+
+    inv_job_fail(job, status, "secret result", 1000);
+    cw_str_addz(&job->logs, "[\"secret log\"]");
+    inv_records_add(w->records, job);
+    inv_job_free(job);
+}
+
+static void add(struct world *w, char id, enum cw_status status)
+{
+    add_message(w, &(struct test_message){.id = id}, status);
+}
+
+static bool all_done(void *arg)
+{
+    return inv_records_pending(((struct world *)arg)->records) == 0;
+}
+
+static void wait_all(struct world *w)
+{
+    assert_true(cw_loop_run_until(w->loop, all_done, w, WAIT_MS));
+}
+
+static void records_added_together_go_in_one_batch(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w, INV_STORE_ALWAYS, 1 << 20);
+    for (char id = 'a'; id <= 'f'; id++)
+        add(&w, id, CW_STATUS_SUCCESS);
+    wait_all(&w);
+    assert_int_equal(w.store.stored_count, 6);
+    assert_int_equal(w.store.bulks, 1);
+    assert_non_null(strstr(w.store.stored.p, "\"_id\":\"guest/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\""));
+    end(&w);
+}
+
+static void levels_decide_what_is_stored(void **state)
+{
+    static const struct {
+        int level;
+        size_t stored; /* of statuses 0, 1, 2, 3 */
+    } CASES[] = {{INV_STORE_ALWAYS, 4},
+                 {INV_STORE_FAILURES, 3},
+                 {INV_STORE_FAILURES_NOT_APPLICATION_ERRORS, 2}};
+
+    (void)state;
+    for (size_t i = 0; i < CW_ARRAY_LEN(CASES); i++) {
+        struct world w;
+
+        begin(&w, CASES[i].level, 1 << 20);
+        for (int status = 0; status < 4; status++)
+            add(&w, (char)('a' + status), (enum cw_status)status);
+        wait_all(&w);
+        assert_int_equal(w.store.stored_count, CASES[i].stored);
+        end(&w);
+    }
+}
+
+static void namespaces_that_want_no_records_get_none_even_with_extra_logging(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w, INV_STORE_ALWAYS, 1 << 20);
+    add_message(&w,
+                &(struct test_message){.id = 'a',
+                                       .limits = "{\"storeActivations\":false}",
+                                       .transid = "[\"t\",1,true]"},
+                CW_STATUS_SUCCESS);
+    wait_all(&w);
+    assert_int_equal(w.store.stored_count, 0);
+    end(&w);
+}
+
+static void extra_logging_overrides_the_level(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w, INV_STORE_FAILURES, 1 << 20);
+    add_message(&w, &(struct test_message){.id = 'a', .transid = "[\"t\",1,true]"},
+                CW_STATUS_SUCCESS);
+    wait_all(&w);
+    assert_int_equal(w.store.stored_count, 1);
+    end(&w);
+}
+
+static void store_that_is_away_gets_everything_later_in_order(void **state)
+{
+    struct world w;
+    const char *a, *b;
+
+    (void)state;
+    begin(&w, INV_STORE_ALWAYS, 1 << 20);
+    (void)cw_fail_retriable(&w.store.bulk_err, CW_UNAVAILABLE, "down");
+    w.store.failures = 3;
+    add(&w, 'a', CW_STATUS_SUCCESS);
+    add(&w, 'b', CW_STATUS_SUCCESS);
+    wait_all(&w);
+    assert_int_equal(w.store.stored_count, 2);
+    assert_int_equal(w.store.bulks, 4);
+    a = strstr(w.store.stored.p, "guest/aaaa");
+    b = strstr(w.store.stored.p, "guest/bbbb");
+    assert_true(a && b && a < b);
+    end(&w);
+}
+
+static enum cw_docstore_put_code conflicts(struct fake_store *s, const char *doc, size_t batch_size)
+{
+    (void)s, (void)batch_size;
+    return strstr(doc, "guest/bbbb") ? CW_PUT_CONFLICT : CW_PUT_OK;
+}
+
+static void conflict_concerns_only_its_document(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w, INV_STORE_ALWAYS, 1 << 20);
+    w.store.put = conflicts;
+    for (char id = 'a'; id <= 'c'; id++)
+        add(&w, id, CW_STATUS_SUCCESS);
+    wait_all(&w);
+    assert_int_equal(w.store.stored_count, 2);
+    assert_int_equal(w.store.bulks, 1);
+    end(&w);
+}
+
+static void refused_batch_is_halved_until_the_culprit_is_alone(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w, INV_STORE_ALWAYS, 1 << 20);
+    (void)cw_fail(&w.store.bulk_err, CW_TOO_LARGE, "413");
+    w.store.failures = UINT32_MAX;
+    w.store.fail_over = 1;
+    for (char id = 'a'; id <= 'f'; id++)
+        add(&w, id, CW_STATUS_SUCCESS);
+    wait_all(&w);
+    assert_int_equal(w.store.stored_count, 6);
+    assert_null(strstr(w.store.stored.p, "refused"));
+    end(&w);
+}
+
+static enum cw_docstore_put_code refuses_logs(struct fake_store *s, const char *doc,
+                                              size_t batch_size)
+{
+    (void)s, (void)batch_size;
+    return strstr(doc, "secret log") ? CW_PUT_REFUSED : CW_PUT_OK;
+}
+
+static enum cw_docstore_put_code refuses_results(struct fake_store *s, const char *doc,
+                                                 size_t batch_size)
+{
+    (void)s, (void)batch_size;
+    return strstr(doc, "secret result") ? CW_PUT_REFUSED : CW_PUT_OK;
+}
+
+static enum cw_docstore_put_code refuses_all(struct fake_store *s, const char *doc,
+                                             size_t batch_size)
+{
+    (void)s, (void)doc, (void)batch_size;
+    return CW_PUT_REFUSED;
+}
+
+static void refused_record_is_stored_without_its_logs(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w, INV_STORE_ALWAYS, 1 << 20);
+    w.store.put = refuses_logs;
+    add(&w, 'a', CW_STATUS_APPLICATION_ERROR);
+    wait_all(&w);
+    assert_int_equal(w.store.stored_count, 1);
+    assert_non_null(
+        strstr(w.store.stored.p, "\"logs\":[\"The logs were refused by the activation store.\"]"));
+    assert_non_null(strstr(w.store.stored.p, "secret result"));
+    end(&w);
+}
+
+static void refused_record_is_stored_without_its_result_at_last(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w, INV_STORE_ALWAYS, 1 << 20);
+    w.store.put = refuses_results;
+    add(&w, 'a', CW_STATUS_APPLICATION_ERROR);
+    wait_all(&w);
+    assert_int_equal(w.store.stored_count, 1);
+    assert_non_null(strstr(w.store.stored.p, "The result was refused by the activation store."));
+    assert_non_null(strstr(w.store.stored.p, "\"statusCode\":1"));
+    end(&w);
+}
+
+static void record_refused_in_every_form_does_not_block_others(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w, INV_STORE_ALWAYS, 1 << 20);
+    w.store.put = refuses_all;
+    add(&w, 'a', CW_STATUS_SUCCESS);
+    wait_all(&w);
+    w.store.put = NULL;
+    add(&w, 'b', CW_STATUS_SUCCESS);
+    wait_all(&w);
+    assert_int_equal(w.store.stored_count, 1);
+    end(&w);
+}
+
+static void bound_of_memory_tells_full_and_room(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w, INV_STORE_ALWAYS, 1500);
+    w.store.hold = true;
+    for (char id = 'a'; id <= 'f'; id++)
+        add(&w, id, CW_STATUS_SUCCESS);
+    assert_int_equal(w.fulls, 1);
+    assert_int_equal(w.rooms, 0);
+    fake_store_release(&w.store);
+    wait_all(&w);
+    assert_int_equal(w.fulls, 1);
+    assert_int_equal(w.rooms, 1);
+    assert_int_equal(w.store.stored_count, 6);
+    end(&w);
+}
+
+static void freeing_with_records_pending_leaks_nothing(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w, INV_STORE_ALWAYS, 1 << 20);
+    w.store.hold = true;
+    add(&w, 'a', CW_STATUS_SUCCESS);
+    (void)cw_loop_run_until(w.loop, all_done, &w, 1);
+    add(&w, 'b', CW_STATUS_SUCCESS);
+    end(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(records_added_together_go_in_one_batch),
+        cmocka_unit_test(levels_decide_what_is_stored),
+        cmocka_unit_test(namespaces_that_want_no_records_get_none_even_with_extra_logging),
+        cmocka_unit_test(extra_logging_overrides_the_level),
+        cmocka_unit_test(store_that_is_away_gets_everything_later_in_order),
+        cmocka_unit_test(conflict_concerns_only_its_document),
+        cmocka_unit_test(refused_batch_is_halved_until_the_culprit_is_alone),
+        cmocka_unit_test(refused_record_is_stored_without_its_logs),
+        cmocka_unit_test(refused_record_is_stored_without_its_result_at_last),
+        cmocka_unit_test(record_refused_in_every_form_does_not_block_others),
+        cmocka_unit_test(bound_of_memory_tells_full_and_room),
+        cmocka_unit_test(freeing_with_records_pending_leaks_nothing),
+    };
+
+    return cmocka_run_group_tests_name("records", tests, NULL, NULL);
+}
