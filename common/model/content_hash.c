@@ -166,6 +166,7 @@ static void feed_number(struct cw_content_hash *h, struct cw_slice number)
     cw_auto_str struct cw_str digits;
     int64_t exponent = 0, shift;
 
+    cw_str_init(&digits, number.n);
     for (mantissa.n = 0; mantissa.n < number.n; mantissa.n++)
         if (number.p[mantissa.n] == 'e' || number.p[mantissa.n] == 'E')
             break;
@@ -178,7 +179,6 @@ static void feed_number(struct cw_content_hash *h, struct cw_slice number)
             return;
         }
     }
-    cw_str_init(&digits, number.n);
     digits_of(mantissa, &digits, &shift);
     feed_tag(h, digits.n && number.p[0] == '-' ? '-' : '+');
     feed_counted(h, 'n', cw_str_slice(&digits));
