@@ -204,13 +204,14 @@ static int check_cause(const char *cause, struct cw_err *err)
     return 0;
 }
 
-/* Since 2.0 controllers default to the FPC path and put other messages on this topic. */
-static int refuse_fpc(struct cw_slice root, struct cw_err *err)
+/* Since 2.0 controllers default to the FPC path and put other messages on this topic. Looked at
+ * only when decoding failed, so that good messages are not searched for it; *err is what failed. */
+static int explain(struct cw_slice root, struct cw_err *err)
 {
     struct cw_slice v;
 
     if (!cw_raw_get(root, "creationId", &v) && !cw_raw_get(root, "whiskActionMetaData", &v))
-        return 0;
+        return -1;
     return cw_fail(err, CW_CONFLICT,
                    "message of the FPC path; on the controllers set whisk.spi.LoadBalancerProvider "
                    "(ShardingContainerPoolBalancer) and whisk.spi.EntitlementSpiProvider "
@@ -226,9 +227,9 @@ static int decode(struct cw_activation_message *m, int64_t now_ms, struct cw_err
         return -1;
     if (cw_raw_type(root) != CW_RAW_OBJECT)
         return cw_fail(err, CW_INVALID, "expected object");
-    if (refuse_fpc(root, err) ||
-        cw_raw_decode(root, FIELDS, CW_ARRAY_LEN(FIELDS), &w, &m->arena, "", err) ||
-        cw_action_name_decode(w.action, "action", &m->arena, &m->action, err) ||
+    if (cw_raw_decode(root, FIELDS, CW_ARRAY_LEN(FIELDS), &w, &m->arena, "", err))
+        return explain(root, err);
+    if (cw_action_name_decode(w.action, "action", &m->arena, &m->action, err) ||
         cw_identity_decode(w.user, "user", &m->arena, &m->user, err) ||
         read_activation_id(w.activation_id, m->activation_id, err) ||
         read_controller(w.controller, m, err) || read_content(w.content, m, err) ||

@@ -32,8 +32,7 @@ struct cw_runtime {
 /* NULL with *err naming the path on anything invalid. */
 struct cw_manifest *cw_manifest_parse(struct cw_slice json, struct cw_err *err) CW_MUST_CHECK;
 void cw_manifest_free(struct cw_manifest *m);
-/* kind is trimmed and lower-cased by the caller's side of the contract here; "family:default"
- * resolves. NULL: unknown. */
+/* White space around kind and its case do not matter; "family:default" resolves. NULL: unknown. */
 const struct cw_runtime *cw_manifest_kind(const struct cw_manifest *m, struct cw_slice kind);
 size_t cw_manifest_count(const struct cw_manifest *m);
 const struct cw_runtime *cw_manifest_at(const struct cw_manifest *m, size_t i);
