@@ -6,75 +6,6 @@
 
 #include "common/json/scan_priv.h"
 
-/* p: behind the opening quote; gives the place behind the closing one. */
-static const char *skip_string(const char *p, const char *end)
-{
-    while (p < end) {
-        if (end - p >= CW_SCAN_LANES) {
-            uint64_t v = cw_scan_load(p);
-            uint64_t flags = cw_scan_equal(v, '"') | cw_scan_equal(v, '\\');
-
-            if (!flags) {
-                p += CW_SCAN_LANES;
-                continue;
-            }
-            p += cw_scan_first(flags);
-        }
-        if (*p == '"')
-            return p + 1;
-        p += *p == '\\' && end - p > 1 ? 2 : 1;
-    }
-    return end;
-}
-
-/* First quote or bracket of any kind. */
-static const char *find_structure(const char *p, const char *end)
-{
-    while (end - p >= CW_SCAN_LANES) {
-        uint64_t v = cw_scan_load(p);
-        uint64_t folded = v | cw_scan_fill(0x20); /* '[' becomes '{', and ']' '}' */
-        uint64_t flags =
-            cw_scan_equal(v, '"') | cw_scan_equal(folded, '{') | cw_scan_equal(folded, '}');
-
-        if (flags)
-            return p + cw_scan_first(flags);
-        p += CW_SCAN_LANES;
-    }
-    while (p < end && *p != '"' && (*p | 0x20) != '{' && (*p | 0x20) != '}')
-        p++;
-    return p;
-}
-
-/* p: at the opening bracket. The text is well-formed, so kinds of brackets need no look. */
-static const char *skip_nested(const char *p, const char *end)
-{
-    size_t open = 0;
-
-    while ((p = find_structure(p, end)) < end) {
-        char c = *p++;
-
-        if (c == '"')
-            p = skip_string(p, end);
-        else if ((c | 0x20) == '{')
-            open++;
-        else if (open-- <= 1)
-            return p;
-    }
-    return end;
-}
-
-static const char *skip_value(const char *p, const char *end)
-{
-    if (*p == '"')
-        return skip_string(p + 1, end);
-    if (*p == '{' || *p == '[')
-        return skip_nested(p, end);
-    do
-        p++;
-    while (p < end && !cw_scan_is(*p, CW_CH_AFTER));
-    return p;
-}
-
 /* To the next member or element; false at the end. */
 static bool advance(struct cw_raw_iter *it)
 {
@@ -88,7 +19,7 @@ static struct cw_slice take_value(struct cw_raw_iter *it)
 {
     const char *from = it->p;
 
-    it->p = skip_value(from, it->end);
+    it->p = cw_scan_value(from, it->end);
     return cw_slice(from, (size_t)(it->p - from));
 }
 

@@ -13,7 +13,7 @@ const uint8_t cw_scan_class[256] = {
     ['\t'] = SPACE, ['\n'] = SPACE, ['\r'] = SPACE, [' '] = SPACE | P,
     ['!'] = P,                      /* then the quote */
     ['#' ... '+'] = P, [','] = AFTER, ['-' ... '/'] = P,
-    ['0' ... '9'] = DIGIT, [':'] = AFTER, [';' ... '@'] = P,
+    ['0' ... '9'] = DIGIT, [':' ... '@'] = P,
     ['A' ... 'F'] = HEX, ['G' ... '['] = P, /* then the backslash */
     [']'] = AFTER, ['^' ... '`'] = P,
     ['a' ... 'f'] = HEX, ['g' ... '|'] = P,

@@ -66,3 +66,6 @@ static inline size_t cw_scan_first(uint64_t flags)
 {
     return (size_t)__builtin_ctzll(flags) / 8;
 }
+
+/* p: at a value of checked text; gives the place behind it, at most end. */
+const char *cw_scan_value(const char *p, const char *end);

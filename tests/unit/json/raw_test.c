@@ -116,7 +116,8 @@ static void check_refuses_what_the_grammar_does_not_know(void **state)
         "a",           "\"",
         "\"a",         "\"\\\"",
         "\"\\x41\"",   "\"\\u12\"",
-        "\"\\u12g4\"", "\"\\",
+        "\"\\u12g4\"", "\"\\u123\"",
+        "\"\\u123g\"", "\"\\",
         "\"\\u",       "\"\\u123",
         "\"\\U0041\"", "[",
         "]",           "[1",
@@ -375,6 +376,65 @@ static void skipping_finds_ends_at_any_distance(void **state)
     }
 }
 
+/* A value of strings full of quotes, brackets and runs of backslashes, nested at random. */
+static void add_random_value(struct cw_str *out, uint64_t *seed, int levels)
+{
+    static const char *const PIECES[] = {"\\\\", "\\\"",     "]",   "}",       "[",
+                                         "{",    "\xc3\xa4", "xyz", "\\\\\\\\"};
+    unsigned dice;
+
+    *seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    dice = (unsigned)(*seed >> 33);
+    if (levels == 0 || dice % 3 == 0) {
+        cw_str_addc(out, '"');
+        for (unsigned i = dice / 3 % 12; i > 0; i--, dice = dice / 3 * 7 + i)
+            cw_str_addz(out, PIECES[dice % CW_ARRAY_LEN(PIECES)]);
+        cw_str_addc(out, '"');
+        return;
+    }
+    if (dice % 7 == 0) { /* brackets and no quote for a long while */
+        cw_str_addf(out, "[[%*d],[%*d,[]]]", (int)(dice / 7 % 90), 1, (int)(dice / 630 % 90), 2);
+        return;
+    }
+    cw_str_addz(out, dice % 3 == 1 ? "[" : "{\"k\\\\\":[");
+    for (unsigned i = dice / 3 % 4; i > 0; i--) {
+        add_random_value(out, seed, levels - 1);
+        cw_str_addz(out, i > 1 ? "," : "");
+    }
+    cw_str_addz(out, dice % 3 == 1 ? "]" : "]}");
+}
+
+static void skipping_is_not_misled_by_what_strings_contain(void **state)
+{
+    enum { ROUNDS = 3000, COUNT = 4 };
+    uint64_t seed = 1;
+
+    (void)state;
+    for (int round = 0; round < ROUNDS; round++) {
+        size_t ends[COUNT];
+        struct cw_slice value;
+        struct cw_raw_iter it;
+        struct cw_str text;
+
+        cw_str_init(&text, 1 << 20);
+        for (int i = 0; i < COUNT; i++) {
+            cw_str_addc(&text, i ? ',' : '[');
+            add_random_value(&text, &seed, 5);
+            ends[i] = text.n;
+        }
+        cw_str_addc(&text, ']');
+        assert_false(text.failed);
+        it = cw_raw_iter(checked(text.p));
+        for (int i = 0; i < COUNT; i++) {
+            assert_true(cw_raw_next_element(&it, &value));
+            assert_ptr_equal(value.p, text.p + (i ? ends[i - 1] + 1 : 1));
+            assert_ptr_equal(value.p + value.n, text.p + ends[i]);
+        }
+        assert_false(cw_raw_next_element(&it, &value));
+        cw_str_done(&text);
+    }
+}
+
 static void iterating_other_values_gives_nothing(void **state)
 {
     static const char *const VALUES[] = {"1", "\"[1]\"", "null", "{}", "[]", "[ ]"};
@@ -450,6 +510,7 @@ static void unescape_yields_utf8(void **state)
         {"\"\\ud800\"", CW_SLICE("\xef\xbf\xbd")},
         {"\"\\ud800x\"", CW_SLICE("\xef\xbf\xbdx")},
         {"\"\\udc00\\ud800\"", CW_SLICE("\xef\xbf\xbd\xef\xbf\xbd")},
+        {"\"\\udc00\\udc01\"", CW_SLICE("\xef\xbf\xbd\xef\xbf\xbd")},
         {"\"\\ud800\\n\"", CW_SLICE("\xef\xbf\xbd\n")},
         {"\"\\ud800\\u0041\"", CW_SLICE("\xef\xbf\xbd"
                                         "A")},
@@ -846,6 +907,7 @@ int main(void)
         cmocka_unit_test(members_come_in_order_and_byte_for_byte),
         cmocka_unit_test(elements_come_in_order_and_byte_for_byte),
         cmocka_unit_test(skipping_finds_ends_at_any_distance),
+        cmocka_unit_test(skipping_is_not_misled_by_what_strings_contain),
         cmocka_unit_test(iterating_other_values_gives_nothing),
         cmocka_unit_test(get_takes_the_last_of_equal_keys),
         cmocka_unit_test(string_is_compares_what_is_meant),
