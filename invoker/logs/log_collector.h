@@ -23,6 +23,9 @@ struct inv_log_request {
     bool wait_for_sentinels; /* false: read to the end of the file once */
     bool developer_error;    /* adds the "did not initialize or run as expected" line */
     int64_t limit_bytes;     /* raw json lines, each + 1; > 0 */
+    /* How long to wait for sentinels without any new line, and altogether; 0: 2 s, and 2 s per MiB
+     * of the limit but at least 10 s. */
+    int64_t idle_timeout_ms, total_timeout_ms;
 };
 
 /* logs: raw JSON array of strings in stored format. complete false: lines are missing or cut
@@ -31,11 +34,12 @@ struct inv_log_request {
 typedef void inv_log_fn(void *arg, struct cw_slice logs, bool complete, bool truncated);
 
 struct inv_log_hub *inv_log_hub_new(struct cw_loop *loop, struct cw_err *err) CW_MUST_CHECK;
+/* No source is told anything afterwards; those that are left must still be freed. Accepts NULL. */
 void inv_log_hub_free(struct inv_log_hub *hub);
 
 /* path: the json file; it need not exist yet. */
 struct inv_log_source *inv_log_source_new(struct inv_log_hub *hub, const char *path);
-/* Cancels a collection under way. Accepts NULL. */
+/* Cancels the collections under way. Allowed inside its callbacks. Accepts NULL. */
 void inv_log_source_free(struct inv_log_source *s);
 /* At most one collection per source at a time; further ones queue in order. Calls fn exactly once
  * unless cancelled. */
