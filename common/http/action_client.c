@@ -39,6 +39,9 @@ enum {
 };
 
 #define TIMEOUT_MAX_MS (INT64_C(365) * 24 * 3600 * 1000)
+/* Servers close connections that idle (Node's after 5 s); a request that meets the closing would be
+ * lost, so a connection is not used again after well under that. */
+#define IDLE_MAX_US (INT64_C(2) * 1000 * 1000)
 
 enum conn_state {
     CONN_IDLE,       /* no call; read event armed */
@@ -55,7 +58,8 @@ struct conn {
     enum conn_state state;
     int fd; /* -1: none */
     bool reused;
-    struct event read_ev, write_ev; /* initialised while there is a socket */
+    int64_t idle_since_us, connect_by_us; /* monotonic */
+    struct event read_ev, write_ev;       /* initialised while there is a socket */
     struct cw_timer timer;
     struct cw_http_response resp;
 };
@@ -65,7 +69,7 @@ struct cw_action_call {
     cw_action_fn *fn;
     void *arg;
     size_t max_response, truncate_to;
-    int64_t timeout_ms, retry_connect_ms;
+    int64_t timeout_ms, retry_connect_ms, connect_within_ms;
     int64_t start_us, end_us, deadline_us; /* monotonic */
     int64_t start_ms, end_ms;              /* wall */
     enum cw_action_outcome outcome;        /* valid in CONN_FAILED */
@@ -122,6 +126,7 @@ static void make_idle(struct conn *conn)
     cw_timer_stop(&conn->timer);
     cw_list_remove(&c->busy, &conn->link);
     conn->state = CONN_IDLE;
+    conn->idle_since_us = cw_loop_mono_us(c->loop);
     conn->reused = true;
     cw_list_push_front(&c->idle, &conn->link);
 }
@@ -370,6 +375,7 @@ static void on_connected(struct conn *conn)
         connect_failed(conn, e);
         return;
     }
+    cw_timer_set_us(&conn->timer, left_us(conn));
     (void)event_add(&conn->read_ev, NULL);
     send_more(conn);
 }
@@ -421,6 +427,17 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     }
 }
 
+/* The timer ends the attempt, or the whole call if that comes first. */
+static void limit_connect(struct conn *conn)
+{
+    int64_t left = left_us(conn), within = conn->call->connect_within_ms * 1000;
+
+    if (within <= 0 || within > left)
+        within = left;
+    conn->connect_by_us = cw_loop_mono_us(conn->client->loop) + within;
+    cw_timer_set_us(&conn->timer, within);
+}
+
 static void connect_now(struct conn *conn)
 {
     struct cw_action_client *c = conn->client;
@@ -429,7 +446,7 @@ static void connect_now(struct conn *conn)
 
     conn->reused = false;
     cw_http_response_begin(&conn->resp, conn->call->max_response, conn->call->truncate_to);
-    cw_timer_set_us(&conn->timer, left_us(conn));
+    limit_connect(conn);
     conn->fd = socket(c->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (conn->fd < 0) {
         fail(conn, CW_ACTION_REFUSED, "socket: %s", strerror(errno));
@@ -464,6 +481,9 @@ static void on_timer(void *arg)
         report_failure(conn);
     } else if (conn->state == CONN_RETRY) {
         connect_now(conn);
+    } else if (conn->state == CONN_CONNECTING &&
+               cw_loop_mono_us(conn->client->loop) >= conn->connect_by_us) {
+        connect_failed(conn, EHOSTUNREACH);
     } else {
         cw_timer_set_us(&conn->timer, left); /* the loop's clock is a little behind ours */
     }
@@ -498,7 +518,7 @@ static struct conn *take_conn(struct cw_action_client *c)
     while ((first = cw_list_first(&c->idle))) {
         struct conn *conn = CW_LIST_ENTRY(first, struct conn, link);
 
-        if (is_usable(conn)) {
+        if (is_usable(conn) && cw_loop_mono_us(c->loop) - conn->idle_since_us < IDLE_MAX_US) {
             cw_list_remove(&c->idle, &conn->link);
             conn->state = CONN_EXCHANGE;
             cw_list_push_back(&c->busy, &conn->link);
@@ -542,6 +562,8 @@ static struct cw_action_call *call_new(const struct cw_action_client *c,
     call->timeout_ms = timeout_ms;
     call->retry_connect_ms =
         req->retry_connect_ms < TIMEOUT_MAX_MS ? req->retry_connect_ms : TIMEOUT_MAX_MS;
+    call->connect_within_ms =
+        req->connect_within_ms < TIMEOUT_MAX_MS ? req->connect_within_ms : TIMEOUT_MAX_MS;
     call->start_ms = cw_loop_wall_ms(c->loop);
     call->start_us = cw_loop_mono_us(c->loop);
     call->deadline_us = call->start_us + (timeout_ms > 0 ? timeout_ms * 1000 : 0);

@@ -39,8 +39,11 @@ struct cw_action_request {
     int64_t timeout_ms;       /* whole exchange including connecting (and retries of it) */
     int64_t retry_connect_ms; /* > 0: a refused connection is tried again after this, until
                                  timeout_ms */
-    size_t max_response;      /* Content-Length above it: truncated */
-    size_t truncate_to;       /* bytes kept of a truncated body */
+    int64_t
+        connect_within_ms; /* > 0: one attempt to connect that takes longer counts as refused; an
+                             address that nobody has (a container that died) does not refuse */
+    size_t max_response;   /* Content-Length above it: truncated */
+    size_t truncate_to;    /* bytes kept of a truncated body */
 };
 
 struct cw_action_reply {

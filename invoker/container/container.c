@@ -20,6 +20,8 @@
 enum {
     RETRY_CONNECT_MS =
         2, /* stock polls each 50 ms; a refused connect on the bridge costs microseconds */
+    CONNECT_WITHIN_MS =
+        1000, /* the kernel answers for a listening container, however busy that is */
     MAX_RESCHEDULES = 3,
 };
 
@@ -461,6 +463,7 @@ static void send_call(struct run *r, const char *path, int64_t retry_ms, size_t 
         .body_pieces = r->body.piece_count,
         .timeout_ms = c->action->limits.timeout_ms,
         .retry_connect_ms = retry_ms,
+        .connect_within_ms = CONNECT_WITHIN_MS,
         .max_response = max_response,
         .truncate_to = (size_t)truncation(c, r->job),
     };

@@ -1107,7 +1107,9 @@ static void fill_backlog(uint16_t port, int *fds, int count)
     }
 }
 
-static void connect_that_hangs_is_a_timeout(void **state)
+/* One request to a port that neither takes nor refuses connections. */
+static struct result post_to_full_backlog(int64_t retry_connect_ms, int64_t connect_within_ms,
+                                          int64_t timeout_ms)
 {
     struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof(addr);
@@ -1117,20 +1119,44 @@ static void connect_that_hangs_is_a_timeout(void **state)
     struct result r;
     int fds[4], listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    (void)state;
     assert_int_equal(bind(listener, (struct sockaddr *)&addr, sizeof(addr)), 0);
     assert_int_equal(listen(listener, 0), 0);
     assert_int_equal(getsockname(listener, (struct sockaddr *)&addr, &len), 0);
     fill_backlog(ntohs(addr.sin_port), fds, 4);
     f.client = cw_action_client_new(f.loop, "127.0.0.1", ntohs(addr.sin_port), 1, NULL);
-    req.timeout_ms = 30;
-    req.retry_connect_ms = 5;
+    req.timeout_ms = timeout_ms;
+    req.retry_connect_ms = retry_connect_ms;
+    req.connect_within_ms = connect_within_ms;
     r = exchange(&f, &req);
-    expect_failure(&r, CW_ACTION_TIMEOUT, "no answer within 30 ms (connecting)");
     for (int i = 0; i < 4; i++)
         close(fds[i]);
     close(listener);
     tear_down(&f);
+    return r;
+}
+
+static void connect_that_hangs_is_a_timeout(void **state)
+{
+    struct result r = post_to_full_backlog(5, 0, 30);
+
+    (void)state;
+    expect_failure(&r, CW_ACTION_TIMEOUT, "no answer within 30 ms (connecting)");
+}
+
+static void connect_that_takes_too_long_counts_as_refused(void **state)
+{
+    struct result r = post_to_full_backlog(0, 20, 60000);
+
+    (void)state;
+    expect_failure(&r, CW_ACTION_REFUSED, "connect: No route to host");
+}
+
+static void connect_that_takes_too_long_is_retried_where_refusals_are(void **state)
+{
+    struct result r = post_to_full_backlog(5, 10, 60);
+
+    (void)state;
+    expect_failure(&r, CW_ACTION_TIMEOUT, "no answer within 60 ms (connecting: No route to host)");
 }
 
 static void lack_of_descriptors_is_told_as_not_sent(void **state)
@@ -1305,6 +1331,8 @@ int main(void)
         cmocka_unit_test(retries_end_at_the_timeout),
         cmocka_unit_test(reset_is_final_even_when_connects_are_retried),
         cmocka_unit_test(connect_that_hangs_is_a_timeout),
+        cmocka_unit_test(connect_that_takes_too_long_counts_as_refused),
+        cmocka_unit_test(connect_that_takes_too_long_is_retried_where_refusals_are),
         cmocka_unit_test(lack_of_descriptors_is_told_as_not_sent),
         cmocka_unit_test(address_must_be_numeric),
         cmocka_unit_test(cancelled_call_is_silent_and_its_connection_closed),
