@@ -1,3 +1,4 @@
+#define CW_ERR_C
 #include "common/base/err.h"
 
 #include <errno.h>

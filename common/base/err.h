@@ -45,3 +45,11 @@ int cw_err_wrap(struct cw_err *err, const char *fmt, ...) __attribute__((format(
 
 /* Stable lower-case name of a code, for logs and metrics. */
 const char *cw_code_name(enum cw_code code);
+
+#if defined(__clang_analyzer__) && !defined(CW_ERR_C)
+/* The analyzer does not look into err.c: tell it that these always return -1. */
+#define cw_fail(...) (cw_fail(__VA_ARGS__), -1)
+#define cw_fail_retriable(...) (cw_fail_retriable(__VA_ARGS__), -1)
+#define cw_fail_errno(...) (cw_fail_errno(__VA_ARGS__), -1)
+#define cw_err_wrap(...) (cw_err_wrap(__VA_ARGS__), -1)
+#endif

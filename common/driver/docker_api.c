@@ -1,5 +1,6 @@
 #include "common/driver/docker_api.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <sys/un.h>
 
@@ -148,6 +149,7 @@ int cw_docker_judge(const struct cw_http_reply *reply, const struct cw_err *http
 {
     char message[MESSAGE_LEN];
 
+    assert(reply || http_err);
     if (http_err) {
         *ret_err = *http_err;
         return cw_err_wrap(ret_err, "docker: %s %.80s", what, object);

@@ -7,6 +7,7 @@
  * empty id would be the end of the database. */
 #include "common/store/couch_store.h"
 
+#include <assert.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -87,6 +88,7 @@ static void deliver(struct cw_docstore_call *call, struct cw_slice body,
 {
     cw_list_remove(&call->couch->calls, &call->link);
     call->delivering = true;
+    assert(call->body_fn || call->bulk_fn);
     if (call->body_fn)
         call->body_fn(call->arg, err ? cw_slice(NULL, 0) : body, err);
     else
