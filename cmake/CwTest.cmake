@@ -9,11 +9,16 @@ function(cw_test name)
     if(NOT arg_LABEL)
         set(arg_LABEL unit)
     endif()
+    if(arg_LABEL STREQUAL "unit")
+        set(limit_s 120)
+    else()
+        set(limit_s 300) # a group of Kafka consumers takes its time, more so under a sanitizer
+    endif()
     add_executable(${name} ${arg_SOURCES})
     target_link_libraries(${name} PRIVATE cw_flags ${arg_DEPS} PkgConfig::CMOCKA)
     target_compile_definitions(${name} PRIVATE CW_TEST_DATA="${PROJECT_SOURCE_DIR}/tests/data")
     add_test(NAME ${arg_LABEL}.${name} COMMAND ${name})
-    set_tests_properties(${arg_LABEL}.${name} PROPERTIES LABELS ${arg_LABEL} TIMEOUT 120)
+    set_tests_properties(${arg_LABEL}.${name} PROPERTIES LABELS ${arg_LABEL} TIMEOUT ${limit_s})
 endfunction()
 
 # cw_fuzzer(NAME SOURCES... DEPS...): a libFuzzer target; without CW_FUZZ a program that replays its corpus once.

@@ -1,5 +1,5 @@
 /* The Docker driver against a real engine: CW_TEST_DOCKER names its socket, and the images are
- * those that docker-real (next to this file) imports. Skipped, with exit status 77, without it. */
+ * those that real-images (next to this file) imports. Skipped, with exit status 77, without it. */
 #include "tests/support/cmocka_all.h"
 
 #include <arpa/inet.h>
