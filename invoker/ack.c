@@ -60,7 +60,7 @@ static void on_sent(void *arg, const struct cw_err *err)
 static void encode_shrunk(const struct inv_acks *a, const struct inv_job *job, enum kind kind,
                           struct cw_str *out)
 {
-    bool system_error = job->outcome.status == CW_STATUS_WHISK_ERROR;
+    bool system_error = job->outcome.status == CW_STATUS_WHISK_ERROR && !job->stopped;
     const char *id = job->msg->activation_id;
 
     if (kind == ACK_RESULT)

@@ -18,6 +18,7 @@ struct entry {
     struct inv_catalog *c;
     char *id, *key;
     bool in_map;
+    bool newest;              /* asked again without revision */
     struct cw_action *action; /* a reference */
     int64_t used_us;
     struct cw_list waiters;
@@ -194,6 +195,12 @@ static void on_document(void *arg, struct cw_slice body, const struct cw_err *er
     struct cw_err bad = {0};
 
     e->call = NULL;
+    if (err && err->code == CW_CONFLICT &&
+        !e->newest) { /* a server that minds If-Match: the newest will do */
+        e->newest = true;
+        e->call = c->conf.store->ops->get(c->conf.store, c->conf.db, e->id, NULL, on_document, e);
+        return;
+    }
     if (err) {
         fail_of_err(e, err);
         return;
@@ -280,6 +287,31 @@ void inv_catalog_get(struct inv_catalog *c, const char *id, const char *rev, inv
         e = read_entry(c, id, rev);
     }
     cw_list_push_back(&e->waiters, &w->link);
+}
+
+static bool abandon_in(struct cw_list *waiters, inv_catalog_fn *fn, void *arg)
+{
+    CW_LIST_EACH (waiters, n) {
+        struct waiter *w = CW_LIST_ENTRY(n, struct waiter, link);
+
+        if (w->fn == fn && w->arg == arg) {
+            cw_list_remove(waiters, n);
+            cw_action_unref(w->action);
+            free(w);
+            return true;
+        }
+    }
+    return false;
+}
+
+void inv_catalog_abandon(struct inv_catalog *c, inv_catalog_fn *fn, void *arg)
+{
+    if (abandon_in(&c->deliveries, fn, arg))
+        return;
+    CW_LIST_EACH (&c->reads, n) {
+        if (abandon_in(&CW_LIST_ENTRY(n, struct entry, link)->waiters, fn, arg))
+            return;
+    }
 }
 
 /* ---- life ---- */

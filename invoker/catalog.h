@@ -49,4 +49,6 @@ void inv_catalog_free(struct inv_catalog *c);
 /* id: "guest/hello"; rev NULL: newest. */
 void inv_catalog_get(struct inv_catalog *c, const char *id, const char *rev, inv_catalog_fn *fn,
                      void *arg);
+/* The callback that was given with exactly this fn and arg will not be called. */
+void inv_catalog_abandon(struct inv_catalog *c, inv_catalog_fn *fn, void *arg);
 size_t inv_catalog_bytes(const struct inv_catalog *c);

@@ -28,6 +28,7 @@ struct inv_cleanup {
     struct cw_list victims;
     struct cw_timer limit;
     size_t removed;
+    bool done;
 };
 
 static void free_victim(struct victim *v)
@@ -56,6 +57,9 @@ static void free_cleanup(void *obj)
 
 static void finish(struct inv_cleanup *c, const struct cw_err *err)
 {
+    if (c->done)
+        return;
+    c->done = true;
     c->fn(c->arg, c->removed, err);
     cw_timer_stop(&c->limit);
     cw_loop_bury(c->loop, c, free_cleanup);
@@ -64,7 +68,14 @@ static void finish(struct inv_cleanup *c, const struct cw_err *err)
 static void on_limit(void *arg)
 {
     struct inv_cleanup *c = arg;
+    struct cw_err err = {0};
 
+    if (c->listing) {
+        (void)cw_fail_retriable(&err, CW_TIMEOUT,
+                                "left-over containers: the engine does not list them");
+        finish(c, &err);
+        return;
+    }
     cw_log(CW_LOG_WARN, NULL, COMPONENT, "%zu left-over containers are not removed yet",
            c->victims.count);
     finish(c, NULL);

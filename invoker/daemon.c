@@ -37,12 +37,14 @@
 
 enum {
     NAME_MAX_BYTES = 4096,
+    INSTANCE_MAX_BYTES = 32768, /* goes into every ack and ping */
     CLEANUP_LIMIT_MS = 30000,
     FEED_MAX_BYTES = 64 << 20,
     RECORDS_MAX_BYTES = 64 << 20,
     CATALOG_KEEP_MS = 5 * 60 * 1000, /* stock: after the last access */
     CODE_MAX_BYTES = 64 << 20,       /* exec-size-limit 48 MB and some */
     STOP_TICK_MS = 10,
+    KILL_LIMIT_MS = 2000,
     FLUSH_LIMIT_MS = 10000, /* for records, acks and removals after the drain */
 };
 
@@ -55,6 +57,7 @@ struct inv_daemon {
     int status;
     int64_t began_us;
     struct cw_arena arena; /* names below */
+    const char *const *topic_config;
     const char *invoker_topic, *health_topic, *events_topic, *source, *printed_id,
         *container_prefix;
     struct cw_str instance; /* JSON of our id */
@@ -106,8 +109,7 @@ static void on_ready(void *arg, struct inv_job *job)
     struct inv_daemon *d = arg;
 
     if (d->killed) {
-        inv_job_fail(job, CW_STATUS_WHISK_ERROR, "The invoker stopped before the action could run.",
-                     cw_loop_wall_ms(d->loop));
+        inv_job_stop(job, cw_loop_wall_ms(d->loop));
         finish(d, job, INV_END_FAILED_START);
         return;
     }
@@ -142,7 +144,7 @@ static void on_records_full(void *arg, bool full)
 {
     struct inv_daemon *d = arg;
 
-    inv_feed_hold(d->feed, full);
+    inv_feed_hold(d->feed, full && d->phase == PHASE_RUNNING); /* a stop ends in bounded time */
 }
 
 /* ---- administration ---- */
@@ -200,15 +202,17 @@ static bool all_flushed(const struct inv_daemon *d)
            inv_records_pending(d->records) == 0 && d->bus->ops->unsent(d->bus) == 0;
 }
 
+/* What is left gets its answer now; a little later the rest of the stop goes on whatever happens.
+ */
 static void kill_rest(struct inv_daemon *d, const char *why)
 {
-    if (d->killed)
-        return;
     d->killed = true;
+    d->stop_by_us = cw_loop_mono_us(d->loop) + KILL_LIMIT_MS * INT64_C(1000);
     cw_log(CW_LOG_WARN, NULL, COMPONENT, "%s: %zu activations are answered with an error", why,
            inv_dispatch_jobs(d->dispatch) + inv_feed_queued(d->feed) +
                inv_intake_fetching(d->intake));
     inv_dispatch_kill(d->dispatch, why);
+    inv_intake_kill(d->intake);
 }
 
 static void begin_flush(struct inv_daemon *d)
@@ -224,7 +228,7 @@ static void on_stop_tick(void *arg)
     bool late = cw_loop_mono_us(d->loop) >= d->stop_by_us;
 
     if (d->phase == PHASE_DRAINING) {
-        if (all_answered(d))
+        if (all_answered(d) || (late && d->killed))
             begin_flush(d);
         else if (late)
             kill_rest(d, "drain limit reached");
@@ -260,11 +264,14 @@ static void on_signal(void *arg)
         d->stop_by_us = cw_loop_mono_us(d->loop) + d->settings->drain_ms * 1000;
         (void)inv_health_enable(d->health, false);
         inv_feed_stop(d->feed);
-        inv_dispatch_drain(d->dispatch);
+        inv_feed_hold(d->feed, false);
         cw_timer_set_ms(&d->stop_tick, 0);
         break;
     case PHASE_DRAINING:
-        kill_rest(d, "second signal");
+        if (d->killed)
+            begin_flush(d);
+        else
+            kill_rest(d, "second signal");
         break;
     case PHASE_FLUSHING:
         d->stop_by_us = 0;
@@ -398,7 +405,7 @@ static const char *named(struct inv_daemon *d, const char *fmt, ...)
     return cw_arena_dup(&d->arena, cw_str_slice(&text));
 }
 
-static void make_names(struct inv_daemon *d)
+static int make_names(struct inv_daemon *d, struct cw_err *err)
 {
     const struct inv_settings *s = d->settings;
     struct cw_instance_id id = {
@@ -412,6 +419,10 @@ static void make_names(struct inv_daemon *d)
     cw_auto_str struct cw_str text;
 
     cw_instance_id_encode(&id, &d->instance);
+    if (d->instance.failed)
+        return cw_fail(err, CW_INVALID,
+                       "tags, dedicated namespaces and names of this invoker take over %d bytes",
+                       INSTANCE_MAX_BYTES);
     cw_str_init(&text, NAME_MAX_BYTES);
     cw_instance_id_print(&id, &text);
     d->printed_id = cw_arena_dup(&d->arena, cw_str_slice(&text));
@@ -423,6 +434,8 @@ static void make_names(struct inv_daemon *d)
     d->health_topic = named(d, "%shealth", s->topic_prefix);
     d->events_topic = s->user_events ? named(d, "%sevents", s->user_event_prefix) : NULL;
     d->max_message_bytes = s->payload_max_bytes + s->serdes_overhead_bytes;
+    return inv_topic_config(s->topic_invoker, d->max_message_bytes, &d->arena, &d->topic_config,
+                            err);
 }
 
 static int check_settings(const struct inv_settings *s, struct cw_err *err)
@@ -599,12 +612,13 @@ static int make_admin(struct inv_daemon *d, struct cw_err *err)
 
 static void begin_start(struct inv_daemon *d)
 {
-    const struct inv_settings *s = d->settings;
-    struct cw_topic_spec topic = {.name = d->invoker_topic,
-                                  .replication_factor = (int)s->replication_factor};
+    const struct cw_topic_spec topic = {
+        .name = d->invoker_topic,
+        .partitions = 1,
+        .replication_factor = (int)d->settings->replication_factor,
+        .config = d->topic_config,
+    };
 
-    topic.config =
-        inv_topic_config(s->topic_invoker, d->max_message_bytes, &d->arena, &topic.partitions);
     cw_bus_ensure_topic(d->bus, &topic, on_topic, d);
     (void)d->driver->ops->check(d->driver, on_engine, d);
 }
@@ -619,7 +633,7 @@ struct inv_daemon *inv_daemon_new(struct cw_loop *loop, const struct inv_setting
     d->status = 1;
     d->began_us = cw_loop_mono_us(loop);
     cw_arena_init(&d->arena);
-    cw_str_init(&d->instance, NAME_MAX_BYTES);
+    cw_str_init(&d->instance, INSTANCE_MAX_BYTES);
     d->metrics = cw_metrics_new();
     d->telemetry = inv_telemetry_new(d->metrics, settings->log_markers);
     cw_watch_signal(&d->sigterm, loop, SIGTERM, on_signal, d);
@@ -627,8 +641,7 @@ struct inv_daemon *inv_daemon_new(struct cw_loop *loop, const struct inv_setting
     cw_timer_init(&d->stop_tick, loop, on_stop_tick, d);
     if (check_settings(settings, err) != 0)
         goto fail;
-    make_names(d);
-    if (make_manifest(d, err) != 0 || make_clients(d, err) != 0)
+    if (make_names(d, err) != 0 || make_manifest(d, err) != 0 || make_clients(d, err) != 0)
         goto fail;
     make_parts(d);
     if (make_admin(d, err) != 0)

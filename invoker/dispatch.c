@@ -349,9 +349,13 @@ void inv_dispatch_kill(struct inv_dispatch *d, const char *why)
     struct cw_link *n;
 
     d->draining = true;
-    while ((n = cw_list_pop_front(&d->waiting)))
-        fail_job(d, CW_LIST_ENTRY(n, struct inv_job, link), CW_STATUS_WHISK_ERROR,
-                 "The action did not produce a valid response and exited unexpectedly.");
+    while ((n = cw_list_pop_front(&d->waiting))) {
+        struct inv_job *job = CW_LIST_ENTRY(n, struct inv_job, link);
+
+        inv_job_stop(job, cw_loop_wall_ms(d->conf.loop));
+        job->ended_in_container = true;
+        end_job(d, job, INV_END_ABORTED);
+    }
     d->waiting_mb = 0;
     CW_LIST_EACH (&d->holdings, h) {
         inv_container_kill(CW_LIST_ENTRY(h, struct holding, link)->container, why);

@@ -24,12 +24,13 @@ struct inv_feed {
     char *topic;
     struct cw_bus_sub *sub;
     struct cw_list fresh;     /* taken, not committed */
+    struct cw_list in_commit; /* the commit under way covers them */
     struct cw_list committed; /* may be handed out */
     size_t queued_bytes;
     size_t handed_out;
     int64_t next_offset; /* behind the newest message taken; -1: none */
-    int64_t committing;  /* next_offset of the commit under way; -1: none */
     bool paused, stopped, held;
+    bool revoked; /* the partition was taken away during the commit under way */
     struct cw_timer retry_commit;
     struct cw_defer pump;
     struct cw_histogram *delay;
@@ -37,7 +38,7 @@ struct inv_feed {
 
 static void update_pause(struct inv_feed *f)
 {
-    size_t queued = f->fresh.count + f->committed.count;
+    size_t queued = inv_feed_queued(f);
     bool full = f->stopped || queued > f->conf.capacity || f->queued_bytes > f->conf.max_bytes;
 
     if (full == f->paused || !f->sub)
@@ -65,13 +66,22 @@ static void drop_items(struct inv_feed *f, struct cw_list *list)
 
 static void on_committed(void *arg, const struct cw_err *err);
 
+static void move_all(struct cw_list *from, struct cw_list *to)
+{
+    struct cw_link *n;
+
+    while ((n = cw_list_pop_front(from)))
+        cw_list_push_back(to, n);
+}
+
 static void commit(struct inv_feed *f)
 {
-    if (f->committing >= 0 || cw_list_empty(&f->fresh) || f->stopped ||
+    if (!cw_list_empty(&f->in_commit) || cw_list_empty(&f->fresh) || f->stopped ||
         cw_timer_pending(&f->retry_commit))
         return;
-    f->committing = f->next_offset;
-    f->conf.bus->ops->commit(f->sub, f->committing, on_committed, f);
+    f->revoked = false;
+    move_all(&f->fresh, &f->in_commit);
+    f->conf.bus->ops->commit(f->sub, f->next_offset, on_committed, f);
 }
 
 static void on_retry_commit(void *arg)
@@ -79,23 +89,35 @@ static void on_retry_commit(void *arg)
     commit(arg);
 }
 
+static void commit_failed(struct inv_feed *f, const struct cw_err *err)
+{
+    bool again = !f->stopped && !f->revoked;
+
+    cw_log(CW_LOG_WARN, NULL, COMPONENT, "commit of %zu messages of %s failed, %s: %s",
+           f->in_commit.count, f->topic,
+           again ? "trying again" : "left to the next reader of the topic", err->msg);
+    if (again) { /* in front of what came meanwhile */
+        struct cw_link *n;
+
+        while (f->in_commit.count) {
+            n = f->in_commit.head.prev;
+            cw_list_remove(&f->in_commit, n);
+            cw_list_push_front(&f->fresh, n);
+        }
+        cw_timer_set_ms(&f->retry_commit, COMMIT_RETRY_MS);
+    } else {
+        drop_items(f, &f->in_commit);
+    }
+}
+
 static void on_committed(void *arg, const struct cw_err *err)
 {
     struct inv_feed *f = arg;
-    int64_t upto = f->committing;
-    struct cw_link *n;
 
-    f->committing = -1;
-    if (err) {
-        cw_log(CW_LOG_WARN, NULL, COMPONENT, "commit of %s up to %lld failed, trying again: %s",
-               f->topic, (long long)upto, err->msg);
-        cw_timer_set_ms(&f->retry_commit, COMMIT_RETRY_MS);
-        return;
-    }
-    while ((n = cw_list_first(&f->fresh)) && CW_LIST_ENTRY(n, struct item, link)->offset < upto) {
-        cw_list_remove(&f->fresh, n);
-        cw_list_push_back(&f->committed, n);
-    }
+    if (err)
+        commit_failed(f, err);
+    else
+        move_all(&f->in_commit, &f->committed);
     commit(f);
     cw_defer_post(&f->pump);
 }
@@ -139,10 +161,14 @@ static void on_assigned(void *arg, bool assigned)
 
     cw_log(CW_LOG_INFO, NULL, COMPONENT, "topic %s is %s", f->topic,
            assigned ? "ours" : "no longer ours");
-    if (!assigned)
-        drop_items(f, &f->fresh); /* whoever has it now reads them again */
-    else if (f->paused)
-        f->conf.bus->ops->pause(f->sub);
+    if (assigned) {
+        if (f->paused)
+            f->conf.bus->ops->pause(f->sub);
+        return;
+    }
+    drop_items(f, &f->fresh); /* whoever has it now reads them again */
+    f->revoked = !cw_list_empty(&f->in_commit);
+    update_pause(f);
 }
 
 static void pump(void *arg)
@@ -182,16 +208,7 @@ void inv_feed_stop(struct inv_feed *f)
 {
     f->stopped = true;
     cw_timer_stop(&f->retry_commit);
-    /* A commit under way still counts if it arrives: its messages stay until its answer. */
-    CW_LIST_EACH (&f->fresh, n) {
-        struct item *item = CW_LIST_ENTRY(n, struct item, link);
-
-        if (item->offset >= f->committing) {
-            cw_list_remove(&f->fresh, n);
-            f->queued_bytes -= item->size;
-            free(item);
-        }
-    }
+    drop_items(f, &f->fresh); /* a commit under way still counts if it succeeds */
     update_pause(f);
 }
 
@@ -204,8 +221,9 @@ struct inv_feed *inv_feed_new(const struct inv_feed_conf *conf, struct cw_err *e
     cw_str_init(&name, 512);
     f->conf = *conf;
     f->topic = cw_strdup(conf->topic);
-    f->next_offset = f->committing = -1;
+    f->next_offset = -1;
     cw_list_init(&f->fresh);
+    cw_list_init(&f->in_commit);
     cw_list_init(&f->committed);
     cw_timer_init(&f->retry_commit, conf->loop, on_retry_commit, f);
     cw_defer_init(&f->pump, conf->loop, pump, f);
@@ -242,6 +260,7 @@ void inv_feed_free(struct inv_feed *f)
     if (f->sub)
         f->conf.bus->ops->unsubscribe(f->sub);
     drop_items(f, &f->fresh);
+    drop_items(f, &f->in_commit);
     drop_items(f, &f->committed);
     cw_timer_done(&f->retry_commit);
     cw_defer_cancel(&f->pump);
@@ -251,7 +270,7 @@ void inv_feed_free(struct inv_feed *f)
 
 size_t inv_feed_queued(const struct inv_feed *f)
 {
-    return f->fresh.count + f->committed.count;
+    return f->fresh.count + f->in_commit.count + f->committed.count;
 }
 
 size_t inv_feed_handed_out(const struct inv_feed *f)

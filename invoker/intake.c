@@ -160,6 +160,21 @@ void inv_intake_free(struct inv_intake *in)
     free(in);
 }
 
+void inv_intake_kill(struct inv_intake *in)
+{
+    struct cw_link *n;
+
+    while ((n = cw_list_pop_front(&in->fetches))) {
+        struct fetch *f = CW_LIST_ENTRY(n, struct fetch, link);
+        struct inv_job *job = f->job;
+
+        inv_catalog_abandon(in->conf.catalog, on_action, f);
+        free(f);
+        inv_job_stop(job, cw_loop_wall_ms(in->conf.loop));
+        in->conf.on_refused(in->conf.arg, job);
+    }
+}
+
 size_t inv_intake_fetching(const struct inv_intake *in)
 {
     return in->fetches.count;

@@ -33,5 +33,7 @@ struct inv_intake *inv_intake_new(const struct inv_intake_conf *conf);
 void inv_intake_free(struct inv_intake *in);
 /* payload is borrowed for the call. */
 void inv_intake_message(struct inv_intake *in, struct cw_slice payload, int64_t offset);
+/* Those whose action is being fetched are refused now. */
+void inv_intake_kill(struct inv_intake *in);
 /* Activations whose action is being fetched. */
 size_t inv_intake_fetching(const struct inv_intake *in);

@@ -42,6 +42,13 @@ void inv_job_fail(struct inv_job *job, enum cw_status status, const char *text, 
     job->init_ms = -1;
 }
 
+void inv_job_stop(struct inv_job *job, int64_t now_ms)
+{
+    inv_job_fail(job, CW_STATUS_WHISK_ERROR, "The invoker stopped before the action was finished.",
+                 now_ms);
+    job->stopped = true;
+}
+
 void inv_job_restart(struct inv_job *job)
 {
     job->reschedules++;
@@ -78,6 +85,7 @@ void inv_job_record(const struct inv_job *job, int64_t now_ms, struct cw_activat
         .end_ms = job->end_ms,
         .duration_ms = job->end_ms - job->start_ms,
         .status = job->outcome.status,
+        .excused = job->stopped,
         .result = cw_str_slice(&job->outcome.result),
         .size = job->outcome.size,
         .path = m->action.full,

@@ -1,7 +1,8 @@
 #include "invoker/kafka_conf.h"
 
 #include <stdio.h>
-#include <stdlib.h>
+
+#include "common/base/err.h"
 
 static const struct key_map {
     const char *java, *ours; /* ours NULL: meaningless here, silently dropped */
@@ -91,15 +92,13 @@ static void set_pair(const char **out, size_t *n, const char *key, const char *v
     out[(*n)++] = value;
 }
 
-const char *const *inv_topic_config(char *const *pairs, int64_t max_message_bytes,
-                                    struct cw_arena *arena, int *ret_partitions)
+int inv_topic_config(char *const *pairs, int64_t max_message_bytes, struct cw_arena *arena,
+                     const char *const **ret, struct cw_err *err)
 {
     size_t count = count_pairs(pairs), n = 0;
     const char **out = cw_arena_alloc(arena, (count + 9) * sizeof(*out));
     char bytes[24];
-    int64_t partitions;
 
-    *ret_partitions = 1;
     (void)snprintf(bytes, sizeof(bytes), "%lld", (long long)max_message_bytes);
     set_pair(out, &n, "retention.ms", "172800000");
     set_pair(out, &n, "retention.bytes", "1073741824");
@@ -108,9 +107,12 @@ const char *const *inv_topic_config(char *const *pairs, int64_t max_message_byte
     for (size_t i = 0; i < count; i += 2) {
         if (strcmp(pairs[i], "partitions") != 0)
             set_pair(out, &n, dotted(pairs[i], arena), pairs[i + 1]);
-        else if (cw_parse_i64(cw_slice_of(pairs[i + 1]), "partitions", 1, 10000, &partitions,
-                              NULL) == 0)
-            *ret_partitions = (int)partitions;
+        else if (strcmp(pairs[i + 1], "1") != 0)
+            return cw_fail(err, CW_INVALID,
+                           "whisk.kafka.topics.invoker.partitions: \"%s\"; accepted: 1 (order and "
+                           "offsets need it)",
+                           pairs[i + 1]);
     }
-    return out;
+    *ret = out;
+    return 0;
 }

@@ -22,6 +22,8 @@ enum {
     BATCHES_IN_FLIGHT =
         4, /* fewer than stock's 64: more documents in each request, less work for both sides */
     DOC_MAX_BYTES = 768 << 20,
+    TRIES_PER_SIZE = 4, /* failed tries before a batch is halved */
+    TRIES_AT_HEAD = 40, /* failed tries before a document lets others pass */
     RETRY_MIN_MS = 100,
     RETRY_MAX_MS = 5000,
 };
@@ -34,7 +36,7 @@ struct doc {
     size_t size;
     size_t batch_cap; /* halved each time that a batch with it was refused */
     enum degree degree;
-    bool retried; /* an earlier try may have stored it before its answer was lost */
+    unsigned tries; /* that failed with their batch; one of them may have stored it all the same */
     char id[CW_ACTIVATION_ID_LEN + 1];
 };
 
@@ -164,8 +166,12 @@ static void requeue(struct inv_records *r, struct batch *b, size_t batch_cap)
         cw_list_remove(&b->docs, n);
         if (batch_cap)
             d->batch_cap = batch_cap;
-        d->retried = true;
-        cw_list_push_front(&r->queue, n);
+        else if (++d->tries % TRIES_PER_SIZE == 0 && d->batch_cap > 1)
+            d->batch_cap /= 2; /* perhaps one of them is the reason */
+        if (d->tries >= TRIES_AT_HEAD && d->batch_cap == 1)
+            cw_list_push_back(&r->queue, n);
+        else
+            cw_list_push_front(&r->queue, n);
     }
 }
 
@@ -198,7 +204,7 @@ static void batch_answered(struct inv_records *r, struct batch *b,
             refuse(r, d, results[i].reason);
             continue;
         }
-        if (results[i].code == CW_PUT_CONFLICT) {
+        if (results[i].code == CW_PUT_CONFLICT && d->tries == 0) {
             cw_counter_add(r->conflicts, 1);
             cw_log(CW_LOG_ERROR, NULL, COMPONENT, "a record of activation %s exists already",
                    d->id);

@@ -344,7 +344,8 @@ static void connect_failed(struct conn *conn, int sys_errno)
 
     call->connect_errno = sys_errno;
     if (!nobody_there || wait_us <= 0) {
-        fail(conn, CW_ACTION_REFUSED, "connect: %s", strerror(sys_errno));
+        fail(conn, nobody_there ? CW_ACTION_REFUSED : CW_ACTION_NOT_SENT, "connect: %s",
+             strerror(sys_errno));
         return;
     }
     close_socket(conn);
@@ -449,7 +450,7 @@ static void connect_now(struct conn *conn)
     limit_connect(conn);
     conn->fd = socket(c->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (conn->fd < 0) {
-        fail(conn, CW_ACTION_REFUSED, "socket: %s", strerror(errno));
+        fail(conn, CW_ACTION_NOT_SENT, "socket: %s", strerror(errno));
         return;
     }
     (void)setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));

@@ -24,8 +24,8 @@ struct cw_loop;
 
 enum cw_action_outcome {
     CW_ACTION_ANSWERED,  /* a complete answer with Content-Length */
-    CW_ACTION_REFUSED,   /* the request was not sent: connection refused, no route, or a local
-                            error such as no descriptors (see why) */
+    CW_ACTION_REFUSED,   /* the request was not sent: nobody takes the connection */
+    CW_ACTION_NOT_SENT,  /* the request was not sent: an error of our own, such as no descriptors */
     CW_ACTION_TIMEOUT,   /* no complete answer within timeout_ms, whatever the cause; also when a
                             complete one, or a failure, came to us later than that */
     CW_ACTION_NO_ANSWER, /* reset, closed early, garbage, no Content-Length, 204: it may have run */

@@ -161,7 +161,7 @@ void cw_ack_combined_encode(const struct cw_activation_record *r, const struct c
 
     begin_ack(&w, tx, out);
     write_record(&w, r);
-    end_last_ack(&w, r->status == CW_STATUS_WHISK_ERROR, instance);
+    end_last_ack(&w, r->status == CW_STATUS_WHISK_ERROR && !r->excused, instance);
 }
 
 void cw_ack_result_shrunk_encode(const char *activation_id, const struct cw_tx *tx,

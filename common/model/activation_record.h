@@ -26,6 +26,7 @@ struct cw_activation_record {
     const char *version;
     int64_t start_ms, end_ms, duration_ms;
     enum cw_status status;
+    bool excused;           /* status 3 that must not count against the invoker's health */
     struct cw_slice result; /* raw JSON; n == 0: left out */
     int64_t size;           /* response.size; < 0: left out */
     /* annotations */

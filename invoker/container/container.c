@@ -64,6 +64,8 @@ struct inv_container {
     enum ct_state state;
     char *name;
     struct cw_container real; /* id is "" until created */
+    char log_path[1024];
+    bool sentinels;           /* its runtime marks the end of each activation's logs */
     struct cw_action *action; /* a reference */
     struct cw_action_client *client;
     struct inv_log_source *log_source;
@@ -214,8 +216,11 @@ static void doom(struct inv_container *c)
     struct cw_link *n;
 
     close_to_jobs(c);
-    while ((n = cw_list_pop_front(&c->waiting)))
+    while (c->waiting.count) { /* from the back, since each goes to the head of the line */
+        n = c->waiting.head.prev;
+        cw_list_remove(&c->waiting, n);
         c->env->events.on_return(c->env->events.arg, c, CW_LIST_ENTRY(n, struct inv_job, link));
+    }
     if (cw_list_empty(&c->runs))
         thaw_and_remove(c);
 }
@@ -265,8 +270,8 @@ static void on_logs(void *arg, struct cw_slice logs, bool complete, bool truncat
     r->log_call = NULL;
     cw_str_adds(&r->job->logs, logs);
     if (!complete)
-        cw_log(CW_LOG_WARN, &r->job->msg->tx, COMPONENT, "container %s: logs are %s", r->c->name,
-               truncated ? "truncated" : "incomplete");
+        cw_log(CW_LOG_WARN, &r->job->msg->tx, COMPONENT, "container %s: logs are %s (%s)",
+               r->c->name, truncated ? "truncated" : "incomplete", r->c->log_path);
     end_run(r, complete && !is_failure(r->job));
 }
 
@@ -275,7 +280,7 @@ static void collect_logs(struct run *r)
     struct inv_container *c = r->c;
     bool developer_error = r->job->outcome.status == CW_STATUS_DEVELOPER_ERROR;
     struct inv_log_request req = {
-        .wait_for_sentinels = c->action->sentinelled_logs && !developer_error,
+        .wait_for_sentinels = c->sentinels && !developer_error,
         .developer_error = developer_error,
         .limit_bytes = c->action->limits.logs_mb << 20,
     };
@@ -357,6 +362,20 @@ static int64_t truncation(const struct inv_container *c, const struct inv_job *j
                                                              : c->env->truncation_bytes;
 }
 
+static enum cw_call_end end_of(const struct cw_action_reply *reply, bool late)
+{
+    if (late)
+        return CW_CALL_TIMED_OUT;
+    switch (reply->outcome) {
+    case CW_ACTION_ANSWERED:
+        return CW_CALL_ANSWERED;
+    case CW_ACTION_NOT_SENT:
+        return CW_CALL_PLATFORM_FAULT;
+    default:
+        return CW_CALL_NO_ANSWER;
+    }
+}
+
 /* Turns what the client saw into what the tables speak of. */
 static void note_answer(struct run *r, const struct cw_action_reply *reply)
 {
@@ -364,9 +383,7 @@ static void note_answer(struct run *r, const struct cw_action_reply *reply)
     bool late = reply->outcome == CW_ACTION_TIMEOUT || reply->elapsed_us >= timeout_ms * 1000;
 
     r->answer = (struct cw_call_answer){
-        .end = late                                   ? CW_CALL_TIMED_OUT
-               : reply->outcome == CW_ACTION_ANSWERED ? CW_CALL_ANSWERED
-                                                      : CW_CALL_NO_ANSWER,
+        .end = end_of(reply, late),
         .status = reply->status,
         .body = reply->body,
         .truncated = reply->truncated,
@@ -582,14 +599,13 @@ static void fail_creation(struct inv_container *c, enum cw_status status, const 
 
 static void use_real_container(struct inv_container *c, const struct cw_container *real)
 {
-    char mounted[1024];
-
     c->real = *real;
     if (c->env->containers_dir)
-        (void)snprintf(mounted, sizeof(mounted), "%s/%s/%s-json.log", c->env->containers_dir,
-                       real->id, real->id);
-    c->log_source =
-        inv_log_source_new(c->env->logs, c->env->containers_dir ? mounted : real->log_path);
+        (void)snprintf(c->log_path, sizeof(c->log_path), "%s/%s/%s-json.log",
+                       c->env->containers_dir, real->id, real->id);
+    else
+        (void)snprintf(c->log_path, sizeof(c->log_path), "%s", real->log_path);
+    c->log_source = inv_log_source_new(c->env->logs, c->log_path);
 }
 
 static void on_created(void *arg, const struct cw_container *real, enum cw_create_failure failure,
@@ -634,6 +650,8 @@ struct inv_container *inv_container_new(const struct inv_container_env *env,
     c->owner = owner;
     c->name = cw_strdup(spec->name);
     c->action = cw_action_ref(first->action);
+    /* Images that are never pulled are the operator's own: native, also when a user names them. */
+    c->sentinels = c->action->sentinelled_logs || (c->action->image && spec->pull == CW_PULL_NEVER);
     cw_list_init(&c->waiting);
     cw_list_init(&c->runs);
     cw_timer_init(&c->timer, env->loop, on_timer, c);
@@ -751,30 +769,16 @@ void inv_container_remove(struct inv_container *c)
 
 static void end_killed(struct inv_container *c, struct inv_job *job, enum inv_end how)
 {
-    static const char TEXT[] =
-        "The action did not produce a valid response and exited unexpectedly.";
-
     if (how != INV_END_RAN)
-        inv_job_fail(job, CW_STATUS_WHISK_ERROR, TEXT, cw_loop_wall_ms(c->env->loop));
+        inv_job_stop(job, cw_loop_wall_ms(c->env->loop));
     job->ended_in_container = true;
     c->env->events.on_end(c->env->events.arg, c, job, how);
 }
 
-void inv_container_kill(struct inv_container *c, const char *why)
+static void end_all_jobs(struct inv_container *c)
 {
     struct cw_link *n;
 
-    if (c->state == CT_THAWING || c->state == CT_REMOVING)
-        return;
-    cw_log(CW_LOG_WARN, tx_of(c), COMPONENT, "container %s is ended: %s", c->name, why);
-    if (c->driver_call) {
-        c->env->driver->ops->cancel(c->env->driver, c->driver_call);
-        c->driver_call = NULL;
-    }
-    if (c->state == CT_PAUSED)
-        tell_doomed(c);
-    else
-        close_to_jobs(c);
     while ((n = cw_list_first(&c->runs))) {
         struct run *r = CW_LIST_ENTRY(n, struct run, link);
         struct inv_job *job = r->job;
@@ -785,6 +789,27 @@ void inv_container_kill(struct inv_container *c, const char *why)
     }
     while ((n = cw_list_pop_front(&c->waiting)))
         end_killed(c, CW_LIST_ENTRY(n, struct inv_job, link), INV_END_ABORTED);
+}
+
+void inv_container_kill(struct inv_container *c, const char *why)
+{
+    if (c->state == CT_THAWING || c->state == CT_REMOVING)
+        return;
+    cw_log(CW_LOG_WARN, tx_of(c), COMPONENT, "container %s is ended: %s", c->name, why);
+    if (c->state == CT_PAUSED || c->state == CT_PAUSING) {
+        tell_doomed(c);
+        end_all_jobs(c);
+        if (c->state ==
+            CT_PAUSED) /* otherwise when the engine has frozen it: it may do so at any moment */
+            thaw_and_remove(c);
+        return;
+    }
+    if (c->driver_call) {
+        c->env->driver->ops->cancel(c->env->driver, c->driver_call);
+        c->driver_call = NULL;
+    }
+    close_to_jobs(c);
+    end_all_jobs(c);
     thaw_and_remove(c);
 }
 

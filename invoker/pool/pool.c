@@ -5,8 +5,7 @@
 /* Slots of one (namespace, action content) pair. */
 struct inv_group {
     struct cw_map_node node;
-    struct cw_list slots; /* most recently used first; all states but GONE */
-    size_t key_len;
+    struct cw_list slots; /* those with room first, most recently used first; all states but GONE */
     char key[];
 };
 
@@ -54,22 +53,41 @@ static void set_state(struct inv_pool *p, struct inv_slot *slot, enum inv_slot_s
     }
 }
 
-static struct inv_group *find_group(struct inv_pool *p, const struct inv_need *need, bool create)
-{
-    size_t len = need->namespace_name.n + INV_ACTION_HASH_LEN;
-    struct inv_group *g = cw_alloc(sizeof(*g) + len);
-    struct cw_map_node *found;
+/* Namespace names have at most 256 characters, of up to four bytes. */
+enum { KEY_MAX = INV_ACTION_HASH_LEN + 1024 };
 
-    memcpy(g->key, need->action_hash, INV_ACTION_HASH_LEN);
-    memcpy(g->key + INV_ACTION_HASH_LEN, need->namespace_name.p, need->namespace_name.n);
-    g->key_len = len;
-    found = cw_map_get(&p->groups, cw_slice(g->key, len));
-    if (found || !create) {
-        free(g);
-        return found ? CW_CONTAINER_OF(found, struct inv_group, node) : NULL;
-    }
+static size_t group_key(const struct inv_need *need, char key[KEY_MAX])
+{
+    size_t n = need->namespace_name.n;
+
+    if (n > KEY_MAX - INV_ACTION_HASH_LEN)
+        n = KEY_MAX - INV_ACTION_HASH_LEN;
+    memcpy(key, need->action_hash, INV_ACTION_HASH_LEN);
+    memcpy(key + INV_ACTION_HASH_LEN, need->namespace_name.p, n);
+    return INV_ACTION_HASH_LEN + n;
+}
+
+static struct inv_group *find_group(struct inv_pool *p, const struct inv_need *need)
+{
+    char key[KEY_MAX];
+    struct cw_map_node *node = cw_map_get(&p->groups, cw_slice(key, group_key(need, key)));
+
+    return node ? CW_CONTAINER_OF(node, struct inv_group, node) : NULL;
+}
+
+static struct inv_group *find_or_make_group(struct inv_pool *p, const struct inv_need *need)
+{
+    struct inv_group *g = find_group(p, need);
+    char key[KEY_MAX];
+    size_t n;
+
+    if (g)
+        return g;
+    n = group_key(need, key);
+    g = cw_alloc(sizeof(*g) + n);
+    memcpy(g->key, key, n);
     cw_list_init(&g->slots);
-    cw_map_put(&p->groups, &g->node, cw_slice(g->key, len));
+    cw_map_put(&p->groups, &g->node, cw_slice(g->key, n));
     return g;
 }
 
@@ -78,7 +96,9 @@ static struct inv_slot *find_room(struct inv_group *g, bool starting)
     CW_LIST_EACH (&g->slots, n) {
         struct inv_slot *slot = CW_LIST_ENTRY(n, struct inv_slot, group_link);
 
-        if ((slot->state == INV_SLOT_STARTING) == starting && slot->in_flight < slot->max_in_flight)
+        if (slot->in_flight >= slot->max_in_flight)
+            return NULL; /* only full ones follow */
+        if ((slot->state == INV_SLOT_STARTING) == starting)
             return slot;
     }
     return NULL;
@@ -98,6 +118,18 @@ static void evict(struct inv_pool *p, uint32_t missing_mb, struct inv_slot **evi
     }
 }
 
+/* After in_flight changed: those with room stay in front of those without. */
+static void reorder(struct inv_slot *slot)
+{
+    struct cw_list *slots = &slot->group->slots;
+
+    cw_list_remove(slots, &slot->group_link);
+    if (slot->in_flight < slot->max_in_flight)
+        cw_list_push_front(slots, &slot->group_link);
+    else
+        cw_list_push_back(slots, &slot->group_link);
+}
+
 static struct inv_slot *new_slot(struct inv_pool *p, const struct inv_need *need)
 {
     struct inv_slot *slot = cw_alloc(sizeof(*slot));
@@ -106,23 +138,18 @@ static struct inv_slot *new_slot(struct inv_pool *p, const struct inv_need *need
     slot->memory_mb = need->memory_mb;
     slot->max_in_flight = need->concurrency ? need->concurrency : 1;
     slot->in_flight = 1;
-    slot->group = find_group(p, need, true);
+    slot->group = find_or_make_group(p, need);
     cw_list_push_front(&slot->group->slots, &slot->group_link);
+    reorder(slot);
     p->count[INV_SLOT_STARTING]++;
     p->used_mb += need->memory_mb;
     return slot;
 }
 
-static void touch(struct inv_slot *slot)
-{
-    cw_list_remove(&slot->group->slots, &slot->group_link);
-    cw_list_push_front(&slot->group->slots, &slot->group_link);
-}
-
 static struct inv_slot *reuse(struct inv_pool *p, const struct inv_need *need,
                               enum inv_choice *choice)
 {
-    struct inv_group *g = find_group(p, need, false);
+    struct inv_group *g = find_group(p, need);
     struct inv_slot *slot = g ? find_room(g, false) : NULL;
 
     *choice = INV_CHOICE_WARM;
@@ -132,7 +159,7 @@ static struct inv_slot *reuse(struct inv_pool *p, const struct inv_need *need,
     }
     if (slot) {
         slot->in_flight++;
-        touch(slot);
+        reorder(slot);
         if (slot->state == INV_SLOT_IDLE)
             set_state(p, slot, INV_SLOT_BUSY);
     }
@@ -173,6 +200,8 @@ void inv_pool_done(struct inv_pool *p, struct inv_slot *slot)
 {
     if (slot->in_flight)
         slot->in_flight--;
+    if (slot->state != INV_SLOT_GONE)
+        reorder(slot);
     if (slot->state == INV_SLOT_BUSY && slot->in_flight == 0)
         set_state(p, slot, INV_SLOT_IDLE);
 }

@@ -1172,7 +1172,7 @@ static void lack_of_descriptors_is_told_as_not_sent(void **state)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
     r = simple_run(&f);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
-    expect_failure(&r, CW_ACTION_REFUSED, "socket: Too many open files");
+    expect_failure(&r, CW_ACTION_NOT_SENT, "socket: Too many open files");
     tear_down(&f);
 }
 
