@@ -12,6 +12,7 @@
 #include "common/driver/docker_driver.h"
 #include "common/http/client.h"
 #include "common/loop/loop.h"
+#include "common/model/activation_message.h"
 #include "common/model/instance_id.h"
 #include "common/model/manifest.h"
 #include "common/obs/log.h"
@@ -65,6 +66,7 @@ struct inv_daemon {
     struct cw_manifest *manifest;
     struct cw_metrics *metrics;
     struct inv_telemetry *telemetry;
+    struct cw_gauge *lag;
     struct cw_http *http;
     struct cw_bus *bus;
     struct cw_docstore *store;
@@ -93,15 +95,15 @@ static void finish(struct inv_daemon *d, struct inv_job *job, enum inv_end how)
     inv_acks_end(d->acks, job, how);
     inv_records_add(d->records, job);
     inv_telemetry_ended(d->telemetry, job);
+    inv_feed_credit(d->feed, job->msg->text.n);
     inv_job_free(job);
-    inv_feed_credit(d->feed);
 }
 
-static void on_unreadable(void *arg)
+static void on_unreadable(void *arg, size_t bytes)
 {
     struct inv_daemon *d = arg;
 
-    inv_feed_credit(d->feed);
+    inv_feed_credit(d->feed, bytes);
 }
 
 static void on_ready(void *arg, struct inv_job *job)
@@ -179,6 +181,8 @@ static void admin_refresh(void *arg)
 
     inv_dispatch_stats(d->dispatch, &stats, &waiting, &waiting_mb);
     inv_telemetry_pool(d->telemetry, &stats, waiting, waiting_mb);
+    if (d->feed && inv_feed_lag(d->feed) >= 0)
+        cw_gauge_set(d->lag, (double)inv_feed_lag(d->feed));
 }
 
 /* ---- stopping ---- */
@@ -454,6 +458,19 @@ static int check_settings(const struct inv_settings *s, struct cw_err *err)
     return 0;
 }
 
+static void make_lag_gauge(struct inv_daemon *d)
+{
+    cw_auto_str struct cw_str name;
+
+    cw_str_init(&name, NAME_MAX_BYTES);
+    cw_str_addf(&name, "gauge_kafka_%s_counter", d->invoker_topic);
+    for (char *p = name.p; *p; p++)
+        if (*p == '.' || *p == '-')
+            *p = '_';
+    d->lag = cw_metrics_gauge(d->metrics, name.p, NULL,
+                              "Messages on the invoker's topic not yet taken.");
+}
+
 static int make_manifest(struct inv_daemon *d, struct cw_err *err)
 {
     d->manifest = cw_manifest_parse(cw_slice_of(d->settings->runtimes_manifest), err);
@@ -643,6 +660,7 @@ struct inv_daemon *inv_daemon_new(struct cw_loop *loop, const struct inv_setting
         goto fail;
     if (make_names(d, err) != 0 || make_manifest(d, err) != 0 || make_clients(d, err) != 0)
         goto fail;
+    make_lag_gauge(d);
     make_parts(d);
     if (make_admin(d, err) != 0)
         goto fail;

@@ -26,7 +26,7 @@ struct inv_feed {
     struct cw_list fresh;     /* taken, not committed */
     struct cw_list in_commit; /* the commit under way covers them */
     struct cw_list committed; /* may be handed out */
-    size_t queued_bytes;
+    size_t queued_bytes, handed_out_bytes;
     size_t handed_out;
     int64_t next_offset; /* behind the newest message taken; -1: none */
     bool paused, stopped, held;
@@ -171,26 +171,35 @@ static void on_assigned(void *arg, bool assigned)
     update_pause(f);
 }
 
+/* Credits bound the count, max_bytes the memory; one message is always allowed. */
+static bool may_hand_out(const struct inv_feed *f)
+{
+    return !f->held && f->handed_out < f->conf.capacity &&
+           (f->handed_out == 0 || f->handed_out_bytes < f->conf.max_bytes);
+}
+
 static void pump(void *arg)
 {
     struct inv_feed *f = arg;
     struct cw_link *n;
 
-    while (!f->held && f->handed_out < f->conf.capacity && (n = cw_list_pop_front(&f->committed))) {
+    while (may_hand_out(f) && (n = cw_list_pop_front(&f->committed))) {
         struct item *item = CW_LIST_ENTRY(n, struct item, link);
 
         f->queued_bytes -= item->size;
         f->handed_out++;
+        f->handed_out_bytes += item->size;
         f->conf.on_message(f->conf.arg, cw_slice(item->payload, item->size), item->offset);
         free(item);
     }
     update_pause(f);
 }
 
-void inv_feed_credit(struct inv_feed *f)
+void inv_feed_credit(struct inv_feed *f, size_t bytes)
 {
     if (f->handed_out)
         f->handed_out--;
+    f->handed_out_bytes -= bytes < f->handed_out_bytes ? bytes : f->handed_out_bytes;
     if (!cw_list_empty(&f->committed))
         cw_defer_post(&f->pump);
 }

@@ -37,8 +37,8 @@ struct inv_feed_conf {
 struct inv_feed *inv_feed_new(const struct inv_feed_conf *conf, struct cw_err *err) CW_MUST_CHECK;
 /* Leaves the group. Accepts NULL. */
 void inv_feed_free(struct inv_feed *f);
-/* A message handed out is done with. */
-void inv_feed_credit(struct inv_feed *f);
+/* A message of so many bytes that was handed out is done with. */
+void inv_feed_credit(struct inv_feed *f, size_t bytes);
 /* Takes nothing more from the bus. What is not committed is dropped (the successor reads it); what
  * is committed is still handed out as credits allow. */
 void inv_feed_stop(struct inv_feed *f);

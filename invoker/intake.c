@@ -118,7 +118,7 @@ void inv_intake_message(struct inv_intake *in, struct cw_slice payload, int64_t 
         cw_counter_add(in->unreadable, 1);
         cw_log(CW_LOG_ERROR, NULL, COMPONENT, "message at offset %" PRId64 " cannot be read: %s",
                offset, err.msg);
-        in->conf.on_unreadable(in->conf.arg);
+        in->conf.on_unreadable(in->conf.arg, payload.n);
         return;
     }
     cw_counter_add(in->started, 1);

@@ -18,8 +18,8 @@ struct inv_intake_conf {
     struct cw_metrics *metrics;
     struct inv_catalog *catalog;
     const struct inv_settings *settings;
-    /* The message does not parse: nothing can be answered. */
-    void (*on_unreadable)(void *arg);
+    /* The message of so many bytes does not parse: nothing can be answered. */
+    void (*on_unreadable)(void *arg, size_t bytes);
     /* It may run; job->action is set. The callee owns the job. */
     void (*on_ready)(void *arg, CW_TAKES struct inv_job *job);
     /* It must not run; the outcome is filled in. The callee owns the job. */

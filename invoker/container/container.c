@@ -23,6 +23,7 @@ enum {
     CONNECT_WITHIN_MS =
         1000, /* the kernel answers for a listening container, however busy that is */
     MAX_RESCHEDULES = 3,
+    MAX_REMOVAL_TRIES = 6, /* 1, 2, 4… s apart: a minute */
 };
 
 enum ct_state {
@@ -75,7 +76,8 @@ struct inv_container {
     bool maybe_paused;      /* thaw before removal */
     bool used;              /* ran something before, so a refused connection means that it died */
     bool told_doomed;
-    struct cw_timer timer; /* pause grace, then idle limit */
+    unsigned removal_tries;
+    struct cw_timer timer; /* pause grace, then idle limit; between tries to remove */
     struct cw_defer gone;
 };
 
@@ -155,20 +157,32 @@ static void on_removed(void *arg, const struct cw_err *err)
     struct inv_container *c = arg;
 
     c->driver_call = NULL;
-    if (err)
-        cw_log(CW_LOG_WARN, NULL, COMPONENT, "container %s could not be removed: %s", c->name,
-               err->msg);
-    on_gone(c);
+    if (!err) {
+        on_gone(c);
+    } else if (c->removal_tries < MAX_REMOVAL_TRIES) {
+        cw_log(CW_LOG_WARN, NULL, COMPONENT, "container %s is not removed yet, trying again: %s",
+               c->name, err->msg);
+        cw_timer_set_ms(&c->timer, INT64_C(1000) << c->removal_tries);
+    } else {
+        cw_log(CW_LOG_ERROR, NULL, COMPONENT, "container %s could not be removed and is left: %s",
+               c->name, err->msg);
+        on_gone(c);
+    }
+}
+
+static void ask_remove(struct inv_container *c)
+{
+    c->removal_tries++;
+    c->driver_call = c->env->driver->ops->remove(c->env->driver, c->real.id, on_removed, c);
 }
 
 static void remove_now(struct inv_container *c)
 {
     set_state(c, CT_REMOVING);
-    if (!c->real.id[0]) {
+    if (c->real.id[0])
+        ask_remove(c);
+    else
         cw_defer_post(&c->gone);
-        return;
-    }
-    c->driver_call = c->env->driver->ops->remove(c->env->driver, c->real.id, on_removed, c);
 }
 
 static void on_thawed(void *arg, const struct cw_err *err)
@@ -709,7 +723,9 @@ static void on_timer(void *arg)
 {
     struct inv_container *c = arg;
 
-    if (c->state == CT_READY && c->env->driver->ops->pause) {
+    if (c->state == CT_REMOVING) {
+        ask_remove(c);
+    } else if (c->state == CT_READY && c->env->driver->ops->pause) {
         set_state(c, CT_PAUSING);
         c->maybe_paused = true;
         cw_action_client_close_idle(c->client);

@@ -26,8 +26,9 @@ struct world {
     char result[256], code[256];
 };
 
-static void on_unreadable(void *arg)
+static void on_unreadable(void *arg, size_t bytes)
 {
+    (void)bytes;
     ((struct world *)arg)->unreadable++;
 }
 
