@@ -38,6 +38,7 @@ struct cw_bus_sub {
     bool assigning;       /* in on_assigned: the start can still be chosen */
     bool paused;
     bool leaving;
+    bool unclosable; /* librdkafka refused to leave the group (fatal error): nothing to wait for */
     struct commit *waiting; /* to be sent when the one under way is answered */
     size_t committing;      /* requests under way */
     struct bus_dones dones; /* commits refused at once */
@@ -66,17 +67,6 @@ static void report(struct cw_bus_sub *sub, const struct cw_err *err)
         sub->desc.on_error(sub->desc.arg, err);
     else if (sub->bus->on_error)
         sub->bus->on_error(sub->bus->arg, err);
-}
-
-static void report_error(struct cw_bus_sub *sub, CW_TAKES rd_kafka_error_t *error)
-{
-    struct cw_err err;
-
-    if (!error)
-        return;
-    (void)kafka_fail(&err, rd_kafka_error_code(error), sub->who, rd_kafka_error_string(error));
-    rd_kafka_error_destroy(error);
-    report(sub, &err);
 }
 
 /* ---- commits ---- */
@@ -400,6 +390,11 @@ static void finish(struct cw_bus_sub *sub)
     cw_loop_bury(bus->loop, sub, sub_free); /* may be on the stack */
 }
 
+static bool has_left(const struct cw_bus_sub *sub)
+{
+    return sub->leaving && (sub->unclosable || rd_kafka_consumer_closed(sub->client.rk));
+}
+
 static void drain(void *arg)
 {
     struct cw_bus_sub *sub = arg;
@@ -407,7 +402,7 @@ static void drain(void *arg)
 
     while (budget > 0 && serve(sub, sub->client.queue, 0))
         budget--;
-    if (sub->leaving && rd_kafka_consumer_closed(sub->client.rk)) {
+    if (has_left(sub)) {
         finish(sub);
         return;
     }
@@ -419,10 +414,15 @@ static void drain(void *arg)
 /* librdkafka sends what was committed before it leaves the group. */
 static void leave(struct cw_bus_sub *sub)
 {
+    rd_kafka_error_t *error;
+
     sub->leaving = true;
     bus_dones_done(&sub->dones);
     commit_send(sub);
-    report_error(sub, rd_kafka_consumer_close_queue(sub->client.rk, sub->client.queue));
+    if ((error = rd_kafka_consumer_close_queue(sub->client.rk, sub->client.queue))) {
+        rd_kafka_error_destroy(error);
+        sub->unclosable = true;
+    }
     cw_defer_post(&sub->client.again);
 }
 
@@ -434,7 +434,7 @@ void kafka_sub_unsubscribe(struct cw_bus_sub *sub)
 static bool all_closed(const struct kafka_bus *bus)
 {
     CW_LIST_EACH (&bus->subs, n)
-        if (!rd_kafka_consumer_closed(CW_LIST_ENTRY(n, struct cw_bus_sub, link)->client.rk))
+        if (!has_left(CW_LIST_ENTRY(n, struct cw_bus_sub, link)))
             return false;
     return true;
 }
