@@ -190,6 +190,25 @@ static void a_file_that_does_not_exist_yet_is_waited_for(void **state)
     expect(f, "[\"" TIME " stdout: first\"]", true);
 }
 
+/* Where nothing can be watched the collector looks now and then. */
+static void a_folder_that_does_not_exist_yet_is_waited_for(void **state)
+{
+    struct fixture *f = *state;
+    struct inv_log_request req = waiting();
+    char folder[96], path[128];
+
+    (void)snprintf(folder, sizeof(folder), "%s/later", f->folder);
+    (void)snprintf(path, sizeof(path), "%s/c.log", folder);
+    inv_log_source_free(f->source);
+    f->source = inv_log_source_new(f->hub, path);
+    (void)collect(f, req);
+    pass(f);
+    assert_int_equal(mkdir(folder, 0700), 0);
+    write_file(path, O_APPEND, OUT("a") END);
+    await(f);
+    expect(f, "[\"" TIME " stdout: a\"]", true);
+}
+
 static void each_activation_goes_on_where_the_last_one_ended(void **state)
 {
     struct fixture *f = *state;
@@ -529,6 +548,7 @@ int main(void)
         T(what_is_there_is_taken_at_once_but_not_inside_the_call),
         T(lines_that_come_later_in_pieces_are_waited_for),
         T(a_file_that_does_not_exist_yet_is_waited_for),
+        T(a_folder_that_does_not_exist_yet_is_waited_for),
         T(each_activation_goes_on_where_the_last_one_ended),
         T(collections_of_one_container_queue_in_order),
         T(over_the_limit_the_rest_is_cut_and_said),
