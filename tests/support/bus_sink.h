@@ -18,9 +18,10 @@ struct bus_sink {
     int64_t offsets[SINK_MAX];
     size_t last_bytes;
     int64_t last_timestamp_ms;
-    size_t pause_at;            /* pause oneself when count reaches this; 0 = never */
-    size_t unsubscribe_at;      /* 0 = never */
-    int assigned;               /* +1 / -1 */
+    size_t pause_at;       /* pause oneself when count reaches this; 0 = never */
+    size_t unsubscribe_at; /* 0 = never */
+    int assigned;          /* +1 / -1 */
+    int revoked;
     int64_t seek_when_assigned; /* -1 = no */
     size_t errors, timeouts;
     struct cw_err last_error;
@@ -64,6 +65,7 @@ static inline void bus_sink_on_assigned(void *arg, bool assigned)
     struct bus_sink *s = arg;
 
     s->assigned += assigned ? 1 : -1;
+    s->revoked += !assigned;
     if (assigned && s->seek_when_assigned >= 0)
         assert_int_equal(s->bus->ops->seek(s->sub, s->seek_when_assigned, NULL), 0);
 }

@@ -104,6 +104,8 @@ static void pauses_lose_and_repeat_nothing(void **state)
                                              "4000",
                                              "heartbeat.interval.ms",
                                              "300",
+                                             "fetch.wait.max.ms",
+                                             "10",
                                              NULL};
     struct fixture *f = *state;
 
@@ -158,10 +160,11 @@ static void a_pause_longer_than_the_prefetch_queue_loses_nothing(void **state)
 
 static void a_new_bus_goes_on_at_the_commit(void **state)
 {
+    static const char *const PROPERTIES[] = {"session.timeout.ms", "4000", NULL};
     struct fixture *f = *state;
     struct bus_answers done = {0};
 
-    open_a(f, NULL);
+    open_a(f, PROPERTIES);
     bus_send_numbers(f->bus, "t", 0, 100, NULL);
     bus_sink_wait(&f->a, 100, WAIT_MS);
     for (int i = 1; i <= 42; i++)
@@ -173,7 +176,7 @@ static void a_new_bus_goes_on_at_the_commit(void **state)
     f->bus->ops->commit(f->a.sub, 61, NULL, NULL);
     cw_bus_free(f->bus);
     f->bus = bus_open(f, NULL);
-    bus_sink_open(&f->b, f->loop, f->bus, "t", "g", NULL);
+    bus_sink_open(&f->b, f->loop, f->bus, "t", "g", PROPERTIES);
     bus_sink_wait(&f->b, 39, WAIT_MS);
     bus_sink_expect_run(&f->b, 61, 39);
 }
@@ -277,9 +280,13 @@ static void the_largest_messages_pass_and_larger_ones_are_refused_at_once(void *
 
 static void retries_after_broker_errors_keep_the_order(void **state)
 {
+    /* many batches at once: with more than one request in flight they would overtake each other */
+    static const char *const SMALL[] = {"batch.num.messages", "2", NULL};
     struct fixture *f = *state;
     struct bus_answers sent = {0};
 
+    cw_bus_free(f->bus);
+    f->bus = bus_open(f, SMALL);
     open_a(f, NULL);
     for (int round = 0; round < 10; round++) {
         rd_kafka_mock_push_request_errors(f->mock, API_PRODUCE, 2,
@@ -313,6 +320,26 @@ static void messages_wait_while_the_broker_is_away(void **state)
     assert_int_equal(sent.failed, 0);
     bus_sink_wait(&f->a, 60, WAIT_MS);
     bus_sink_expect_run(&f->a, 0, 60);
+}
+
+static void a_full_queue_is_told_and_drains_later(void **state)
+{
+    static const char *const SMALL[] = {"queue.buffering.max.messages", "10", NULL};
+    struct fixture *f = *state;
+    struct bus_answers sent = {0};
+
+    cw_bus_free(f->bus);
+    assert_int_equal(rd_kafka_mock_broker_set_down(f->mock, 1), 0);
+    f->bus = bus_open(f, SMALL);
+    bus_send_numbers(f->bus, "t", 0, 15, &sent);
+    assert_int_equal(sent.count, 0);
+    bus_answers_wait(&sent, f->loop, 5, WAIT_MS);
+    assert_int_equal(sent.failed, 5);
+    assert_int_equal(sent.last_error.code, CW_UNAVAILABLE);
+    assert_true(sent.last_error.retriable);
+    assert_int_equal(rd_kafka_mock_broker_set_up(f->mock, 1), 0);
+    bus_answers_wait(&sent, f->loop, 15, WAIT_MS);
+    assert_int_equal(sent.failed, 5);
 }
 
 static void a_message_the_broker_refuses_is_told(void **state)
@@ -453,6 +480,7 @@ int main(int argc, char **argv)
         T(the_largest_messages_pass_and_larger_ones_are_refused_at_once),
         T(retries_after_broker_errors_keep_the_order),
         T(messages_wait_while_the_broker_is_away),
+        T(a_full_queue_is_told_and_drains_later),
         T(a_message_the_broker_refuses_is_told),
         T(unsubscribing_in_traffic_is_silent_and_frees_the_group),
         T(freeing_the_bus_in_traffic_does_not_wait_long),

@@ -230,6 +230,42 @@ static void the_group_goes_on_at_the_commit_when_members_change(void **state)
     assert_int_equal(f->b.errors, 0);
 }
 
+static bool one_owner_again(void *arg)
+{
+    const struct fixture *f = arg;
+
+    return f->a.revoked == 1 && f->a.assigned + f->b.assigned == 1;
+}
+
+static bool both_have_all(void *arg)
+{
+    const struct fixture *f = arg;
+
+    return f->a.count + f->b.count >= 200;
+}
+
+static void a_second_member_makes_the_group_share_again_without_loss(void **state)
+{
+    struct fixture *f = *state;
+    struct bus_answers done = {0};
+
+    bus_sink_open(&f->a, f->loop, f->bus, f->topic, f->topic, NULL);
+    bus_send_numbers(f->bus, f->topic, 0, 100, NULL);
+    bus_sink_wait(&f->a, 100, WAIT_MS);
+    f->bus->ops->commit(f->a.sub, 100, bus_answer, &done);
+    bus_answers_wait(&done, f->loop, 1, WAIT_MS);
+    bus_sink_open(&f->b, f->loop, f->bus, f->topic, f->topic, NULL);
+    assert_true(cw_loop_run_until(f->loop, one_owner_again, f, WAIT_MS));
+    bus_send_numbers(f->bus, f->topic, 100, 100, NULL);
+    assert_true(cw_loop_run_until(f->loop, both_have_all, f, WAIT_MS));
+    if (f->a.assigned) {
+        bus_sink_expect_run(&f->a, 0, 200);
+    } else {
+        bus_sink_expect_run(&f->a, 0, 100);
+        bus_sink_expect_run(&f->b, 100, 100);
+    }
+}
+
 static void a_seek_far_back_reads_again(void **state)
 {
     struct fixture *f = *state;
@@ -299,6 +335,7 @@ int main(int argc, char **argv)
         T(a_paused_backlog_of_large_messages_is_bounded_and_complete),
         T(pauses_lose_and_repeat_nothing),
         T(the_group_goes_on_at_the_commit_when_members_change),
+        T(a_second_member_makes_the_group_share_again_without_loss),
         T(a_seek_far_back_reads_again),
         T(an_echo_takes_milliseconds),
     };
