@@ -2,6 +2,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/base/list.h"
 #include "common/bus/bus.h"
 #include "common/loop/loop.h"
 #include "common/model/activation_message.h"
@@ -17,6 +18,7 @@ enum { TOPIC_MAX_BYTES = 512, SHRUNK_MAX_BYTES = 65536 };
 struct inv_acks {
     struct inv_acks_conf conf;
     struct cw_str scratch, topic;
+    struct cw_list pending;
     struct cw_counter *sent[3], *shrunk, *failed;
 };
 
@@ -25,11 +27,20 @@ enum kind { ACK_RESULT, ACK_COMPLETION, ACK_COMBINED };
 /* A message with a result, kept until the broker took it, in case that it finds it too large after
  * all. */
 struct pending {
+    struct cw_link link;
     struct inv_acks *acks;
     char activation_id[CW_ACTIVATION_ID_LEN + 1];
     char *topic, *shrunk; /* shrunk NULL: there is no smaller form */
     size_t shrunk_len;
 };
+
+static void free_pending(struct pending *p)
+{
+    cw_list_remove(&p->acks->pending, &p->link);
+    free(p->topic);
+    free(p->shrunk);
+    free(p);
+}
 
 static void on_sent(void *arg, const struct cw_err *err)
 {
@@ -52,9 +63,7 @@ static void on_sent(void *arg, const struct cw_err *err)
         cw_log(CW_LOG_ERROR, NULL, COMPONENT, "ack of %s could not be sent to %s: %s",
                p->activation_id, p->topic, err->msg);
     }
-    free(p->topic);
-    free(p->shrunk);
-    free(p);
+    free_pending(p);
 }
 
 static void encode_shrunk(const struct inv_acks *a, const struct inv_job *job, enum kind kind,
@@ -89,6 +98,7 @@ static void send(struct inv_acks *a, const struct inv_job *job, enum kind kind, 
     struct cw_str small;
 
     p->acks = a;
+    cw_list_push_back(&a->pending, &p->link);
     memcpy(p->activation_id, job->msg->activation_id, sizeof(p->activation_id));
     cw_str_reset(&a->topic);
     cw_str_addf(&a->topic, "%scompleted%s", a->conf.topic_prefix, job->msg->controller);
@@ -161,6 +171,7 @@ struct inv_acks *inv_acks_new(const struct inv_acks_conf *conf)
     struct inv_acks *a = cw_alloc(sizeof(*a));
 
     a->conf = *conf;
+    cw_list_init(&a->pending);
     cw_str_init(&a->scratch, conf->max_bytes);
     cw_str_init(&a->topic, TOPIC_MAX_BYTES);
     for (int i = 0; i < 3; i++)
@@ -175,8 +186,12 @@ struct inv_acks *inv_acks_new(const struct inv_acks_conf *conf)
 
 void inv_acks_free(struct inv_acks *a)
 {
+    struct cw_link *n;
+
     if (!a)
         return;
+    while ((n = cw_list_first(&a->pending)))
+        free_pending(CW_LIST_ENTRY(n, struct pending, link));
     cw_str_done(&a->scratch);
     cw_str_done(&a->topic);
     free(a);

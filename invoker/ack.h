@@ -32,7 +32,7 @@ struct inv_acks_conf {
 
 /* conf is borrowed and must outlive it. */
 struct inv_acks *inv_acks_new(const struct inv_acks_conf *conf);
-/* Accepts NULL. Messages on their way are with the bus. */
+/* The bus must be freed before, so that it has nothing left to tell us. Accepts NULL. */
 void inv_acks_free(struct inv_acks *a);
 /* The outcome is known, logs will follow: a waiting caller gets the result now. */
 void inv_acks_result(struct inv_acks *a, const struct inv_job *job);

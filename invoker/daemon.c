@@ -692,7 +692,7 @@ void inv_daemon_free(struct inv_daemon *d)
     inv_catalog_free(d->catalog);
     inv_records_free(d->records);
     cw_driver_free(d->driver);
-    cw_bus_free(d->bus); /* its last callbacks reach acks and health */
+    cw_bus_free(d->bus); /* tells acks and health nothing more */
     inv_acks_free(d->acks);
     inv_health_free(d->health);
     inv_log_hub_free(d->log_hub);
