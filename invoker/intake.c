@@ -98,6 +98,10 @@ static void on_action(void *arg, struct cw_action *action, const struct inv_fetc
                COMPONENT, "action %s of activation %s: %s", job->msg->action.full,
                job->msg->activation_id, failure->detail);
         refuse(in, job, failure->status, failure->text);
+    } else if (job->msg->locked_args
+                   .n) { /* better no run than one with cipher text for arguments */
+        refuse(in, job, CW_STATUS_WHISK_ERROR,
+               "Action parameters are encrypted and cannot be decrypted here.");
     } else if (!within_limits(in->conf.settings, &job->msg->user.limits, &action->limits, text,
                               sizeof(text))) {
         refuse(in, job, CW_STATUS_APPLICATION_ERROR, text);

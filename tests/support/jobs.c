@@ -48,10 +48,10 @@ char *test_message_text(const struct test_message *m)
         "\"authkey\":{"
         "\"api_key\":\"k\"},\"rights\":[],\"limits\":%s},\"activationId\":\"%s\","
         "\"rootControllerIndex\":{"
-        "\"asString\":\"0\"},\"blocking\":%s,\"content\":{},\"initArgs\":[],\"lockedArgs\":{}}",
+        "\"asString\":\"0\"},\"blocking\":%s,\"content\":{},\"initArgs\":[],\"lockedArgs\":%s}",
         m->transid ? m->transid : "[\"t\",1]", m->action ? m->action : "hello",
         m->revision ? m->revision : "\"1-a\"", m->limits ? m->limits : "{}", id,
-        m->non_blocking ? "false" : "true");
+        m->non_blocking ? "false" : "true", m->locked_args ? m->locked_args : "{}");
     return cw_str_steal(&out);
 }
 

@@ -11,11 +11,12 @@ struct inv_job;
 struct cw_manifest *test_manifest(void);
 
 struct test_message {
-    char id;              /* one hex digit, repeated 32 times */
-    const char *action;   /* name; NULL: hello */
-    const char *revision; /* JSON; NULL: "1-a" quoted */
-    const char *limits;   /* JSON object of the user; NULL: {} */
-    const char *transid;  /* JSON; NULL: ["t",1] */
+    char id;                 /* one hex digit, repeated 32 times */
+    const char *action;      /* name; NULL: hello */
+    const char *revision;    /* JSON; NULL: "1-a" quoted */
+    const char *limits;      /* JSON object of the user; NULL: {} */
+    const char *transid;     /* JSON; NULL: ["t",1] */
+    const char *locked_args; /* JSON object; NULL: {} */
     bool non_blocking;
 };
 

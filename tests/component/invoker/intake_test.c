@@ -325,6 +325,21 @@ static void limits_are_checked_in_order_with_their_texts(void **state)
     }
 }
 
+static void encrypted_arguments_are_refused(void **state)
+{
+    cw_auto_free char *doc = test_action_text("hello", 60000, 256, 10, 1);
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    w.store.document = doc;
+    give(&w, &(struct test_message){.id = 'a', .locked_args = "{\"secret\":\"aes-256\"}"});
+    settle(&w);
+    assert_int_equal(w.status, CW_STATUS_WHISK_ERROR);
+    assert_non_null(strstr(w.result, "encrypted"));
+    end(&w);
+}
+
 static void unreadable_message_is_told(void **state)
 {
     struct world w;
@@ -363,6 +378,7 @@ int main(void)
         cmocka_unit_test(failures_have_their_status_and_text),
         cmocka_unit_test(failures_are_not_cached),
         cmocka_unit_test(limits_are_checked_in_order_with_their_texts),
+        cmocka_unit_test(encrypted_arguments_are_refused),
         cmocka_unit_test(unreadable_message_is_told),
         cmocka_unit_test(freeing_while_fetching_leaks_nothing),
     };
