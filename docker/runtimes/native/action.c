@@ -9,9 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/base64.h"
 #include "common/base/err.h"
 #include "common/json/raw.h"
-#include "docker/runtimes/native/base64.h"
 #include "docker/runtimes/native/http.h"
 
 enum {
@@ -127,8 +127,8 @@ static int put_archive(struct ap_action *a, struct cw_slice base64, struct cw_er
     int status;
 
     cw_str_init(&bytes, MAX_CODE);
-    if (ap_base64_decode(base64, &bytes) != 0)
-        return cw_fail(err, CW_INVALID, "the code is not base64");
+    if (cw_base64_decode(base64, CW_BASE64_STANDARD, &bytes, err) != 0)
+        return cw_err_wrap(err, "code");
     if (write_file(ARCHIVE, cw_str_slice(&bytes), 0600, err) != 0)
         return -1;
     status = unpack(a, err);
