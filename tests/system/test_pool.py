@@ -2,6 +2,7 @@
 
 import copy
 import json
+import subprocess
 import time
 
 import pytest
@@ -123,6 +124,8 @@ def test_idle_container_makes_room_for_another_action(small, controller, ns):
 
 def test_actions_that_need_the_whole_memory_take_turns_in_order(small, controller, ns):
     actions = [controller.put(f"{ns}/turn{k}", "nodejs:20", NODE_SLEEP) for k in range(3)]
+    for action in actions:  # known, so that none waits for the store
+        run(controller, small, action)
     sent = [controller.invoke(small, actions[k % 3], {"ms": 50}) for k in range(6)]
     acks = [a.completion(60) for a in sent]
     assert [a.response()["statusCode"] for a in sent] == [0] * 6
@@ -158,12 +161,44 @@ def test_killed_container_is_replaced_without_the_caller_noticing(invoker, contr
     assert len([a for a in activation.acks() if "instance" in a.json]) == 1
 
 
+def address(docker, name):
+    return docker.inspect(name)["NetworkSettings"]["Networks"]["bridge"]["IPAddress"]
+
+
+def neighbour(*words):
+    """ip neigh …: what the host believes about addresses on the bridge."""
+    subprocess.run(["ip", "neigh", *words], check=True, capture_output=True)
+
+
+def bridge_of(ip):
+    return json.loads(subprocess.run(["ip", "-j", "route", "get", ip], check=True, capture_output=True, text=True).stdout)[0]["dev"]
+
+
 def test_container_removed_by_somebody_else_is_replaced(invoker, controller, docker, ns):
     action = controller.put(f"{ns}/victim", "nodejs:20", NODE_ID)
     before = run(controller, invoker, action)
     [name] = [n for n in invoker.containers() if f"_{ns}_" in n]
+    ip = address(docker, name)
     docker.remove(name)
+    neighbour("flush", "to", ip)  # the kernel forgets it by itself, but not within a fixed time
     assert run(controller, invoker, action)["id"] != before["id"]
+
+
+def test_container_whose_address_has_fallen_silent_is_replaced(invoker, controller, docker, ns):
+    """For up to a minute after a container is gone, the kernel may still send to its hardware address: nobody
+    refuses and nobody answers."""
+    action = controller.put(f"{ns}/silent", "nodejs:20", NODE_ID)
+    before = run(controller, invoker, action)
+    [name] = [n for n in invoker.containers() if f"_{ns}_" in n]
+    ip = address(docker, name)
+    bridge = bridge_of(ip)
+    docker.remove(name)
+    neighbour("replace", ip, "lladdr", "02:42:de:ad:be:ef", "nud", "permanent", "dev", bridge)
+    try:
+        activation = controller.invoke(invoker, action)
+        assert activation.response(15)["statusCode"] == 0 and activation.response()["result"]["id"] != before["id"]
+    finally:
+        neighbour("del", ip, "dev", bridge)
 
 
 @pytest.mark.parametrize("kind, code", [("nodejs:20", "function main() { process.exit(1); }"),

@@ -25,9 +25,11 @@ def test_record_of_a_cold_run(invoker, controller, ns):
     assert record["duration"] == record["end"] - record["start"] >= notes["initTime"] > 0
     assert record["start"] >= activation.transid[1] and record["updated"] >= record["end"]
     assert notes == {"path": action.path, "kind": "nodejs:20", "timeout": False, "initTime": notes["initTime"],
-                     "waitTime": record["start"] - activation.transid[1],
+                     "waitTime": notes["waitTime"],
                      "limits": {"timeout": 20000, "memory": 256, "logs": 3, "concurrency": 1}}
-    assert type(notes["waitTime"]) is int and len(record["annotations"]) == len(notes)
+    # In stock's records, too, one may be rounded up and the other down.
+    assert type(notes["waitTime"]) is int and abs(notes["waitTime"] - (record["start"] - activation.transid[1])) <= 2
+    assert len(record["annotations"]) == len(notes)
 
 
 def test_cause_and_binding(invoker, controller, ns):

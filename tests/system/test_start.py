@@ -193,7 +193,8 @@ def test_unreachable_docker_engine_ends_the_start(make_invoker, tmp_path):
 
 
 def test_d_words_in_invoker_opts_are_configuration(make_invoker, controller):
-    invoker = make_invoker({"INVOKER_OPTS": "-Xmx512m -Dwhisk.container-pool.user-memory=1536m"}).start(controller)
+    invoker = make_invoker({"CONFIG_whisk_containerPool_userMemory": None,
+                            "INVOKER_OPTS": "-Xmx512m -Dwhisk.container-pool.user-memory=1536m"}).start(controller)
     assert controller.pings(invoker)[0].json["name"]["userMemory"] == "1610612736 B"
 
 

@@ -71,5 +71,5 @@ def test_work_sent_after_sigterm_waits_for_the_successor(make_invoker, controlle
     late = controller.invoke(invoker, action, {"ms": 0})
     assert invoker.wait_exit() == 0
     make_invoker(number=invoker.number, unique=invoker.unique).start(controller)
-    assert late.response(60)["statusCode"] == 0
+    assert late.finished(60)["response"]["statusCode"] == 0
     assert len([a for a in late.acks() if "instance" in a.json]) == 1
