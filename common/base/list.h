@@ -31,6 +31,13 @@ static inline bool cw_link_on_list(const struct cw_link *n)
 {
     return n->next != NULL;
 }
+#ifdef __clang_analyzer__
+/* It cannot follow intrusive links; to it these are functions that it does not know. */
+void cw_list_insert_before(struct cw_list *l, struct cw_link *at, struct cw_link *n);
+void cw_list_remove(struct cw_list *l, struct cw_link *n);
+struct cw_link *cw_list_first(const struct cw_list *l);
+struct cw_link *cw_list_pop_front(struct cw_list *l);
+#else
 static inline void cw_list_insert_before(struct cw_list *l, struct cw_link *at, struct cw_link *n)
 {
     n->prev = at->prev;
@@ -39,17 +46,9 @@ static inline void cw_list_insert_before(struct cw_list *l, struct cw_link *at, 
     at->prev = n;
     l->count++;
 }
-static inline void cw_list_push_back(struct cw_list *l, struct cw_link *n)
-{
-    cw_list_insert_before(l, &l->head, n);
-}
-static inline void cw_list_push_front(struct cw_list *l, struct cw_link *n)
-{
-    cw_list_insert_before(l, l->head.next, n);
-}
 static inline void cw_list_remove(struct cw_list *l, struct cw_link *n)
 {
-    n->prev->next = n->next; /* NOLINT(clang-analyzer-*): it cannot follow intrusive links */
+    n->prev->next = n->next;
     n->next->prev = n->prev;
     n->prev = n->next = NULL;
     l->count--;
@@ -57,12 +56,7 @@ static inline void cw_list_remove(struct cw_list *l, struct cw_link *n)
 /* First link, or NULL when empty. */
 static inline struct cw_link *cw_list_first(const struct cw_list *l)
 {
-    return l->count ? l->head.next : NULL; /* NOLINT(clang-analyzer-*): as above */
-}
-/* The link behind n, or NULL at the end. */
-static inline struct cw_link *cw_list_next(const struct cw_list *l, const struct cw_link *n)
-{
-    return n->next == &l->head ? NULL : n->next;
+    return l->count ? l->head.next : NULL;
 }
 static inline struct cw_link *cw_list_pop_front(struct cw_list *l)
 {
@@ -71,6 +65,20 @@ static inline struct cw_link *cw_list_pop_front(struct cw_list *l)
     if (n)
         cw_list_remove(l, n);
     return n;
+}
+#endif
+static inline void cw_list_push_back(struct cw_list *l, struct cw_link *n)
+{
+    cw_list_insert_before(l, &l->head, n);
+}
+static inline void cw_list_push_front(struct cw_list *l, struct cw_link *n)
+{
+    cw_list_insert_before(l, l->head.next, n);
+}
+/* The link behind n, or NULL at the end. */
+static inline struct cw_link *cw_list_next(const struct cw_list *l, const struct cw_link *n)
+{
+    return n->next == &l->head ? NULL : n->next;
 }
 
 #define CW_LIST_ENTRY(link, type, member) CW_CONTAINER_OF(link, type, member)

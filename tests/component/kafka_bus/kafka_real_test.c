@@ -119,7 +119,7 @@ static void a_setting_the_broker_refuses_is_told(void **state)
     struct fixture *f = *state;
     struct bus_answers done = {0};
 
-    (void)strcat(f->topic, "-bad");
+    memcpy(f->topic, "bad", 3); /* still of this run: the end of the name says so */
     ensure(f, &done, "minus");
     assert_int_equal(done.failed, 1);
     assert_int_equal(done.last_error.code, CW_INVALID);
