@@ -140,6 +140,17 @@ def test_malformed_messages_are_skipped(invoker, controller, kafka, quiet):
     assert invoker.process.poll() is None
 
 
+def test_message_of_the_scheduler_path_is_named_in_the_log(invoker, controller, kafka, quiet):
+    creation = {**controller.message(quiet), "creationId": "0123456789abcdef0123456789abcdef", "invocationNamespace": "acks",
+                "whiskActionMetaData": {}, "rootSchedulerIndex": {"asString": "0"}, "schedulerHost": "s", "rpcPort": 13001, "retryCount": 0}
+    for key in ("activationId", "user", "rootControllerIndex", "blocking", "initArgs", "lockedArgs"):
+        del creation[key]
+    kafka.send(invoker.topic, compact(creation))
+    assert controller.invoke(invoker, quiet, {}).response()["statusCode"] == 0
+    [line] = [line for line in invoker.log().splitlines() if "[ERROR]" in line and "whisk.spi.LoadBalancerProvider" in line]
+    assert "whisk.spi.EntitlementSpiProvider" in line
+
+
 def test_offset_is_committed_while_the_work_is_still_under_way(make_invoker, controller, kafka, ns):
     invoker = make_invoker().start(controller)
     action = controller.put(f"{ns}/slow", "nodejs:20", NODE_SLEEP)

@@ -61,7 +61,7 @@ EXACT = '{"z":1e400,"a":0.1,"b":0.10,"c":12345678901234567890,"d":-0.0,"e":1E+2,
 @pytest.fixture
 def recorded(couch):
     """A way to the store on which everything said is kept."""
-    relay = Relay(couch.host, couch.port)
+    relay = Relay((couch.host, couch.port))
     yield relay, Couch(f"http://{couch.username}:{couch.password}@127.0.0.1:{relay.port}")
     relay.close()
 

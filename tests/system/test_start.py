@@ -4,6 +4,8 @@ import re
 import secrets
 import time
 
+import requests
+
 from harness.code import NODE_ECHO, NODE_ID
 from harness.controller import RETENTION
 from harness.wait import wait_until
@@ -94,6 +96,14 @@ def test_ping_route_answers_pong(make_invoker, controller):
     response = make_invoker().start(controller).http("/ping")
     assert (response.status_code, response.text) == (200, "pong")
     assert response.headers["Content-Type"].startswith("text/plain") and response.headers["X-Request-ID"]
+
+
+def test_request_id_of_the_caller_is_kept(make_invoker, controller):
+    invoker = make_invoker().start(controller)
+    response = requests.get(f"http://127.0.0.1:{invoker.port}/ping", headers={"X-Request-ID": "mine-123"}, timeout=10)
+    assert response.headers["X-Request-ID"] == "mine-123"
+    response = requests.get(f"http://127.0.0.1:{invoker.port}/other", headers={"X-Request-ID": "sid_invokerHealth"}, timeout=10)
+    assert re.fullmatch("[A-Za-z0-9]{32}", response.headers["X-Request-ID"]) and response.json()["code"] == response.headers["X-Request-ID"]
 
 
 def test_unknown_routes_and_missing_credentials_are_401_with_a_code(make_invoker, controller):

@@ -7,9 +7,9 @@ from harness.code import NODE_ID, NODE_SLEEP
 from harness.wait import wait_until
 
 
-def running(make_invoker, controller, docker, ns, ms):
+def running(make_invoker, controller, docker, ns, ms, overrides=None):
     """An invoker in the middle of a run of that length."""
-    invoker = make_invoker().start(controller)
+    invoker = make_invoker(overrides).start(controller)
     action = controller.put(f"{ns}/long", "nodejs:20", NODE_SLEEP.replace("const n", "console.log('started'); const n"))
     controller.invoke(invoker, action, {"ms": 0}).finished()
     activation = controller.invoke(invoker, action, {"ms": ms})
@@ -73,3 +73,19 @@ def test_work_sent_after_sigterm_waits_for_the_successor(make_invoker, controlle
     make_invoker(number=invoker.number, unique=invoker.unique).start(controller)
     assert late.finished(60)["response"]["statusCode"] == 0
     assert len([a for a in late.acks() if "instance" in a.json]) == 1
+
+
+def test_paused_containers_are_removed_at_the_end(make_invoker, controller, docker, ns):
+    invoker = make_invoker({"CONFIG_whisk_containerProxy_timeouts_pauseGrace": "50 ms"}).start(controller)
+    controller.invoke(invoker, controller.put(f"{ns}/paused", "nodejs:20", NODE_ID)).finished()
+    [name] = invoker.containers()
+    wait_until(lambda: docker.inspect(name)["State"]["Paused"], what="the container is paused")
+    assert invoker.terminate() == 0 and not invoker.containers()
+
+
+def test_what_runs_longer_than_the_drain_limit_is_answered_and_does_not_count_against_health(make_invoker, controller, docker, ns):
+    invoker, _, activation = running(make_invoker, controller, docker, ns, 30000, {"CWHISK_DRAIN_TIMEOUT": "300 ms"})
+    assert invoker.terminate() == 0
+    assert activation.response()["statusCode"] == 3 and activation.response()["result"]["error"]
+    assert activation.completion().json["isSystemError"] is False
+    assert activation.record()["response"] == activation.response() and not invoker.containers()

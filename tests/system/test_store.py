@@ -21,7 +21,7 @@ AES_128 = {"secret": "AAAADFY5ZgLSm2eCVN46hmmEBU04yBfKl7PVs6dfXuaZdnde1azgFuoc6Q
 @pytest.fixture
 def cuttable(couch):
     """A store whose line can be cut."""
-    relay = Relay(couch.host, couch.port)
+    relay = Relay((couch.host, couch.port))
     yield relay, Couch(f"http://{couch.username}:{couch.password}@127.0.0.1:{relay.port}")
     relay.close()
 
@@ -60,7 +60,8 @@ def test_blacklist_is_read_again(make_invoker, controller, couch):
 
 
 @pytest.mark.setting("whisk.parameter-storage.current")
-@pytest.mark.parametrize("scheme, key, values", [("aes-256", AES_256_KEY, AES_256), ("aes-128", AES_128_KEY, AES_128)])
+@pytest.mark.parametrize("scheme, key, values", [("aes-256", AES_256_KEY, AES_256), ("aes-128", AES_128_KEY, AES_128)],
+                         ids=["aes-256", "aes-128"])
 def test_locked_arguments_are_decrypted(make_invoker, controller, ns, scheme, key, values):
     invoker = make_invoker({"INVOKER_OPTS": f"-Dwhisk.parameter-storage.current={scheme} -Dwhisk.parameter-storage.{scheme}={key}"}).start(controller)
     action = controller.put(f"{ns}/locked", "nodejs:20", NODE_ENV)

@@ -1,18 +1,33 @@
-"""A TCP relay in front of a service: records what the client says, and can cut the line."""
+"""A relay in front of a service, over TCP or a Unix socket: records what the client says, and can cut the line."""
 
 import socket
 import threading
 
 
+def connect(target):
+    if isinstance(target, tuple):
+        return socket.create_connection(target)
+    link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    link.connect(target)
+    return link
+
+
 class Relay:
-    def __init__(self, host, port):
-        self.target = (host, port)
+    """target: (host, port), reached through 127.0.0.1:self.port; or the path of a Unix socket, reached through `path`."""
+
+    def __init__(self, target, path=None):
+        self.target = target
         self.lock = threading.Lock()
         self.sent = bytearray()  # everything that clients have said
         self.links = set()
         self.broken = False
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
+        if path is None:
+            self.listener = socket.create_server(("127.0.0.1", 0))
+            self.port = self.listener.getsockname()[1]
+        else:
+            self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self.listener.bind(path)
+            self.listener.listen(64)
         threading.Thread(target=self.accept, daemon=True).start()
 
     def accept(self):
@@ -25,7 +40,7 @@ class Relay:
                 client.close()
                 continue
             try:
-                server = socket.create_connection(self.target)
+                server = connect(self.target)
             except OSError:
                 client.close()
                 continue
