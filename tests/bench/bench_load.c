@@ -6,10 +6,10 @@
  *     startup      says "listening", waits for the first ping and for a health action after it
  *
  * --count N (measured), --warmup N (before, not measured), --action NAME (of namespace guest),
- * --invoker N (topic number), --cpu NAME=PID (repeatable: processor time per activation; its own is
- * always there, as "driver"), --timeout S (without any progress). Prints JSON lines; ends with
- * status 1 when an activation failed or an ack is missing. Times are in microseconds, points in
- * time CLOCK_MONOTONIC. */
+ * --gap MS (of silence before each activation), --invoker N (topic number), --cpu NAME=PID
+ * (repeatable: processor time per activation; its own is always there, as "driver"), --timeout S
+ * (without any progress). Prints JSON lines; ends with status 1 when an activation failed or an ack
+ * is missing. Times are in microseconds, points in time CLOCK_MONOTONIC. */
 #include <getopt.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -42,7 +42,7 @@ struct process {
 struct options {
     const char *mode, *brokers, *action, *revision;
     char topic[32];
-    int64_t count, warmup, window, invoker, timeout_s;
+    int64_t count, warmup, window, invoker, timeout_s, gap_ms;
     struct process processes[MAX_PROCESSES];
     size_t process_count;
 };
@@ -95,6 +95,8 @@ static int set_option(struct options *o, int opt, const char *value, struct cw_e
         return cw_parse_i64(text, "--window", 1, MAX_COUNT, &o->window, err);
     case 'i':
         return cw_parse_i64(text, "--invoker", 0, 1000000, &o->invoker, err);
+    case 'g':
+        return cw_parse_i64(text, "--gap", 0, 60000, &o->gap_ms, err);
     case 't':
         return cw_parse_i64(text, "--timeout", 1, 3600, &o->timeout_s, err);
     case 'c':
@@ -107,11 +109,17 @@ static int set_option(struct options *o, int opt, const char *value, struct cw_e
 static int read_options(int argc, char **argv, struct options *o, struct cw_err *err)
 {
     static const struct option OPTIONS[] = {
-        {"brokers", required_argument, NULL, 'b'},  {"action", required_argument, NULL, 'a'},
-        {"revision", required_argument, NULL, 'r'}, {"count", required_argument, NULL, 'n'},
-        {"warmup", required_argument, NULL, 'w'},   {"window", required_argument, NULL, 'k'},
-        {"invoker", required_argument, NULL, 'i'},  {"timeout", required_argument, NULL, 't'},
-        {"cpu", required_argument, NULL, 'c'},      {NULL, 0, NULL, 0},
+        {"brokers", required_argument, NULL, 'b'},
+        {"action", required_argument, NULL, 'a'},
+        {"revision", required_argument, NULL, 'r'},
+        {"count", required_argument, NULL, 'n'},
+        {"warmup", required_argument, NULL, 'w'},
+        {"window", required_argument, NULL, 'k'},
+        {"invoker", required_argument, NULL, 'i'},
+        {"timeout", required_argument, NULL, 't'},
+        {"cpu", required_argument, NULL, 'c'},
+        {"gap", required_argument, NULL, 'g'},
+        {NULL, 0, NULL, 0},
     };
     int opt;
 
@@ -184,6 +192,8 @@ static int send_one(struct drive *d, struct cw_err *err)
 {
     uint32_t number = (uint32_t)d->sent++;
 
+    if (d->o->gap_ms)
+        (void)usleep((useconds_t)d->o->gap_ms * 1000);
     load_write_activation(&d->series, number, cw_clock_wall_ms(cw_clock_system()), &d->text);
     d->items[number].sent_us = load_now_us();
     return load_kafka_produce(d->kafka, d->o->topic, cw_str_slice(&d->text), err);
@@ -465,6 +475,8 @@ static int on_ping(struct startup *s, const struct load_message *message, struct
     if (s->ping_us || !enabled)
         return 0;
     s->ping_us = message->received_us;
+    if (load_kafka_learn_leader(s->kafka, s->o->topic, err) != 0)
+        return -1;
     cw_str_init(&text, MAX_TEXT);
     load_write_activation(&s->series, 0, cw_clock_wall_ms(cw_clock_system()), &text);
     return load_kafka_produce(s->kafka, s->o->topic, cw_str_slice(&text), err);

@@ -95,6 +95,22 @@ static int judge_created(rd_kafka_event_t *ev, const char *topic, struct cw_err 
     return cw_fail(err, CW_UNAVAILABLE, "create topic %s: %s", topic, rd_kafka_err2str(code));
 }
 
+int load_kafka_learn_leader(struct load_kafka *k, const char *topic, struct cw_err *err)
+{
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(k->producer, topic, NULL);
+    const struct rd_kafka_metadata *metadata;
+    rd_kafka_resp_err_t code;
+
+    if (!handle)
+        return cw_fail(err, CW_UNAVAILABLE, "topic %s: %s", topic,
+                       rd_kafka_err2str(rd_kafka_last_error()));
+    code = rd_kafka_metadata(k->producer, 0, handle, &metadata, SETUP_TIMEOUT_MS);
+    if (!code)
+        rd_kafka_metadata_destroy(metadata);
+    rd_kafka_topic_destroy(handle);
+    return code ? cw_fail(err, CW_UNAVAILABLE, "topic %s: %s", topic, rd_kafka_err2str(code)) : 0;
+}
+
 int load_kafka_ensure_topic(struct load_kafka *k, const char *topic, struct cw_err *err)
 {
     rd_kafka_queue_t *queue = rd_kafka_queue_new(k->producer);
@@ -110,7 +126,7 @@ int load_kafka_ensure_topic(struct load_kafka *k, const char *topic, struct cw_e
         rd_kafka_event_destroy(ev);
     rd_kafka_NewTopic_destroy(spec);
     rd_kafka_queue_destroy(queue);
-    return rc;
+    return rc == 0 ? load_kafka_learn_leader(k, topic, err) : -1;
 }
 
 /* The end is asked for first, so that nothing sent after load_kafka_new is missed. A new topic may

@@ -26,8 +26,13 @@ struct load_kafka *load_kafka_new(const char *brokers, const char *const *topics
                                   struct cw_err *err) CW_MUST_CHECK;
 /* Accepts NULL. */
 void load_kafka_free(struct load_kafka *k);
-/* Created with one partition when missing. */
+/* Created with one partition when missing; what is produced to it afterwards leaves at once. */
 int load_kafka_ensure_topic(struct load_kafka *k, const char *topic,
+                            struct cw_err *err) CW_MUST_CHECK;
+/* Without it the first message to a topic may wait a second; a controller's producer has long
+ * known.
+ */
+int load_kafka_learn_leader(struct load_kafka *k, const char *topic,
                             struct cw_err *err) CW_MUST_CHECK;
 int load_kafka_produce(struct load_kafka *k, const char *topic, struct cw_slice value,
                        struct cw_err *err) CW_MUST_CHECK;
