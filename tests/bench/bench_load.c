@@ -7,9 +7,9 @@
  *
  * --count N (measured), --warmup N (before, not measured), --action NAME (of namespace guest),
  * --gap MS (of silence before each activation), --invoker N (topic number), --cpu NAME=PID
- * (repeatable: processor time per activation; its own is always there, as "driver"), --timeout S
- * (without any progress). Prints JSON lines; ends with status 1 when an activation failed or an ack
- * is missing. Times are in microseconds, points in time CLOCK_MONOTONIC. */
+ * (repeatable: processor time per activation; always there: "driver", its own, and "machine", all),
+ * --timeout S (without any progress). Prints JSON lines; ends with status 1 when an activation
+ * failed or an ack is missing. Times are in microseconds, points in time CLOCK_MONOTONIC. */
 #include <getopt.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -45,6 +45,7 @@ struct options {
     int64_t count, warmup, window, invoker, timeout_s, gap_ms;
     struct process processes[MAX_PROCESSES];
     size_t process_count;
+    int64_t machine_before_us, machine_used_us;
 };
 
 /* ---- options ---- */
@@ -143,6 +144,9 @@ static void print_line(struct cw_str *line)
 
 static int start_meters(struct options *o, struct cw_err *err)
 {
+    o->machine_before_us = load_machine_cpu_us(err);
+    if (o->machine_before_us < 0)
+        return -1;
     for (size_t i = 0; i < o->process_count; i++) {
         o->processes[i].before_us = load_cpu_us(o->processes[i].pid, err);
         if (o->processes[i].before_us < 0)
@@ -153,6 +157,11 @@ static int start_meters(struct options *o, struct cw_err *err)
 
 static int stop_meters(struct options *o, struct cw_err *err)
 {
+    int64_t machine_us = load_machine_cpu_us(err);
+
+    if (machine_us < 0)
+        return -1;
+    o->machine_used_us = machine_us - o->machine_before_us;
     for (size_t i = 0; i < o->process_count; i++) {
         int64_t now_us = load_cpu_us(o->processes[i].pid, err);
 
@@ -167,6 +176,7 @@ static void write_meters(const struct options *o, struct cw_json_writer *w)
 {
     cw_json_key(w, "cpu_us");
     cw_json_object(w);
+    cw_json_kv_int(w, "machine", o->machine_used_us / o->count);
     for (size_t i = 0; i < o->process_count; i++)
         cw_json_kv_int(w, o->processes[i].name, o->processes[i].used_us / o->count);
     cw_json_object_end(w);

@@ -7,7 +7,7 @@
 
 #include "common/base/err.h"
 
-enum { SETUP_TIMEOUT_MS = 30000, FLUSH_TIMEOUT_MS = 2000 };
+enum { SETUP_TIMEOUT_MS = 30000, FLUSH_TIMEOUT_MS = 2000, RETRY_MS = 10 };
 
 struct load_kafka {
     rd_kafka_t *producer, *consumer;
@@ -95,20 +95,41 @@ static int judge_created(rd_kafka_event_t *ev, const char *topic, struct cw_err 
     return cw_fail(err, CW_UNAVAILABLE, "create topic %s: %s", topic, rd_kafka_err2str(code));
 }
 
+static bool has_leader(const struct rd_kafka_metadata *metadata)
+{
+    const struct rd_kafka_metadata_topic *topic = metadata->topics;
+
+    return metadata->topic_cnt == 1 && !topic->err && topic->partition_cnt > 0 &&
+           !topic->partitions[0].err && topic->partitions[0].leader >= 0;
+}
+
+/* A topic that was made a moment ago may be unknown, or without a leader, for another one. */
+static int learn_leader(rd_kafka_t *rk, const char *topic, struct cw_err *err)
+{
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(rk, topic, NULL);
+    int64_t give_up_us = load_now_us() + SETUP_TIMEOUT_MS * 1000LL;
+    const struct rd_kafka_metadata *metadata;
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+    bool known = false;
+
+    while (handle && !known && load_now_us() < give_up_us) {
+        code = rd_kafka_metadata(rk, 0, handle, &metadata, SETUP_TIMEOUT_MS);
+        known = !code && has_leader(metadata);
+        if (!code)
+            rd_kafka_metadata_destroy(metadata);
+        if (!known)
+            (void)usleep(RETRY_MS * 1000);
+    }
+    if (handle)
+        rd_kafka_topic_destroy(handle);
+    return known ? 0
+                 : cw_fail(err, CW_UNAVAILABLE, "topic %s has no leader: %s", topic,
+                           rd_kafka_err2str(code));
+}
+
 int load_kafka_learn_leader(struct load_kafka *k, const char *topic, struct cw_err *err)
 {
-    rd_kafka_topic_t *handle = rd_kafka_topic_new(k->producer, topic, NULL);
-    const struct rd_kafka_metadata *metadata;
-    rd_kafka_resp_err_t code;
-
-    if (!handle)
-        return cw_fail(err, CW_UNAVAILABLE, "topic %s: %s", topic,
-                       rd_kafka_err2str(rd_kafka_last_error()));
-    code = rd_kafka_metadata(k->producer, 0, handle, &metadata, SETUP_TIMEOUT_MS);
-    if (!code)
-        rd_kafka_metadata_destroy(metadata);
-    rd_kafka_topic_destroy(handle);
-    return code ? cw_fail(err, CW_UNAVAILABLE, "topic %s: %s", topic, rd_kafka_err2str(code)) : 0;
+    return learn_leader(k->producer, topic, err);
 }
 
 int load_kafka_ensure_topic(struct load_kafka *k, const char *topic, struct cw_err *err)
@@ -129,16 +150,15 @@ int load_kafka_ensure_topic(struct load_kafka *k, const char *topic, struct cw_e
     return rc == 0 ? load_kafka_learn_leader(k, topic, err) : -1;
 }
 
-/* The end is asked for first, so that nothing sent after load_kafka_new is missed. A new topic may
- * be unknown to the broker's leader for a moment. */
+/* The end is asked for first, so that nothing sent after load_kafka_new is missed. */
 static int find_end(struct load_kafka *k, const char *topic, int64_t *ret, struct cw_err *err)
 {
-    int64_t low, give_up = load_now_us() + SETUP_TIMEOUT_MS * 1000LL;
     rd_kafka_resp_err_t code;
+    int64_t low;
 
-    do {
-        code = rd_kafka_query_watermark_offsets(k->consumer, topic, 0, &low, ret, SETUP_TIMEOUT_MS);
-    } while (code && load_now_us() < give_up);
+    if (learn_leader(k->consumer, topic, err) != 0)
+        return -1;
+    code = rd_kafka_query_watermark_offsets(k->consumer, topic, 0, &low, ret, SETUP_TIMEOUT_MS);
     return code ? cw_fail(err, CW_UNAVAILABLE, "end of %s: %s", topic, rd_kafka_err2str(code)) : 0;
 }
 

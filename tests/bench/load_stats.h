@@ -14,5 +14,7 @@ void load_write_durations(struct cw_json_writer *w, const char *key, int64_t *va
 /* The value that `percent` of the sorted values do not exceed (nearest rank). */
 int64_t load_percentile(const int64_t *sorted, size_t count, unsigned percent);
 
+/* Time that all processors of the machine were busy since boot, microseconds; -1 with *err. */
+int64_t load_machine_cpu_us(struct cw_err *err) CW_MUST_CHECK;
 /* User plus system time of all threads of a process, microseconds; -1 with *err when it is gone. */
 int64_t load_cpu_us(int pid, struct cw_err *err) CW_MUST_CHECK;
