@@ -13,7 +13,10 @@
 
 #define COMPONENT "MessagingActiveAck"
 
-enum { TOPIC_MAX_BYTES = 512, SHRUNK_MAX_BYTES = 65536 };
+enum {
+    TOPIC_MAX_BYTES = 512,
+    SHRUNK_FRAME_MAX_BYTES = 65536, /* besides the transaction id, which may fill a message */
+};
 
 struct inv_acks {
     struct inv_acks_conf conf;
@@ -103,7 +106,7 @@ static void send(struct inv_acks *a, const struct inv_job *job, enum kind kind, 
     cw_str_reset(&a->topic);
     cw_str_addf(&a->topic, "%scompleted%s", a->conf.topic_prefix, job->msg->controller);
     p->topic = cw_memdup(a->topic.p, a->topic.n);
-    cw_str_init(&small, SHRUNK_MAX_BYTES);
+    cw_str_init(&small, a->conf.max_bytes + SHRUNK_FRAME_MAX_BYTES);
     encode_shrunk(a, job, kind, &small);
     cw_str_reset(&a->scratch);
     if (!shrink)
