@@ -10,7 +10,7 @@
 #include "common/model/manifest.h"
 #include "invoker/job.h"
 
-enum { TEXT_MAX_BYTES = 65536 };
+enum { TEXT_MAX_BYTES = 1 << 20 };
 
 static void die(const struct cw_err *err)
 {
