@@ -33,9 +33,9 @@ static void ping(struct inv_health *h)
 {
     cw_auto_str struct cw_str text;
 
+    cw_str_init(&text, PING_MAX_BYTES);
     if (h->unsent >= MAX_UNSENT) /* Kafka is away: old pings say nothing, so they do not pile up */
         return;
-    cw_str_init(&text, PING_MAX_BYTES);
     cw_ping_encode(cw_slice_of(h->instance), h->enabled, &text);
     h->unsent++;
     cw_bus_publish(h->bus, h->topic, cw_str_slice(&text), on_sent, h);
