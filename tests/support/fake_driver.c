@@ -51,7 +51,8 @@ static void complete(void *arg)
         call.fn.oom(call.arg, f->oom);
         break;
     case OP_LIST:
-        call.fn.listed(call.arg, NULL, 0, NULL);
+        call.fn.listed(call.arg, call.fails ? NULL : f->owned, call.fails ? 0 : f->owned_count,
+                       call.fails ? &err : NULL);
         break;
     }
 }
@@ -67,6 +68,20 @@ static struct cw_driver_call *begin(struct cw_driver *d, enum op op, void *arg)
     cw_list_push_back(&call->f->calls, &call->link);
     cw_defer_post(&call->defer);
     return call;
+}
+
+static void hold(struct cw_driver_call *call)
+{
+    call->held = true;
+    cw_defer_cancel(&call->defer);
+}
+
+/* Tests with many containers do not look at it: what does not fit is left out. */
+static void note(struct fake_driver *f, const char *what, const char *id)
+{
+    size_t n = strlen(f->journal);
+
+    (void)snprintf(f->journal + n, sizeof(f->journal) - n, "%s %s, ", what, id);
 }
 
 static struct cw_driver_call *fake_create(struct cw_driver *d, const struct cw_container_spec *spec,
@@ -85,10 +100,8 @@ static struct cw_driver_call *fake_create(struct cw_driver *d, const struct cw_c
     (void)snprintf(f->last_name, sizeof(f->last_name), "%s", spec->name);
     (void)snprintf(f->last_image, sizeof(f->last_image), "%s", spec->image);
     f->last_shares = spec->cpu_shares;
-    if (f->hold_creates) {
-        call->held = true;
-        cw_defer_cancel(&call->defer);
-    }
+    if (f->hold_creates)
+        hold(call);
     return call;
 }
 
@@ -117,15 +130,21 @@ static struct cw_driver_call *fake_resume(struct cw_driver *d, const char *id,
 {
     struct fake_driver *f = (struct fake_driver *)d;
 
-    (void)id;
+    note(f, "resume", id);
     return begin_done(d, f->fail_resume, &f->resumed, fn, arg);
 }
 
 static struct cw_driver_call *fake_remove(struct cw_driver *d, const char *id,
                                           cw_driver_done_fn *fn, void *arg)
 {
-    (void)id;
-    return begin_done(d, false, &((struct fake_driver *)d)->removed, fn, arg);
+    struct fake_driver *f = (struct fake_driver *)d;
+    bool fails = f->resists && strcmp(f->resists, id) == 0;
+    struct cw_driver_call *call = begin_done(d, fails, &f->removed, fn, arg);
+
+    note(f, "remove", id);
+    if (f->hold_removes)
+        hold(call);
+    return call;
 }
 
 static struct cw_driver_call *fake_oom(struct cw_driver *d, const char *id, cw_oom_fn *fn,
@@ -142,10 +161,14 @@ static struct cw_driver_call *fake_oom(struct cw_driver *d, const char *id, cw_o
 static struct cw_driver_call *fake_list(struct cw_driver *d, const char *prefix, cw_listed_fn *fn,
                                         void *arg)
 {
+    struct fake_driver *f = (struct fake_driver *)d;
     struct cw_driver_call *call = begin(d, OP_LIST, arg);
 
-    (void)prefix;
+    (void)snprintf(f->last_prefix, sizeof(f->last_prefix), "%s", prefix);
     call->fn.listed = fn;
+    call->fails = f->fail_list;
+    if (f->hold_lists)
+        hold(call);
     return call;
 }
 

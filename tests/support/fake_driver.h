@@ -18,13 +18,20 @@ struct fake_driver {
     bool fail_create, fail_pause, fail_resume, oom;
     enum cw_create_failure failure;
     bool hold_creates; /* until fake_driver_release */
+    /* what is on the engine, for the next lists; borrowed */
+    const struct cw_owned_container *owned;
+    size_t owned_count;
+    bool fail_list, hold_lists, hold_removes; /* held until fake_driver_release */
+    const char *resists;                      /* the removal of this id fails */
     /* what was done */
     unsigned created, removed, paused, resumed, cancelled, oom_checks;
     char last_name[256], last_image[256];
     uint32_t last_shares;
+    char last_prefix[256]; /* of lists */
+    char journal[1024];    /* "resume a, remove a, ": resumes and removes in order */
     struct cw_list calls;
 };
 
 void fake_driver_init(struct fake_driver *f, struct cw_loop *loop);
-/* Creates that were held complete. */
+/* What was held completes. */
 void fake_driver_release(struct fake_driver *f);

@@ -630,6 +630,21 @@ static void event_tells_what_is_billed(void **state)
     end(&w);
 }
 
+static void event_over_the_limit_is_left_out(void **state)
+{
+    struct world w;
+    struct inv_job *job;
+
+    (void)state;
+    begin(&w, 100, "events");
+    job = make_job(&w, false, 0, CW_STATUS_SUCCESS, "{}");
+    inv_acks_end(w.acks, job, INV_END_RAN);
+    inv_job_free(job);
+    assert_int_equal(w.bus.sent_count, 1);
+    check_message(&w.bus.sent[0], COMPLETION, CW_STATUS_SUCCESS, false);
+    end(&w);
+}
+
 static void lost_event_does_not_hold_up_the_ack(void **state)
 {
     struct world w;
@@ -666,6 +681,7 @@ int main(void)
         cmocka_unit_test(long_transid_comes_back_whole),
         cmocka_unit_test(event_goes_before_the_message_that_frees_the_slot),
         cmocka_unit_test(event_tells_what_is_billed),
+        cmocka_unit_test(event_over_the_limit_is_left_out),
         cmocka_unit_test(lost_event_does_not_hold_up_the_ack),
     };
 
