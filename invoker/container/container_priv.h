@@ -1,0 +1,98 @@
+/* invoker/container/container_priv.h -- what container.c (life) and container_run.c (jobs inside)
+ * share.
+ *
+ * Thread: loop. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/list.h"
+#include "common/loop/loop.h"
+#include "common/model/action_call.h"
+#include "invoker/container/container.h"
+
+struct cw_action;
+struct cw_action_call;
+struct cw_action_client;
+struct inv_job;
+struct inv_log_call;
+struct inv_log_source;
+
+#define COMPONENT "ContainerProxy"
+
+enum ct_state {
+    CT_CREATING,
+    CT_INITIALIZING,
+    CT_RUNNING,
+    CT_READY,
+    CT_PAUSING,
+    CT_PAUSED,
+    CT_RESUMING,
+    CT_DOOMED,  /* no new jobs; waits for those that run */
+    CT_THAWING, /* resumed before removal: an engine can hang on removing a frozen container */
+    CT_REMOVING,
+    CT_STATES,
+};
+
+struct inv_container {
+    const struct inv_container_env *env;
+    void *owner;
+    enum ct_state state;
+    char *name;
+    struct cw_container real; /* id is "" until created */
+    char log_path[1024];
+    bool sentinels;           /* its runtime marks the end of each activation's logs */
+    struct cw_action *action; /* a reference */
+    struct cw_action_client *client;
+    struct inv_log_source *log_source;
+    struct cw_driver_call *driver_call;
+    struct cw_list waiting; /* struct inv_job */
+    struct cw_list runs;    /* struct run */
+    bool maybe_paused;      /* thaw before removal */
+    bool used;              /* ran something before, so a refused connection means that it died */
+    bool told_doomed;
+    unsigned removal_tries;
+    struct cw_timer timer; /* pause grace, then idle limit; between tries to remove */
+    struct cw_defer gone;
+};
+
+enum run_step { RUN_INIT, RUN_RUN, RUN_OOM_CHECK, RUN_LOGS };
+
+/* One job that was sent to the container. */
+struct run {
+    struct cw_link link;
+    struct inv_container *c;
+    struct inv_job *job;
+    enum run_step step;
+    bool initializing; /* the outcome being looked at is /init's */
+    bool reused;       /* the container had been idle before: a refusal gives the job back */
+    struct cw_call_body body;
+    struct cw_action_call *call;
+    struct cw_driver_call *oom_call;
+    struct inv_log_call *log_call;
+    struct cw_call_answer answer; /* kept over the check for out-of-memory; has no body then */
+};
+
+/* ---- container.c ---- */
+
+/* The only place that assigns c->state; an impossible step ends the process. */
+void inv_ct_set_state(struct inv_container *c, enum ct_state next);
+int64_t inv_ct_now_us(const struct inv_container *c);
+/* From here no job is placed in it. */
+void inv_ct_close_to_jobs(struct inv_container *c);
+/* Those waiting go back, those running finish; then it is removed. */
+void inv_ct_doom(struct inv_container *c);
+/* After a job: run what waits, or become idle. */
+void inv_ct_advance_idle(struct inv_container *c);
+
+/* ---- container_run.c ---- */
+
+/* Sends /init with the first waiting job. */
+void inv_ct_init(struct inv_container *c);
+void inv_ct_run(struct inv_container *c, struct inv_job *job);
+void inv_ct_run_waiting(struct inv_container *c);
+/* Activations that wait end with the outcome of the one that failed (openwhisk container.md 5). */
+void inv_ct_abort_waiting(struct inv_container *c, const struct inv_job *failed);
+/* Cancels what it waits for; the job is the caller's. */
+void inv_ct_free_run(struct run *r);

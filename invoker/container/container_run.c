@@ -1,0 +1,363 @@
+/* A job inside its container: /init once, /run, the check for out-of-memory, logs. Each callback
+ * stores what it brings and goes on with the next step; the outcome is told before logs are
+ * collected. */
+#include "common/base/err.h"
+#include "common/http/action_client.h"
+#include "common/model/action_doc.h"
+#include "common/model/activation_message.h"
+#include "common/obs/log.h"
+#include "invoker/container/container_priv.h"
+#include "invoker/job.h"
+#include "invoker/logs/log_collector.h"
+
+enum {
+    RETRY_CONNECT_MS =
+        2, /* stock polls each 50 ms; a refused connect on the bridge costs microseconds */
+    CONNECT_WITHIN_MS =
+        1000, /* the kernel answers for a listening container, however busy that is */
+    MAX_RESCHEDULES = 3,
+};
+
+/* ---- the end of a job ---- */
+
+void inv_ct_free_run(struct run *r)
+{
+    if (r->call)
+        cw_action_cancel(r->call);
+    if (r->oom_call)
+        r->c->env->driver->ops->cancel(r->c->env->driver, r->oom_call);
+    if (r->log_call)
+        inv_log_cancel(r->log_call);
+    cw_call_body_done(&r->body);
+    cw_list_remove(&r->c->runs, &r->link);
+    free(r);
+}
+
+static bool is_failure(const struct inv_job *job)
+{
+    return job->outcome.status == CW_STATUS_DEVELOPER_ERROR ||
+           job->outcome.status == CW_STATUS_WHISK_ERROR;
+}
+
+static void end_run(struct run *r, bool healthy)
+{
+    struct inv_container *c = r->c;
+    struct inv_job *job = r->job;
+
+    inv_ct_free_run(r);
+    c->used = true;
+    job->at[INV_AT_LOGS_DONE] = inv_ct_now_us(c);
+    if (!healthy)
+        inv_ct_close_to_jobs(c); /* before on_end, which may bring the next job */
+    c->env->events.on_end(c->env->events.arg, c, job, INV_END_RAN);
+    if (c->state == CT_DOOMED)
+        inv_ct_doom(c);
+    else
+        inv_ct_advance_idle(c);
+}
+
+static void on_logs(void *arg, struct cw_slice logs, bool complete, bool truncated)
+{
+    struct run *r = arg;
+
+    r->log_call = NULL;
+    cw_str_adds(&r->job->logs, logs);
+    if (!complete)
+        cw_log(CW_LOG_WARN, &r->job->msg->tx, COMPONENT, "container %s: logs are %s (%s)",
+               r->c->name, truncated ? "truncated" : "incomplete", r->c->log_path);
+    end_run(r, complete && !is_failure(r->job));
+}
+
+static void collect_logs(struct run *r)
+{
+    struct inv_container *c = r->c;
+    bool developer_error = r->job->outcome.status == CW_STATUS_DEVELOPER_ERROR;
+    struct inv_log_request req = {
+        .wait_for_sentinels = c->sentinels && !developer_error,
+        .developer_error = developer_error,
+        .limit_bytes = c->action->limits.logs_mb << 20,
+    };
+
+    r->step = RUN_LOGS;
+    if (!inv_job_collects_logs(r->job)) {
+        end_run(r, !is_failure(r->job));
+        return;
+    }
+    r->log_call = inv_log_collect(c->log_source, &req, on_logs, r);
+}
+
+/* ---- /init and /run ---- */
+
+/* Activations that waited for an initialisation that failed end with the same outcome (openwhisk
+ * container.md 5). */
+void inv_ct_abort_waiting(struct inv_container *c, const struct inv_job *failed)
+{
+    struct cw_link *n;
+
+    while ((n = cw_list_pop_front(&c->waiting))) {
+        struct inv_job *job = CW_LIST_ENTRY(n, struct inv_job, link);
+        int64_t now = cw_loop_wall_ms(c->env->loop);
+
+        job->ended_in_container = true;
+        job->start_ms = job->end_ms = now;
+        job->wait_ms = now - job->msg->tx.start_ms;
+        job->outcome.status = failed->outcome.status;
+        job->outcome.size = failed->outcome.size;
+        cw_str_reset(&job->outcome.result);
+        cw_str_adds(&job->outcome.result, cw_str_slice(&failed->outcome.result));
+        c->env->events.on_end(c->env->events.arg, c, job, INV_END_ABORTED);
+    }
+}
+
+/* How the job ended is known: fill it in, tell, go on with logs. */
+static void settle(struct run *r)
+{
+    struct inv_container *c = r->c;
+    struct inv_job *job = r->job;
+
+    job->ended_in_container = true;
+    job->at[INV_AT_RUN_DONE] = inv_ct_now_us(c);
+    job->timeout = r->answer.end == CW_CALL_TIMED_OUT;
+    if (r->initializing)
+        cw_init_interpret(&r->answer, &job->outcome);
+    else
+        cw_run_interpret(&r->answer, &job->outcome);
+    c->env->events.on_result(c->env->events.arg, c, job);
+    if (r->initializing)
+        inv_ct_abort_waiting(c, job);
+    collect_logs(r);
+}
+
+static void on_oom_known(void *arg, bool oom_killed)
+{
+    struct run *r = arg;
+
+    r->oom_call = NULL;
+    if (oom_killed)
+        r->answer.end = CW_CALL_OUT_OF_MEMORY;
+    settle(r);
+    /* r is gone or collecting logs */
+}
+
+static int64_t result_limit(const struct inv_container *c, const struct inv_job *job)
+{
+    const struct cw_opt_int *own = &job->msg->user.limits.max_payload_bytes;
+
+    return own->set && own->value < c->env->payload_max_bytes ? own->value
+                                                              : c->env->payload_max_bytes;
+}
+
+static int64_t truncation(const struct inv_container *c, const struct inv_job *job)
+{
+    const struct cw_opt_int *own = &job->msg->user.limits.truncation_bytes;
+
+    return own->set && own->value < c->env->truncation_bytes ? own->value
+                                                             : c->env->truncation_bytes;
+}
+
+static enum cw_call_end end_of(const struct cw_action_reply *reply, bool late)
+{
+    if (late)
+        return CW_CALL_TIMED_OUT;
+    switch (reply->outcome) {
+    case CW_ACTION_ANSWERED:
+        return CW_CALL_ANSWERED;
+    case CW_ACTION_NOT_SENT:
+        return CW_CALL_PLATFORM_FAULT;
+    default:
+        return CW_CALL_NO_ANSWER;
+    }
+}
+
+/* Turns what the client saw into what the tables speak of. */
+static void note_answer(struct run *r, const struct cw_action_reply *reply)
+{
+    int64_t timeout_ms = r->c->action->limits.timeout_ms;
+    bool late = reply->outcome == CW_ACTION_TIMEOUT || reply->elapsed_us >= timeout_ms * 1000;
+
+    r->answer = (struct cw_call_answer){
+        .end = end_of(reply, late),
+        .status = reply->status,
+        .body = reply->body,
+        .truncated = reply->truncated,
+        .content_length = reply->content_length,
+        .max_response = r->initializing ? r->c->env->payload_max_bytes : result_limit(r->c, r->job),
+        .timeout_ms = timeout_ms,
+    };
+    if (reply->outcome != CW_ACTION_ANSWERED)
+        cw_log(CW_LOG_WARN, &r->job->msg->tx, COMPONENT, "container %s: %s: %s", r->c->name,
+               r->initializing ? "/init" : "/run", reply->why);
+}
+
+/* The container cannot have run the job: place it again, a bounded number of times. */
+static bool give_back(struct run *r, const struct cw_action_reply *reply)
+{
+    struct inv_container *c = r->c;
+    struct inv_job *job = r->job;
+    bool dead = r->reused && reply->outcome == CW_ACTION_REFUSED;
+    bool leaving = reply->outcome == CW_ACTION_ANSWERED && reply->status == 503;
+
+    if ((!dead && !leaving) || job->reschedules >= MAX_RESCHEDULES)
+        return false;
+    cw_log(CW_LOG_WARN, &job->msg->tx, COMPONENT,
+           "container %s is %s; activation %s is placed again", c->name,
+           dead ? "dead" : "shutting down", job->msg->activation_id);
+    inv_ct_free_run(r);
+    cw_list_push_front(&c->waiting, &job->link);
+    inv_ct_doom(c);
+    return true;
+}
+
+static void check_oom_or_settle(struct run *r)
+{
+    if (r->answer.end != CW_CALL_NO_ANSWER) {
+        settle(r);
+        return;
+    }
+    r->step = RUN_OOM_CHECK;
+    r->answer.body = cw_slice(NULL, 0); /* borrowed from the reply, which ends with its callback */
+    r->oom_call =
+        r->c->env->driver->ops->was_oom_killed(r->c->env->driver, r->c->real.id, on_oom_known, r);
+}
+
+static void on_run_reply(void *arg, const struct cw_action_reply *reply)
+{
+    struct run *r = arg;
+    struct inv_job *job = r->job;
+    int64_t init_ms = job->init_ms > 0 ? job->init_ms : 0;
+
+    r->call = NULL;
+    if (give_back(r, reply))
+        return;
+    note_answer(r, reply);
+    job->start_ms = reply->start_ms - init_ms;
+    job->end_ms = reply->start_ms +
+                  reply->elapsed_us / 1000; /* not the wall clock's end: it may have jumped */
+    if (job->init_ms < 0)
+        job->wait_ms = reply->start_ms - job->msg->tx.start_ms;
+    check_oom_or_settle(r);
+}
+
+static struct run *new_run(struct inv_container *c, struct inv_job *job)
+{
+    struct run *r = cw_alloc(sizeof(*r));
+
+    r->c = c;
+    r->job = job;
+    r->reused = c->used;
+    cw_call_body_init(&r->body, c->env->max_call_bytes);
+    cw_list_push_back(&c->runs, &r->link);
+    return r;
+}
+
+/* A body that cannot be built is the platform's fault: too long for what we allow ourselves. */
+static void fail_before_sending(struct run *r, const struct cw_err *err)
+{
+    int64_t now = cw_loop_wall_ms(r->c->env->loop);
+
+    cw_log(CW_LOG_ERROR, &r->job->msg->tx, COMPONENT, "activation %s cannot be sent: %s",
+           r->job->msg->activation_id, err->msg);
+    r->answer = (struct cw_call_answer){.end = CW_CALL_PLATFORM_FAULT};
+    r->job->start_ms = r->job->end_ms = now;
+    r->job->wait_ms = now - r->job->msg->tx.start_ms;
+    settle(r);
+}
+
+static void send_call(struct run *r, const char *path, int64_t retry_ms, size_t max_response,
+                      cw_action_fn *fn)
+{
+    struct inv_container *c = r->c;
+    struct cw_action_request req = {
+        .path = path,
+        .body = r->body.pieces,
+        .body_pieces = r->body.piece_count,
+        .timeout_ms = c->action->limits.timeout_ms,
+        .retry_connect_ms = retry_ms,
+        .connect_within_ms = CONNECT_WITHIN_MS,
+        .max_response = max_response,
+        .truncate_to = (size_t)truncation(c, r->job),
+    };
+
+    r->call = cw_action_post(c->client, &req, fn, r);
+}
+
+static void send_run(struct run *r)
+{
+    struct inv_container *c = r->c;
+    struct inv_job *job = r->job;
+    int64_t deadline = cw_loop_wall_ms(c->env->loop) + c->action->limits.timeout_ms;
+    struct cw_err err = {0};
+
+    r->step = RUN_RUN;
+    r->initializing = false;
+    cw_call_body_done(&r->body);
+    cw_call_body_init(&r->body, c->env->max_call_bytes);
+    if (cw_run_body(job->msg, job->action, job->msg->content, deadline, &r->body, &err) != 0) {
+        fail_before_sending(r, &err);
+        return;
+    }
+    job->at[INV_AT_RUN_SENT] = inv_ct_now_us(c);
+    send_call(r, "/run", 0, (size_t)result_limit(c, job), on_run_reply);
+}
+
+void inv_ct_run(struct inv_container *c, struct inv_job *job)
+{
+    send_run(new_run(c, job));
+}
+
+void inv_ct_run_waiting(struct inv_container *c)
+{
+    struct cw_link *n;
+
+    while ((c->state == CT_RUNNING) && (n = cw_list_pop_front(&c->waiting)))
+        inv_ct_run(c, CW_LIST_ENTRY(n, struct inv_job, link));
+}
+
+static void on_init_reply(void *arg, const struct cw_action_reply *reply)
+{
+    struct run *r = arg;
+    struct inv_container *c = r->c;
+    struct inv_job *job = r->job;
+    struct cw_call_result probe = {0};
+    bool ok;
+
+    r->call = NULL;
+    if (give_back(r, reply))
+        return;
+    note_answer(r, reply);
+    job->init_ms = (reply->elapsed_us + 500) / 1000;
+    job->wait_ms = reply->start_ms - job->msg->tx.start_ms;
+    job->at[INV_AT_INITED] = inv_ct_now_us(c);
+    cw_str_init(&probe.result, SIZE_MAX / 2);
+    cw_init_interpret(&r->answer, &probe);
+    ok = probe.status == CW_STATUS_SUCCESS;
+    cw_str_done(&probe.result);
+    if (!ok) {
+        job->start_ms = reply->start_ms;
+        job->end_ms = reply->start_ms + job->init_ms;
+        inv_ct_close_to_jobs(c);
+        check_oom_or_settle(r);
+        return;
+    }
+    inv_ct_set_state(c, CT_RUNNING);
+    c->env->events.on_warm(c->env->events.arg, c);
+    send_run(r);
+    inv_ct_run_waiting(c);
+}
+
+void inv_ct_init(struct inv_container *c)
+{
+    struct inv_job *job = CW_LIST_ENTRY(cw_list_pop_front(&c->waiting), struct inv_job, link);
+    struct run *r = new_run(c, job);
+    int64_t deadline = cw_loop_wall_ms(c->env->loop) + c->action->limits.timeout_ms;
+    struct cw_err err = {0};
+
+    r->step = RUN_INIT;
+    r->initializing = true;
+    if (cw_init_body(job->msg, job->action, job->msg->content, deadline, &r->body, &err) != 0) {
+        inv_ct_close_to_jobs(c);
+        fail_before_sending(r, &err);
+        return;
+    }
+    send_call(r, "/init", RETRY_CONNECT_MS, (size_t)c->env->payload_max_bytes, on_init_reply);
+}
