@@ -422,12 +422,12 @@ static int make_names(struct inv_daemon *d, struct cw_err *err)
     };
     cw_auto_str struct cw_str text;
 
+    cw_str_init(&text, NAME_MAX_BYTES);
     cw_instance_id_encode(&id, &d->instance);
     if (d->instance.failed)
         return cw_fail(err, CW_INVALID,
                        "tags, dedicated namespaces and names of this invoker take over %d bytes",
                        INSTANCE_MAX_BYTES);
-    cw_str_init(&text, NAME_MAX_BYTES);
     cw_instance_id_print(&id, &text);
     d->printed_id = cw_arena_dup(&d->arena, cw_str_slice(&text));
     cw_str_reset(&text);

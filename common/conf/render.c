@@ -255,9 +255,9 @@ void cw_conf_usage(const struct cw_conf_table *t, struct cw_str *out)
         const struct cw_conf_item *item = &t->items[i];
         cw_auto_str struct cw_str head;
 
+        cw_str_init(&head, CELL_MAX);
         if (!item->cli)
             continue;
-        cw_str_init(&head, CELL_MAX);
         cw_str_addf(&head, "  --%s", item->cli);
         if (item->type != CW_CONF_BOOL) {
             cw_str_addc(&head, ' ');

@@ -141,10 +141,10 @@ static int user_image(const struct inv_settings *s, const struct cw_manifest *m,
     cw_auto_str struct cw_str image;
     bool local;
 
+    cw_str_init(&image, NAME_MAX_BYTES);
     if (cw_image_split(cw_slice_of(a->image), &ref, err) != 0)
         return -1;
     local = s->bypass_pull_for_local_images && cw_slice_is(ref.prefix, s->local_image_prefix);
-    cw_str_init(&image, NAME_MAX_BYTES);
     if (!local && ref.registry.n == 0 && s->user_images_registry[0])
         cw_str_addf(&image, "%s/", s->user_images_registry);
     cw_str_addz(&image, a->image);
