@@ -131,28 +131,28 @@ static char *managed_image(const struct inv_settings *s, const struct cw_runtime
     return cw_arena_dup(arena, cw_str_slice(&image));
 }
 
-/* Blackbox: native and local images are used as they are, tag latest or none must be pulled, others
- * may be. */
+/* Blackbox. Native and local images count as ours: never pulled, and from the registry of the
+ * runtimes. Of the others, those with tag latest or none must be pulled, the rest may be. */
 static int user_image(const struct inv_settings *s, const struct cw_manifest *m,
                       const struct cw_action *a, struct cw_arena *arena,
                       struct cw_container_spec *ret, struct cw_err *err)
 {
+    const struct cw_image as_written = {.registry = "", .prefix = "", .name = a->image, .tag = ""};
     struct cw_image_ref ref;
     cw_auto_str struct cw_str image;
-    bool local;
+    const char *registry;
 
     cw_str_init(&image, NAME_MAX_BYTES);
     if (cw_image_split(cw_slice_of(a->image), &ref, err) != 0)
         return -1;
-    local = s->bypass_pull_for_local_images && cw_slice_is(ref.prefix, s->local_image_prefix);
-    if (!local && ref.registry.n == 0 && s->user_images_registry[0])
-        cw_str_addf(&image, "%s/", s->user_images_registry);
-    cw_str_addz(&image, a->image);
-    ret->image = cw_arena_dup(arena, cw_str_slice(&image));
-    if (local || cw_manifest_is_native_blackbox(m, a->image))
+    if (cw_manifest_is_native_blackbox(m, a->image) ||
+        (s->bypass_pull_for_local_images && cw_slice_is(ref.prefix, s->local_image_prefix)))
         ret->pull = CW_PULL_NEVER;
     else
         ret->pull = ref.tag.n == 0 || cw_slice_is(ref.tag, "latest") ? CW_PULL_ALWAYS : CW_PULL_TRY;
+    registry = ret->pull == CW_PULL_NEVER ? s->runtimes_registry : s->user_images_registry;
+    cw_image_print(&as_written, ref.registry.n ? NULL : registry, &image);
+    ret->image = cw_arena_dup(arena, cw_str_slice(&image));
     return 0;
 }
 
