@@ -9,13 +9,39 @@
 #include "common/model/activation_message.h"
 #include "common/model/manifest.h"
 #include "invoker/job.h"
+#include "invoker/settings.h"
 
-enum { TEXT_MAX_BYTES = 1 << 20 };
+enum { TEXT_MAX_BYTES = 1 << 20, MAX_VARIABLES = 128 };
 
 static void die(const struct cw_err *err)
 {
     (void)fprintf(stderr, "%s\n", err->msg);
     abort();
+}
+
+void test_settings(const char *const *more, struct inv_settings *ret)
+{
+    const char *env[MAX_VARIABLES] = {
+        "KAFKA_HOSTS=x:1",
+        "RUNTIMES_MANIFEST={}",
+        "WHISK_API_HOST_NAME=api",
+        "CONFIG_whisk_couchdb_protocol=http",
+        "CONFIG_whisk_couchdb_host=h",
+        "CONFIG_whisk_couchdb_port=1",
+        "CONFIG_whisk_couchdb_username=u",
+        "CONFIG_whisk_couchdb_password=p",
+        "CONFIG_whisk_couchdb_databases_WhiskEntity=w",
+        "CONFIG_whisk_couchdb_databases_WhiskActivation=a",
+    };
+    struct cw_err err = {0};
+    size_t n = 0;
+
+    while (env[n])
+        n++;
+    for (; more && *more && n < MAX_VARIABLES - 1; more++)
+        env[n++] = *more;
+    if (cw_conf_load(inv_settings_table(), (char *const *)env, NULL, NULL, NULL, ret, &err) != 0)
+        die(&err);
 }
 
 struct cw_manifest *test_manifest(void)

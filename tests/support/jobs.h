@@ -6,6 +6,11 @@
 struct cw_manifest;
 struct cw_action;
 struct inv_job;
+struct inv_settings;
+
+/* Defaults, the required settings, and these variables ("K=V", NULL-terminated; may be NULL).
+ * Release with cw_conf_free(inv_settings_table(), …). */
+void test_settings(const char *const *more, struct inv_settings *ret);
 
 /* A manifest with nodejs:20 (default). */
 struct cw_manifest *test_manifest(void);

@@ -81,23 +81,10 @@ static void make_dispatch(struct world *w)
 
 static struct world *begin(scripted_fn *script)
 {
-    static const char *const env[] = {"KAFKA_HOSTS=x:1",
-                                      "RUNTIMES_MANIFEST={}",
-                                      "WHISK_API_HOST_NAME=api",
-                                      "CONFIG_whisk_couchdb_protocol=http",
-                                      "CONFIG_whisk_couchdb_host=h",
-                                      "CONFIG_whisk_couchdb_port=1",
-                                      "CONFIG_whisk_couchdb_username=u",
-                                      "CONFIG_whisk_couchdb_password=p",
-                                      "CONFIG_whisk_couchdb_databases_WhiskEntity=w",
-                                      "CONFIG_whisk_couchdb_databases_WhiskActivation=a",
-                                      NULL};
     struct world *w = cw_alloc(sizeof(*w));
     struct cw_err err = {0};
 
-    if (cw_conf_load(inv_settings_table(), (char *const *)env, NULL, NULL, NULL, &w->settings,
-                     &err) != 0)
-        fail_msg("%s", err.msg);
+    test_settings(NULL, &w->settings);
     w->loop = cw_loop_new(NULL, NULL);
     w->metrics = cw_metrics_new();
     w->manifest = test_manifest();
