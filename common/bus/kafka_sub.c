@@ -14,8 +14,9 @@
 #include "common/loop/worker.h"
 
 enum {
-    DRAIN_BUDGET = 64,      /* events per turn, so that other I/O gets its share */
-    SEEK_TIMEOUT_MS = 1000, /* for librdkafka's own thread, not for a broker */
+    DRAIN_BUDGET = 64, /* events per turn, so that other I/O gets its share */
+    SEEK_TIMEOUT_MS =
+        5000, /* for librdkafka's own thread, not for a broker; microseconds on an idle machine */
     CLOSE_POLL_MS = 10,
 };
 

@@ -275,7 +275,8 @@ static void a_seek_far_back_reads_again(void **state)
     bus_send_numbers(f->bus, f->topic, 0, 1000, NULL);
     bus_sink_wait(&f->a, 1000, WAIT_MS);
     assert_int_equal(f->bus->ops->end_offset(f->a.sub), 1000);
-    assert_int_equal(f->bus->ops->seek(f->a.sub, 500, &err), 0);
+    if (f->bus->ops->seek(f->a.sub, 500, &err) != 0)
+        fail_msg("%s", err.msg);
     f->a.count = 0;
     bus_sink_wait(&f->a, 500, WAIT_MS);
     bus_sink_expect_run(&f->a, 500, 500);
