@@ -1,0 +1,484 @@
+/* The HTTP interface (openwhisk invoker.md 5) as a client on a raw socket sees it. */
+#include "tests/support/cmocka_all.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/base/base64.h"
+#include "common/base/err.h"
+#include "common/base/str.h"
+#include "common/loop/loop.h"
+#include "common/obs/metrics.h"
+#include "invoker/admin.h"
+
+enum { WAIT_MS = 20000, TX_ID_LEN = 32 };
+
+#define RIGHT "Authorization: Basic aW52b2tlci51c2VyOmludm9rZXIucGFzcw==\r\n"
+
+struct world {
+    struct cw_loop *loop;
+    struct cw_metrics *metrics;
+    struct cw_gauge *gauge;
+    struct inv_admin *admin;
+    bool is_enabled, is_ready;
+    unsigned switches, refreshes;
+    /* the newest answer */
+    int fd;
+    struct cw_watch watch;
+    struct cw_str answer;
+    bool eof;
+};
+
+static bool on_enable(void *arg, bool enabled)
+{
+    struct world *w = arg;
+    bool changed = w->is_enabled != enabled;
+
+    w->switches++;
+    w->is_enabled = enabled;
+    return changed;
+}
+
+static bool on_enabled(void *arg)
+{
+    return ((struct world *)arg)->is_enabled;
+}
+
+static bool on_ready(void *arg)
+{
+    return ((struct world *)arg)->is_ready;
+}
+
+static void on_refresh(void *arg)
+{
+    struct world *w = arg;
+
+    cw_gauge_set(w->gauge, ++w->refreshes);
+}
+
+static struct inv_admin_conf conf_of(struct world *w)
+{
+    return (struct inv_admin_conf){
+        .loop = w->loop,
+        .metrics = w->metrics,
+        .address = "127.0.0.1",
+        .user = "invoker.user",
+        .password = "invoker.pass",
+        .printed_id = "invoker0/w",
+        .enable = on_enable,
+        .enabled = on_enabled,
+        .ready = on_ready,
+        .refresh = on_refresh,
+        .arg = w,
+    };
+}
+
+static void begin(struct world *w, bool with_metrics)
+{
+    struct inv_admin_conf conf;
+    struct cw_err err = {0};
+
+    *w = (struct world){.loop = cw_loop_new(NULL, NULL), .is_enabled = true, .is_ready = true};
+    w->metrics = cw_metrics_new();
+    w->gauge = cw_metrics_gauge(w->metrics, "cwhisk_refreshed", NULL, "For this test.");
+    cw_str_init(&w->answer, 1 << 20);
+    conf = conf_of(w);
+    if (!with_metrics)
+        conf.metrics = NULL;
+    w->admin = inv_admin_new(&conf, &err);
+    if (!w->admin)
+        fail_msg("%s", err.msg);
+}
+
+static void end(struct world *w)
+{
+    inv_admin_free(w->admin);
+    cw_str_done(&w->answer);
+    cw_metrics_free(w->metrics);
+    cw_loop_free(w->loop);
+}
+
+/* ---- the client ---- */
+
+static void on_readable(void *arg)
+{
+    struct world *w = arg;
+    char buf[4096];
+    ssize_t n = recv(w->fd, buf, sizeof(buf), MSG_DONTWAIT);
+
+    if (n > 0)
+        cw_str_add(&w->answer, buf, (size_t)n);
+    else if (n == 0 || errno != EAGAIN)
+        w->eof = true;
+}
+
+static bool is_over(void *arg)
+{
+    return ((struct world *)arg)->eof;
+}
+
+/* One request on a connection of its own; returns the status. headers: lines with their ends. */
+static int ask(struct world *w, const char *method, const char *path, const char *headers)
+{
+    struct sockaddr_in addr = {.sin_family = AF_INET,
+                               .sin_port = htons(inv_admin_port(w->admin)),
+                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    cw_auto_free char *request = NULL;
+    int n = asprintf(
+        &request, "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n%s\r\n",
+        method, path, headers);
+
+    w->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    w->eof = false;
+    cw_str_reset(&w->answer);
+    assert_int_equal(connect(w->fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+    cw_watch_read(&w->watch, w->loop, w->fd, on_readable, w);
+    assert_int_equal(send(w->fd, request, (size_t)n, MSG_NOSIGNAL), n);
+    assert_true(cw_loop_run_until(w->loop, is_over, w, WAIT_MS));
+    cw_watch_done(&w->watch);
+    close(w->fd);
+    assert_int_equal(strncmp(w->answer.p, "HTTP/1.1 ", 9), 0);
+    return atoi(w->answer.p + 9);
+}
+
+static const char *body(const struct world *w)
+{
+    const char *end_of_head = strstr(w->answer.p, "\r\n\r\n");
+
+    assert_non_null(end_of_head);
+    return end_of_head + 4;
+}
+
+/* Value of a header of the answer, "" when absent. */
+static void header(const struct world *w, const char *name, char *value, size_t size)
+{
+    size_t n = strlen(name);
+
+    value[0] = '\0';
+    for (const char *line = strstr(w->answer.p, "\r\n"); line && line + 2 < body(w) - 2;
+         line = strstr(line + 2, "\r\n"))
+        if (strncasecmp(line + 2, name, n) == 0 && line[2 + n] == ':')
+            (void)snprintf(value, size, "%.*s", (int)strcspn(line + 4 + n, "\r"), line + 4 + n);
+}
+
+static void expect_header(const struct world *w, const char *name, const char *expected)
+{
+    char value[512];
+
+    header(w, name, value, sizeof(value));
+    assert_string_equal(value, expected);
+}
+
+static void expect_text(const struct world *w, const char *expected)
+{
+    expect_header(w, "Content-Type", "text/plain; charset=UTF-8");
+    assert_string_equal(body(w), expected);
+}
+
+/* {"error":…,"code":<the X-Request-ID>} */
+static void expect_error(const struct world *w)
+{
+    json_t *root = json_loads(body(w), JSON_REJECT_DUPLICATES, NULL);
+    char id[512];
+
+    header(w, "X-Request-ID", id, sizeof(id));
+    expect_header(w, "Content-Type", "application/json");
+    assert_non_null(root);
+    assert_int_equal(json_object_size(root), 2);
+    assert_true(strlen(json_string_value(json_object_get(root, "error"))) > 0);
+    assert_true(strlen(id) > 0);
+    assert_string_equal(json_string_value(json_object_get(root, "code")), id);
+    json_decref(root);
+}
+
+/* ---- routes ---- */
+
+static void open_routes_need_no_credentials(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w, true);
+    assert_int_equal(ask(&w, "GET", "/ping", ""), 200);
+    expect_text(&w, "pong");
+    assert_int_equal(ask(&w, "GET", "/ping?x=1", ""), 200);
+    assert_int_equal(ask(&w, "GET", "/live", ""), 200);
+    expect_text(&w, "live");
+    assert_int_equal(ask(&w, "GET", "/ready", ""), 200);
+    expect_text(&w, "ready");
+    end(&w);
+}
+
+static void not_ready_is_503_and_alive(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w, true);
+    w.is_ready = false;
+    assert_int_equal(ask(&w, "GET", "/ready", ""), 503);
+    expect_text(&w, "not ready");
+    assert_int_equal(ask(&w, "GET", "/live", ""), 200);
+    assert_int_equal(ask(&w, "GET", "/ping", ""), 200);
+    end(&w);
+}
+
+static void metrics_are_shown_with_fresh_gauges(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w, true);
+    for (int i = 1; i <= 2; i++) {
+        assert_int_equal(ask(&w, "GET", "/metrics", ""), 200);
+        assert_int_equal(w.refreshes, i);
+        expect_header(&w, "Content-Type", "text/plain; version=0.0.4; charset=UTF-8");
+        assert_non_null(
+            strstr(body(&w), i == 1 ? "\ncwhisk_refreshed 1\n" : "\ncwhisk_refreshed 2\n"));
+    }
+    end(&w);
+}
+
+static void metrics_that_are_off_are_an_unknown_route(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w, false);
+    assert_int_equal(ask(&w, "GET", "/metrics", ""), 401);
+    assert_int_equal(ask(&w, "GET", "/metrics", RIGHT), 404);
+    assert_int_equal(w.refreshes, 0);
+    end(&w);
+}
+
+static void enable_and_disable_tell_what_changed(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w, true);
+    assert_int_equal(ask(&w, "POST", "/enable", RIGHT), 200);
+    expect_text(&w, "invoker0/w is already enabled.");
+    assert_int_equal(ask(&w, "POST", "/disable", RIGHT), 200);
+    expect_text(&w, "invoker0/w is now disabled.");
+    assert_false(w.is_enabled);
+    assert_int_equal(ask(&w, "POST", "/disable", RIGHT), 200);
+    expect_text(&w, "invoker0/w is already disabled.");
+    assert_int_equal(ask(&w, "POST", "/enable", RIGHT), 200);
+    expect_text(&w, "invoker0/w is now enabled.");
+    assert_true(w.is_enabled);
+    assert_int_equal(w.switches, 4);
+    end(&w);
+}
+
+static void is_enabled_tells(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w, true);
+    assert_int_equal(ask(&w, "GET", "/isEnabled", RIGHT), 200);
+    expect_header(&w, "Content-Type", "application/json");
+    assert_string_equal(body(&w), "{\"enabled\":true}");
+    w.is_enabled = false;
+    assert_int_equal(ask(&w, "GET", "/isEnabled", RIGHT), 200);
+    assert_string_equal(body(&w), "{\"enabled\":false}");
+    end(&w);
+}
+
+static void switches_are_refused_while_not_ready(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w, true);
+    w.is_ready = false;
+    assert_int_equal(ask(&w, "POST", "/enable", RIGHT), 503);
+    expect_error(&w);
+    assert_int_equal(ask(&w, "POST", "/disable", RIGHT), 503);
+    assert_int_equal(w.switches, 0);
+    assert_int_equal(ask(&w, "POST", "/disable", ""), 401); /* tells nothing to strangers */
+    end(&w);
+}
+
+/* ---- credentials ---- */
+
+static void everything_else_is_401_without_credentials(void **state)
+{
+    static const struct {
+        const char *method, *path;
+    } CASES[] = {
+        {"POST", "/enable"}, {"POST", "/disable"}, {"GET", "/isEnabled"}, {"GET", "/enable"},
+        {"GET", "/"},        {"GET", "/status"},   {"GET", "/ping/"},     {"GET", "//ping"},
+        {"POST", "/ping"},   {"GET", "/pin"},      {"GET", "/PING"},      {"DELETE", "/metrics"},
+    };
+    struct world w;
+
+    (void)state;
+    begin(&w, true);
+    for (size_t i = 0; i < CW_ARRAY_LEN(CASES); i++) {
+        int status = ask(&w, CASES[i].method, CASES[i].path, "");
+
+        if (status != 401)
+            fail_msg("%s %s: %d", CASES[i].method, CASES[i].path, status);
+        expect_error(&w);
+        expect_header(&w, "WWW-Authenticate", "Basic realm=\"OpenWhisk secure realm\"");
+    }
+    assert_int_equal(w.switches, 0);
+    end(&w);
+}
+
+static void wrong_credentials_are_401(void **state)
+{
+    static const char *const PAIRS[] = {
+        "invoker.user:invoker.pas",
+        "invoker.user:invoker.passs",
+        "invoker.user:",
+        "invoker.use:invoker.pass",
+        ":invoker.pass",
+        "invoker.user",
+        "invoker.user:INVOKER.PASS",
+        ":",
+        "",
+    };
+    struct world w;
+    char line[256];
+
+    (void)state;
+    begin(&w, true);
+    for (size_t i = 0; i < CW_ARRAY_LEN(PAIRS); i++) {
+        cw_auto_str struct cw_str encoded;
+
+        cw_str_init(&encoded, 200);
+        cw_base64_encode(cw_slice_of(PAIRS[i]), &encoded);
+        (void)snprintf(line, sizeof(line), "Authorization: Basic %s\r\n", encoded.p);
+        if (ask(&w, "POST", "/disable", line) != 401)
+            fail_msg("\"%s\" was let in", PAIRS[i]);
+        expect_error(&w);
+    }
+    assert_int_equal(ask(&w, "POST", "/disable",
+                         "Authorization: Bearer aW52b2tlci51c2VyOmludm9rZXIucGFzcw==\r\n"),
+                     401);
+    assert_int_equal(ask(&w, "POST", "/disable", "Authorization: Basic !!!\r\n"), 401);
+    assert_int_equal(w.switches, 0);
+    end(&w);
+}
+
+static void unknown_routes_are_404_with_credentials(void **state)
+{
+    static const struct {
+        const char *method, *path;
+    } CASES[] = {{"GET", "/"},      {"GET", "/status"}, {"GET", "/enable"},  {"POST", "/isEnabled"},
+                 {"POST", "/ping"}, {"PUT", "/enable"}, {"POST", "/enable/"}};
+    struct world w;
+
+    (void)state;
+    begin(&w, true);
+    for (size_t i = 0; i < CW_ARRAY_LEN(CASES); i++) {
+        int status = ask(&w, CASES[i].method, CASES[i].path, RIGHT);
+
+        if (status != 404)
+            fail_msg("%s %s: %d", CASES[i].method, CASES[i].path, status);
+        expect_error(&w);
+    }
+    assert_int_equal(w.switches, 0);
+    end(&w);
+}
+
+/* ---- X-Request-ID ---- */
+
+static void plain_request_ids_are_echoed(void **state)
+{
+    static const char *const IDS[] = {"a", "0123456789abcdefABCDEF-_.xyz0123", "sid", "Sid_x"};
+    struct world w;
+    char line[128];
+
+    (void)state;
+    begin(&w, true);
+    for (size_t i = 0; i < CW_ARRAY_LEN(IDS); i++) {
+        (void)snprintf(line, sizeof(line), "X-Request-ID: %s\r\n", IDS[i]);
+        assert_int_equal(ask(&w, "GET", "/ping", line), 200);
+        expect_header(&w, "X-Request-ID", IDS[i]);
+        assert_int_equal(ask(&w, "GET", "/nowhere", line), 401);
+        expect_header(&w, "X-Request-ID", IDS[i]);
+        expect_error(&w);
+    }
+    end(&w);
+}
+
+static void expect_new_id(const struct world *w, const char *given, char *id, size_t size)
+{
+    header(w, "X-Request-ID", id, size);
+    assert_int_equal(strlen(id), TX_ID_LEN);
+    assert_int_equal(strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"),
+                     TX_ID_LEN);
+    assert_null(given[0] ? strstr(id, given) : NULL);
+}
+
+static void other_request_ids_are_replaced(void **state)
+{
+    static const char *const IDS[] = {
+        "",     "sid_x", "sid_invokerHealth", "0123456789abcdef0123456789abcdef0", "a b", "a\"b",
+        "a<b>", "a,b",   "\xc3\xa4",
+    };
+    struct world w;
+    char line[128], id[128], before[128] = "";
+
+    (void)state;
+    begin(&w, true);
+    for (size_t i = 0; i < CW_ARRAY_LEN(IDS); i++) {
+        (void)snprintf(line, sizeof(line), "X-Request-ID: %s\r\n", IDS[i]);
+        assert_int_equal(ask(&w, "GET", "/ping", line), 200);
+        expect_new_id(&w, IDS[i], id, sizeof(id));
+        assert_string_not_equal(id, before);
+        memcpy(before, id, sizeof(id));
+    }
+    assert_int_equal(ask(&w, "GET", "/ping", ""), 200);
+    expect_new_id(&w, "", id, sizeof(id));
+    assert_string_not_equal(id, before);
+    end(&w);
+}
+
+/* ---- start ---- */
+
+static void port_in_use_is_an_error(void **state)
+{
+    struct world w;
+    struct inv_admin_conf conf;
+    struct cw_err err = {0};
+
+    (void)state;
+    begin(&w, true);
+    conf = conf_of(&w);
+    conf.port = inv_admin_port(w.admin);
+    assert_true(conf.port > 0);
+    assert_null(inv_admin_new(&conf, &err));
+    assert_int_not_equal(err.code, CW_OK);
+    assert_non_null(strstr(err.msg, "127.0.0.1"));
+    inv_admin_free(NULL);
+    end(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(open_routes_need_no_credentials),
+        cmocka_unit_test(not_ready_is_503_and_alive),
+        cmocka_unit_test(metrics_are_shown_with_fresh_gauges),
+        cmocka_unit_test(metrics_that_are_off_are_an_unknown_route),
+        cmocka_unit_test(enable_and_disable_tell_what_changed),
+        cmocka_unit_test(is_enabled_tells),
+        cmocka_unit_test(switches_are_refused_while_not_ready),
+        cmocka_unit_test(everything_else_is_401_without_credentials),
+        cmocka_unit_test(wrong_credentials_are_401),
+        cmocka_unit_test(unknown_routes_are_404_with_credentials),
+        cmocka_unit_test(plain_request_ids_are_echoed),
+        cmocka_unit_test(other_request_ids_are_replaced),
+        cmocka_unit_test(port_in_use_is_an_error),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
