@@ -155,10 +155,11 @@ static void add_default(const struct cw_conf_item *item, const char *before, con
 
 /* ---- docs/config.md ---- */
 
+/* Plain text: nothing in it ends the cell or is markup ("<id>" would vanish as an HTML tag). */
 static void add_cell(struct cw_str *out, const char *text)
 {
     for (; *text; text++) {
-        if (*text == '|')
+        if (strchr("|<*", *text))
             cw_str_addc(out, '\\');
         cw_str_addc(out, *text == '\n' ? ' ' : *text);
     }

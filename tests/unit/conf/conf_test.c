@@ -5,7 +5,7 @@
 
 struct sample {
     int64_t id, port, memory, idle, payload;
-    char *name, *hosts, *password, *manifest;
+    char *name, *hosts, *password, *manifest, *marked;
     bool verbose, reuse;
     double factor, cpus;
     char **tags, **envs, **kafka, **args;
@@ -44,6 +44,8 @@ static const struct cw_conf_item ITEMS[] = {
      .help = "Which client to use."},
     {.section = "Pool", .key = "whisk.invoker.resource.tags", .type = CW_CONF_LIST, FIELD(tags),
      .help = "Tags, reported in pings."},
+    {.section = "Pool", .key = "whisk.sample.marked", .type = CW_CONF_STRING, FIELD(marked),
+     .help = "A topic <prefix>name | x*."},
     {.section = "Pool", .key = "whisk.container-factory.container-args.extra-env-vars", .type = CW_CONF_LIST, FIELD(envs), .def = "A=1,B=2",
      .help = "Environment of containers."},
     {.section = "Pool", .key = "whisk.container-factory.container-args.extra-args", .type = CW_CONF_MAP, FIELD(args),
@@ -652,6 +654,7 @@ static void markdown_has_one_table_per_section(void **state)
                                   "`CONFIG_whisk_containerPool_pekkoClient` | boolean: true, "
                                   "false, yes, no, on, off | `false` | Which client to use. Older "
                                   "spelling: `whisk.container-pool.akka-client`. |\n"));
+    assert_non_null(strstr(out.p, "| A topic \\<prefix>name \\| x\\*. |\n")); /* no HTML */
 }
 
 static void man_page_escapes_what_roff_would_eat(void **state)
