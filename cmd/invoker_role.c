@@ -19,19 +19,20 @@ static void print_help(void)
 
     cw_str_init(&text, TEXT_MAX_BYTES);
     cw_conf_usage(inv_settings_table(), &text);
-    (void)printf("usage: cwhisk invoker --id N [--uniqueName NAME] [options]\n\n"
-                 "Takes activation messages from Kafka, runs them in containers, acknowledges them "
-                 "and stores their\n"
-                 "records in CouchDB, in place of OpenWhisk's invoker and with its environment "
-                 "variables.\n\n"
-                 "options:\n%s"
-                 "  -Dkey=value           sets any key, as in INVOKER_OPTS\n"
-                 "  --print-config        prints all settings as they would be used, and exits\n"
-                 "  --print-reference F   prints the reference of all settings as markdown or man, "
-                 "and exits\n"
-                 "  --help                prints this, and exits\n\n"
-                 "See cwhisk-invoker(8).\n",
-                 text.p);
+    (void)printf(
+        "usage: cwhisk invoker --id N [--uniqueName NAME] [options]\n\n"
+        "Takes activation messages from Kafka, runs them in containers, acknowledges them "
+        "and stores their\n"
+        "records in CouchDB, in place of OpenWhisk's invoker and with its environment "
+        "variables.\n\n"
+        "options:\n%s"
+        "  -Dkey=value               Sets any key, as in INVOKER_OPTS.\n"
+        "  --print-config            Prints all settings as they would be used, and exits.\n"
+        "  --print-reference F       Prints the reference of all settings as markdown or "
+        "man, and exits.\n"
+        "  --help                    Prints this, and exits.\n\n"
+        "See cwhisk-invoker(8).\n",
+        text.p);
 }
 
 /* What only prints: 0 or higher is the exit status, -1 means go on. */
