@@ -480,6 +480,7 @@ static int on_ping(struct startup *s, const struct load_message *message, struct
     cw_auto_str struct cw_str text;
     bool enabled;
 
+    cw_str_init(&text, MAX_TEXT);
     if (load_read_ping(message->value, &enabled, err) != 0)
         return -1;
     if (s->ping_us || !enabled)
@@ -487,7 +488,6 @@ static int on_ping(struct startup *s, const struct load_message *message, struct
     s->ping_us = message->received_us;
     if (load_kafka_learn_leader(s->kafka, s->o->topic, err) != 0)
         return -1;
-    cw_str_init(&text, MAX_TEXT);
     load_write_activation(&s->series, 0, cw_clock_wall_ms(cw_clock_system()), &text);
     return load_kafka_produce(s->kafka, s->o->topic, cw_str_slice(&text), err);
 }
