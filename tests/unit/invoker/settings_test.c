@@ -304,8 +304,7 @@ static const char *const ANSIBLE[] = {
     "METRICS_KAMON_TAGS=false",
     "METRICS_LOG=false",
     "CONFIG_kamon_statsd_hostname=",
-    "CONFIG_whisk_spi_LogStoreProvider="
-    "org.apache.openwhisk.core.containerpool.logging.DockerToActivationLogStoreProvider",
+    "CONFIG_whisk_spi_LogStoreProvider=org.example.DockerToActivationLogStoreProvider",
     "CONFIG_logback_log_level=DEBUG",
     "CONFIG_whisk_memory_min=",
     "CONFIG_whisk_memory_max=1024m",
