@@ -106,11 +106,13 @@ static void answer_authorized_route(struct inv_admin *a, struct cw_http_exchange
         else
             answer_switch(a, ex, strcmp(path, "/enable") == 0);
     } else if (strcmp(cw_http_method(ex), "GET") == 0 && strcmp(path, "/isEnabled") == 0) {
-        cw_http_answer(ex, 200, "application/json",
+        cw_http_answer(ex, 200, NULL, /* stock says text/plain of this JSON, too */
                        a->conf.enabled(a->conf.arg) ? CW_SLICE("{\"enabled\":true}")
                                                     : CW_SLICE("{\"enabled\":false}"));
+    } else if (strcmp(path, "/ping") == 0) {
+        answer_error(ex, 405, tx_id, "HTTP method not allowed, supported methods: GET");
     } else {
-        answer_error(ex, 404, tx_id, "The requested resource does not exist.");
+        answer_error(ex, 404, tx_id, "The requested resource could not be found.");
     }
 }
 
@@ -126,9 +128,8 @@ static void handle(void *arg, struct cw_http_exchange *ex)
         return;
     if (!cw_http_basic_auth_ok(ex, a->conf.user, a->conf.password)) {
         cw_http_add_header(ex, "WWW-Authenticate", "Basic realm=\"OpenWhisk secure realm\"");
-        answer_error(
-            ex, 401, tx_id,
-            "The resource requires authentication, which was not supplied with the request");
+        answer_error(ex, 401, tx_id,
+                     "Authentication is possible but has failed or not yet been provided.");
         return;
     }
     answer_authorized_route(a, ex, path, tx_id);

@@ -71,7 +71,7 @@ def test_log_over_the_limit_is_truncated_and_the_container_not_used_again(invoke
 
 
 def test_logs_of_a_timed_out_run_are_there(invoker, controller, ns):
-    action = controller.put(f"{ns}/log", "nodejs:20", "function main() { console.log('before'); return new Promise(() => {}); }", limits={"timeout": 1500})
+    action = controller.put(f"{ns}/log", "nodejs:20", "function main() { console.log('before'); return new Promise(() => {}); }", limits={"timeout": 5000})
     lines = texts(controller.invoke(invoker, action).finished())
     assert lines == [("stdout", "before"), ("stderr", "The action did not initialize or run as expected. Log data might be missing.")]
 

@@ -281,7 +281,7 @@ static void is_enabled_tells(void **state)
     (void)state;
     begin(&w, true);
     assert_int_equal(ask(&w, "GET", "/isEnabled", RIGHT), 200);
-    expect_header(&w, "Content-Type", "application/json");
+    expect_header(&w, "Content-Type", "text/plain; charset=UTF-8");
     assert_string_equal(body(&w), "{\"enabled\":true}");
     w.is_enabled = false;
     assert_int_equal(ask(&w, "GET", "/isEnabled", RIGHT), 200);
@@ -371,8 +371,8 @@ static void unknown_routes_are_404_with_credentials(void **state)
 {
     static const struct {
         const char *method, *path;
-    } CASES[] = {{"GET", "/"},      {"GET", "/status"}, {"GET", "/enable"},  {"POST", "/isEnabled"},
-                 {"POST", "/ping"}, {"PUT", "/enable"}, {"POST", "/enable/"}};
+    } CASES[] = {{"GET", "/"},           {"GET", "/status"}, {"GET", "/enable"},
+                 {"POST", "/isEnabled"}, {"PUT", "/enable"}, {"POST", "/enable/"}};
     struct world w;
 
     (void)state;
@@ -384,6 +384,8 @@ static void unknown_routes_are_404_with_credentials(void **state)
             fail_msg("%s %s: %d", CASES[i].method, CASES[i].path, status);
         expect_error(&w);
     }
+    assert_int_equal(ask(&w, "POST", "/ping", RIGHT), 405);
+    expect_error(&w);
     assert_int_equal(w.switches, 0);
     end(&w);
 }
