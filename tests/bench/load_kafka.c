@@ -153,12 +153,17 @@ int load_kafka_ensure_topic(struct load_kafka *k, const char *topic, struct cw_e
 /* The end is asked for first, so that nothing sent after load_kafka_new is missed. */
 static int find_end(struct load_kafka *k, const char *topic, int64_t *ret, struct cw_err *err)
 {
+    int64_t low, give_up_us = load_now_us() + SETUP_TIMEOUT_MS * 1000LL;
     rd_kafka_resp_err_t code;
-    int64_t low;
 
     if (learn_leader(k->consumer, topic, err) != 0)
         return -1;
-    code = rd_kafka_query_watermark_offsets(k->consumer, topic, 0, &low, ret, SETUP_TIMEOUT_MS);
+    for (;;) { /* the broker itself may not know yet that it leads */
+        code = rd_kafka_query_watermark_offsets(k->consumer, topic, 0, &low, ret, SETUP_TIMEOUT_MS);
+        if (!code || load_now_us() > give_up_us)
+            break;
+        (void)usleep(RETRY_MS * 1000);
+    }
     return code ? cw_fail(err, CW_UNAVAILABLE, "end of %s: %s", topic, rd_kafka_err2str(code)) : 0;
 }
 
