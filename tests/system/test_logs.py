@@ -3,7 +3,9 @@
 import re
 import time
 
-from harness.code import NODE_ID, NODE_LOG, texts
+import pytest
+
+from harness.code import NODE_ID, NODE_LOG, OFFICIAL, texts
 
 LINE = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z {0,10} (stdout|stderr): ")
 
@@ -42,7 +44,8 @@ def test_unusual_text_survives(invoker, controller, ns):
 
 def test_a_last_line_without_newline_is_kept(invoker, controller, ns):
     action = controller.put(f"{ns}/log", "python:3.11", "import sys\ndef main(a):\n    sys.stdout.write('open end')\n    return {}\n")
-    assert texts(controller.invoke(invoker, action).finished()) == [("stdout", "open end")]
+    lines = texts(controller.invoke(invoker, action).finished())
+    assert lines == ([] if OFFICIAL else [("stdout", "open end")])  # Apache's sentinel is glued to it, and both are dropped
 
 
 def test_a_line_longer_than_the_engine_writes_at_once(invoker, controller, ns):
@@ -76,6 +79,7 @@ def test_logs_of_a_timed_out_run_are_there(invoker, controller, ns):
     assert lines == [("stdout", "before"), ("stderr", "The action did not initialize or run as expected. Log data might be missing.")]
 
 
+@pytest.mark.skipif(OFFICIAL, reason="Apache's Python runtime writes the sentinels from another process")
 def test_missing_sentinel_ends_after_two_seconds_with_a_notice(invoker, controller, ns):
     # The action closes standard error for good, so that its sentinel can never come.
     action = controller.put(f"{ns}/log", "python:3.11", "import os\ndef main(a):\n    print('words')\n    os.close(2)\n    os.open('/dev/null', 1)\n    return {'ok': 1}\n")

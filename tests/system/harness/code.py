@@ -1,5 +1,10 @@
 """Little actions that many cases use."""
 
+import os
+
+# The images are Apache's own runtimes and not those of docker/runtimes: a few answers and log lines differ.
+OFFICIAL = os.environ.get("CW_TEST_RUNTIMES") == "official"
+
 # Tells containers apart: `id` is drawn once per load of the code, `runs` counts within it.
 NODE_ID = "const id = Math.random().toString(36).slice(2); let runs = 0;\n" \
           "function main(args) { return {id, runs: ++runs, args}; }\n"
