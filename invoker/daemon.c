@@ -464,9 +464,6 @@ static void make_lag_gauge(struct inv_daemon *d)
 
     cw_str_init(&name, NAME_MAX_BYTES);
     cw_str_addf(&name, "gauge_kafka_%s_counter", d->invoker_topic);
-    for (char *p = name.p; *p; p++)
-        if (*p == '.' || *p == '-')
-            *p = '_';
     d->lag = cw_metrics_gauge(d->metrics, name.p, NULL,
                               "Messages on the invoker's topic not yet taken.");
 }

@@ -237,9 +237,6 @@ struct inv_feed *inv_feed_new(const struct inv_feed_conf *conf, struct cw_err *e
     cw_timer_init(&f->retry_commit, conf->loop, on_retry_commit, f);
     cw_defer_init(&f->pump, conf->loop, pump, f);
     cw_str_addf(&name, "histogram_kafka_%s_delay_start_seconds", conf->topic);
-    for (size_t i = 0; i < name.n; i++)
-        if (name.p[i] == '.' || name.p[i] == '-')
-            name.p[i] = '_';
     f->delay = cw_metrics_histogram(conf->metrics, name.p, NULL,
                                     "Age of messages when they are taken from Kafka.", NULL, 0);
     cw_str_addf(&client_id, "consumer-%s", conf->topic);
