@@ -1,28 +1,23 @@
 #include "invoker/daemon.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <signal.h>
-#include <stdio.h>
-#include <unistd.h>
 
-#include "common/base/arena.h"
 #include "common/base/err.h"
-#include "common/bus/kafka_bus.h"
-#include "common/driver/docker_driver.h"
+#include "common/bus/bus.h"
+#include "common/driver/container_driver.h"
 #include "common/http/client.h"
-#include "common/loop/loop.h"
 #include "common/model/activation_message.h"
 #include "common/model/instance_id.h"
 #include "common/model/manifest.h"
-#include "common/obs/log.h"
 #include "common/obs/metrics.h"
-#include "common/store/couch_store.h"
+#include "common/store/docstore.h"
 #include "invoker/ack.h"
 #include "invoker/admin.h"
 #include "invoker/catalog.h"
 #include "invoker/cleanup.h"
 #include "invoker/container/spec.h"
+#include "invoker/daemon_priv.h"
 #include "invoker/dispatch.h"
 #include "invoker/feed.h"
 #include "invoker/health.h"
@@ -34,58 +29,12 @@
 #include "invoker/settings.h"
 #include "invoker/telemetry.h"
 
-#define COMPONENT "Invoker"
-
 enum {
     NAME_MAX_BYTES = 4096,
     INSTANCE_MAX_BYTES = 32768, /* goes into every ack and ping */
-    CLEANUP_LIMIT_MS = 30000,
-    FEED_MAX_BYTES = 64 << 20,
     RECORDS_MAX_BYTES = 64 << 20,
     CATALOG_KEEP_MS = 5 * 60 * 1000, /* stock: after the last access */
     CODE_MAX_BYTES = 64 << 20,       /* exec-size-limit 48 MB and some */
-    STOP_TICK_MS = 10,
-    KILL_LIMIT_MS = 2000,
-    FLUSH_LIMIT_MS = 10000, /* for records, acks and removals after the drain */
-};
-
-enum phase { PHASE_STARTING, PHASE_RUNNING, PHASE_DRAINING, PHASE_FLUSHING, PHASE_STOPPED };
-
-struct inv_daemon {
-    struct cw_loop *loop;
-    const struct inv_settings *settings;
-    enum phase phase;
-    int status;
-    int64_t began_us;
-    struct cw_arena arena; /* names below */
-    const char *const *topic_config;
-    const char *invoker_topic, *health_topic, *events_topic, *source, *printed_id,
-        *container_prefix;
-    struct cw_str instance; /* JSON of our id */
-    int64_t max_message_bytes;
-    struct cw_manifest *manifest;
-    struct cw_metrics *metrics;
-    struct inv_telemetry *telemetry;
-    struct cw_gauge *lag;
-    struct cw_http *http;
-    struct cw_bus *bus;
-    struct cw_docstore *store;
-    struct cw_driver *driver;
-    struct inv_log_hub *log_hub;
-    struct inv_catalog *catalog;
-    struct inv_acks *acks;
-    struct inv_records *records;
-    struct inv_dispatch *dispatch;
-    struct inv_intake *intake;
-    struct inv_feed *feed;
-    struct inv_health *health;
-    struct inv_admin *admin;
-    struct inv_cleanup *cleanup;
-    bool topic_ready, engine_ready;
-    struct cw_watch sigterm, sigint;
-    struct cw_timer stop_tick;
-    int64_t stop_by_us;
-    bool killed;
 };
 
 /* ---- one activation ---- */
@@ -135,7 +84,7 @@ static void on_end(void *arg, struct inv_job *job, enum inv_end how)
     finish(arg, job, how);
 }
 
-static void on_message(void *arg, struct cw_slice payload, int64_t offset)
+void inv_daemon_take(void *arg, struct cw_slice payload, int64_t offset)
 {
     struct inv_daemon *d = arg;
 
@@ -183,214 +132,6 @@ static void admin_refresh(void *arg)
     inv_telemetry_pool(d->telemetry, &stats, waiting, waiting_mb);
     if (d->feed && inv_feed_lag(d->feed) >= 0)
         cw_gauge_set(d->lag, (double)inv_feed_lag(d->feed));
-}
-
-/* ---- stopping ---- */
-
-static void stop(struct inv_daemon *d, int status)
-{
-    d->phase = PHASE_STOPPED;
-    d->status = status;
-    cw_loop_stop(d->loop);
-}
-
-static bool all_answered(const struct inv_daemon *d)
-{
-    return inv_feed_queued(d->feed) == 0 && inv_intake_fetching(d->intake) == 0 &&
-           inv_dispatch_jobs(d->dispatch) == 0;
-}
-
-static bool all_flushed(const struct inv_daemon *d)
-{
-    return inv_dispatch_containers(d->dispatch) == 0 && d->driver->ops->busy(d->driver) == 0 &&
-           inv_records_pending(d->records) == 0 && d->bus->ops->unsent(d->bus) == 0;
-}
-
-/* What is left gets its answer now; a little later the rest of the stop goes on whatever happens.
- */
-static void kill_rest(struct inv_daemon *d, const char *why)
-{
-    d->killed = true;
-    d->stop_by_us = cw_loop_mono_us(d->loop) + KILL_LIMIT_MS * INT64_C(1000);
-    cw_log(CW_LOG_WARN, NULL, COMPONENT, "%s: %zu activations are answered with an error", why,
-           inv_dispatch_jobs(d->dispatch) + inv_feed_queued(d->feed) +
-               inv_intake_fetching(d->intake));
-    inv_dispatch_kill(d->dispatch, why);
-    inv_intake_kill(d->intake);
-}
-
-static void begin_flush(struct inv_daemon *d)
-{
-    d->phase = PHASE_FLUSHING;
-    d->stop_by_us = cw_loop_mono_us(d->loop) + FLUSH_LIMIT_MS * INT64_C(1000);
-    inv_dispatch_drain(d->dispatch);
-}
-
-static void on_stop_tick(void *arg)
-{
-    struct inv_daemon *d = arg;
-    bool late = cw_loop_mono_us(d->loop) >= d->stop_by_us;
-
-    if (d->phase == PHASE_DRAINING) {
-        if (all_answered(d) || (late && d->killed))
-            begin_flush(d);
-        else if (late)
-            kill_rest(d, "drain limit reached");
-    }
-    if (d->phase == PHASE_FLUSHING && (all_flushed(d) || late)) {
-        if (!all_flushed(d))
-            cw_log(CW_LOG_ERROR, NULL, COMPONENT,
-                   "stopping with %zu records not stored, %zu messages not sent, %zu containers "
-                   "not removed",
-                   inv_records_pending(d->records), d->bus->ops->unsent(d->bus),
-                   inv_dispatch_containers(d->dispatch));
-        else
-            cw_log(CW_LOG_INFO, NULL, COMPONENT, "stopped");
-        stop(d, 0);
-        return;
-    }
-    cw_timer_set_ms(&d->stop_tick, STOP_TICK_MS);
-}
-
-static void on_signal(void *arg)
-{
-    struct inv_daemon *d = arg;
-
-    switch (d->phase) {
-    case PHASE_STARTING:
-        stop(d, 0);
-        break;
-    case PHASE_RUNNING:
-        cw_log(CW_LOG_INFO, NULL, COMPONENT,
-               "stopping: %zu activations to finish, at most %" PRId64 " ms",
-               inv_dispatch_jobs(d->dispatch) + inv_feed_queued(d->feed), d->settings->drain_ms);
-        d->phase = PHASE_DRAINING;
-        d->stop_by_us = cw_loop_mono_us(d->loop) + d->settings->drain_ms * 1000;
-        (void)inv_health_enable(d->health, false);
-        inv_feed_stop(d->feed);
-        inv_feed_hold(d->feed, false);
-        cw_timer_set_ms(&d->stop_tick, 0);
-        break;
-    case PHASE_DRAINING:
-        if (d->killed)
-            begin_flush(d);
-        else
-            kill_rest(d, "second signal");
-        break;
-    case PHASE_FLUSHING:
-        d->stop_by_us = 0;
-        break;
-    case PHASE_STOPPED:
-        break;
-    }
-}
-
-/* ---- starting ---- */
-
-static void start_failed(struct inv_daemon *d, const struct cw_err *err)
-{
-    if (d->phase != PHASE_STARTING)
-        return;
-    cw_log(CW_LOG_ERROR, NULL, COMPONENT, "start failed: %s", err->msg);
-    stop(d, 1);
-}
-
-static size_t feed_capacity(const struct inv_settings *s)
-{
-    int64_t containers = s->user_memory_bytes / s->memory_min_bytes;
-    int64_t peek =
-        (int64_t)floor((double)(containers * s->concurrency_max) * s->concurrent_peek_factor);
-    int64_t most = containers > peek ? containers : peek;
-
-    return most < 1 ? 1 : (size_t)most;
-}
-
-static void begin_work(struct inv_daemon *d)
-{
-    struct cw_err err = {0};
-
-    d->feed = inv_feed_new(
-        &(struct inv_feed_conf){
-            .loop = d->loop,
-            .bus = d->bus,
-            .metrics = d->metrics,
-            .topic = d->invoker_topic,
-            .capacity = feed_capacity(d->settings),
-            .max_bytes = FEED_MAX_BYTES,
-            .on_message = on_message,
-            .arg = d,
-        },
-        &err);
-    if (!d->feed) {
-        start_failed(d, &err);
-        return;
-    }
-    d->health = inv_health_new(d->loop, d->bus, d->health_topic, cw_str_slice(&d->instance));
-    d->phase = PHASE_RUNNING;
-    cw_log(CW_LOG_INFO, NULL, COMPONENT, "%s takes work from %s after %" PRId64 " ms, port %u",
-           d->printed_id, d->invoker_topic, (cw_loop_mono_us(d->loop) - d->began_us) / 1000,
-           inv_admin_port(d->admin));
-}
-
-static void advance_start(struct inv_daemon *d)
-{
-    if (d->phase == PHASE_STARTING && d->topic_ready && d->engine_ready)
-        begin_work(d);
-}
-
-static void on_topic(void *arg, const struct cw_err *err)
-{
-    struct inv_daemon *d = arg;
-
-    if (err) {
-        struct cw_err named = *err;
-
-        (void)cw_err_wrap(&named, "topic %s", d->invoker_topic);
-        start_failed(d, &named);
-        return;
-    }
-    d->topic_ready = true;
-    advance_start(d);
-}
-
-static void on_clean(void *arg, size_t removed, const struct cw_err *err)
-{
-    struct inv_daemon *d = arg;
-
-    d->cleanup = NULL;
-    if (err) {
-        start_failed(d, err);
-        return;
-    }
-    if (removed)
-        cw_log(CW_LOG_INFO, NULL, COMPONENT, "removed %zu left-over containers", removed);
-    d->engine_ready = true;
-    advance_start(d);
-}
-
-static void on_engine(void *arg, const struct cw_err *err)
-{
-    struct inv_daemon *d = arg;
-
-    if (err) {
-        start_failed(d, err);
-        return;
-    }
-    if (d->phase == PHASE_STARTING)
-        d->cleanup = inv_cleanup_start(d->loop, d->driver, d->container_prefix, CLEANUP_LIMIT_MS,
-                                       on_clean, d);
-}
-
-static void on_bus_error(void *arg, const struct cw_err *err)
-{
-    (void)arg;
-    cw_log(CW_LOG_WARN, NULL, "Kafka", "%s", err->msg);
-}
-
-static void on_ignored_key(const char *prefix, const char *key)
-{
-    cw_log(CW_LOG_WARN, NULL, COMPONENT,
-           "Kafka setting %s%s is ignored: it has no counterpart here", prefix, key);
 }
 
 /* ---- construction ---- */
@@ -442,22 +183,6 @@ static int make_names(struct inv_daemon *d, struct cw_err *err)
                             err);
 }
 
-static int check_settings(const struct inv_settings *s, struct cw_err *err)
-{
-    if (s->id < 0)
-        return cw_fail(err, CW_INVALID, "--id is missing: the number of this invoker, 0..1000000");
-    if (strcmp(s->couch_provider, "CouchDB") != 0 && strcmp(s->couch_provider, "Cloudant") != 0)
-        return cw_fail(err, CW_INVALID,
-                       "whisk.couchdb.provider: \"%s\" is not known; accepted: CouchDB, Cloudant",
-                       s->couch_provider);
-    if (s->docker_host && !(s->docker_socket && s->docker_socket[0]) &&
-        strncmp(s->docker_host, "unix://", 7) != 0)
-        return cw_fail(err, CW_INVALID,
-                       "DOCKER_HOST: \"%s\" is not supported; accepted: unix:///path",
-                       s->docker_host);
-    return 0;
-}
-
 static void make_lag_gauge(struct inv_daemon *d)
 {
     cw_auto_str struct cw_str name;
@@ -478,67 +203,6 @@ static int make_manifest(struct inv_daemon *d, struct cw_err *err)
                        "RUNTIMES_MANIFEST: no default kind in family nodejs; the health test "
                        "action needs one");
     return 0;
-}
-
-static const char *docker_socket(const struct inv_settings *s)
-{
-    if (s->docker_socket && s->docker_socket[0])
-        return s->docker_socket;
-    if (s->docker_host && s->docker_host[0])
-        return s->docker_host + strlen("unix://");
-    return "/var/run/docker.sock";
-}
-
-static int make_clients(struct inv_daemon *d, struct cw_err *err)
-{
-    const struct inv_settings *s = d->settings;
-    struct cw_kafka_conf kafka = {
-        .brokers = s->kafka_hosts,
-        .max_message_bytes = d->max_message_bytes,
-        .common =
-            inv_kafka_properties(s->kafka_common, "whisk.kafka.common.", &d->arena, on_ignored_key),
-        .producer = inv_kafka_properties(s->kafka_producer, "whisk.kafka.producer.", &d->arena,
-                                         on_ignored_key),
-        .consumer = inv_kafka_properties(s->kafka_consumer, "whisk.kafka.consumer.", &d->arena,
-                                         on_ignored_key),
-        .on_error = on_bus_error,
-        .arg = d,
-    };
-    struct cw_couch_conf couch = {
-        .protocol = s->couch_protocol,
-        .host = s->couch_host,
-        .port = (uint16_t)s->couch_port,
-        .username = s->couch_username,
-        .password = s->couch_password,
-    };
-    struct cw_docker_conf docker = {
-        .socket_path = docker_socket(s),
-        .parallel_creates = (unsigned)s->docker_parallel_runs,
-        .run_ms = s->docker_run_ms,
-        .rm_ms = s->docker_rm_ms,
-        .pull_ms = s->docker_pull_ms,
-        .ps_ms = s->docker_ps_ms,
-        .inspect_ms = s->docker_inspect_ms,
-        .pause_ms = s->docker_pause_ms,
-        .unpause_ms = s->docker_unpause_ms,
-        .version_ms = s->docker_version_ms,
-        .metrics = d->metrics,
-    };
-
-    d->http = cw_http_new(d->loop, &(struct cw_http_conf){0}, err);
-    if (!d->http)
-        return -1;
-    d->bus = cw_kafka_bus_new(d->loop, &kafka, err);
-    if (!d->bus)
-        return -1;
-    d->store = cw_couch_store_new(d->loop, d->http, &couch, err);
-    if (!d->store)
-        return -1;
-    d->driver = cw_docker_driver_new(d->loop, d->http, &docker, err);
-    if (!d->driver)
-        return -1;
-    d->log_hub = inv_log_hub_new(d->loop, err);
-    return d->log_hub ? 0 : -1;
 }
 
 static void make_parts(struct inv_daemon *d)
@@ -624,19 +288,6 @@ static int make_admin(struct inv_daemon *d, struct cw_err *err)
     return d->admin ? 0 : -1;
 }
 
-static void begin_start(struct inv_daemon *d)
-{
-    const struct cw_topic_spec topic = {
-        .name = d->invoker_topic,
-        .partitions = 1,
-        .replication_factor = (int)d->settings->replication_factor,
-        .config = d->topic_config,
-    };
-
-    cw_bus_ensure_topic(d->bus, &topic, on_topic, d);
-    (void)d->driver->ops->check(d->driver, on_engine, d);
-}
-
 struct inv_daemon *inv_daemon_new(struct cw_loop *loop, const struct inv_settings *settings,
                                   struct cw_err *err)
 {
@@ -650,18 +301,19 @@ struct inv_daemon *inv_daemon_new(struct cw_loop *loop, const struct inv_setting
     cw_str_init(&d->instance, INSTANCE_MAX_BYTES);
     d->metrics = cw_metrics_new();
     d->telemetry = inv_telemetry_new(d->metrics, settings->log_markers);
-    cw_watch_signal(&d->sigterm, loop, SIGTERM, on_signal, d);
-    cw_watch_signal(&d->sigint, loop, SIGINT, on_signal, d);
-    cw_timer_init(&d->stop_tick, loop, on_stop_tick, d);
-    if (check_settings(settings, err) != 0)
+    cw_watch_signal(&d->sigterm, loop, SIGTERM, inv_daemon_on_signal, d);
+    cw_watch_signal(&d->sigint, loop, SIGINT, inv_daemon_on_signal, d);
+    cw_timer_init(&d->stop_tick, loop, inv_daemon_on_stop_tick, d);
+    if (inv_daemon_check_settings(settings, err) != 0)
         goto fail;
-    if (make_names(d, err) != 0 || make_manifest(d, err) != 0 || make_clients(d, err) != 0)
+    if (make_names(d, err) != 0 || make_manifest(d, err) != 0 ||
+        inv_daemon_make_clients(d, err) != 0)
         goto fail;
     make_lag_gauge(d);
     make_parts(d);
     if (make_admin(d, err) != 0)
         goto fail;
-    begin_start(d);
+    inv_daemon_begin_start(d);
     return d;
 fail:
     inv_daemon_free(d);

@@ -1,0 +1,102 @@
+/* Connections to the outside, made from the settings. */
+#include <string.h>
+
+#include "common/base/err.h"
+#include "common/bus/kafka_bus.h"
+#include "common/driver/docker_driver.h"
+#include "common/http/client.h"
+#include "common/obs/log.h"
+#include "common/store/couch_store.h"
+#include "invoker/daemon_priv.h"
+#include "invoker/kafka_conf.h"
+#include "invoker/logs/log_collector.h"
+#include "invoker/settings.h"
+
+static void on_bus_error(void *arg, const struct cw_err *err)
+{
+    (void)arg;
+    cw_log(CW_LOG_WARN, NULL, "Kafka", "%s", err->msg);
+}
+
+static void on_ignored_key(const char *prefix, const char *key)
+{
+    cw_log(CW_LOG_WARN, NULL, COMPONENT,
+           "Kafka setting %s%s is ignored: it has no counterpart here", prefix, key);
+}
+
+int inv_daemon_check_settings(const struct inv_settings *s, struct cw_err *err)
+{
+    if (s->id < 0)
+        return cw_fail(err, CW_INVALID, "--id is missing: the number of this invoker, 0..1000000");
+    if (strcmp(s->couch_provider, "CouchDB") != 0 && strcmp(s->couch_provider, "Cloudant") != 0)
+        return cw_fail(err, CW_INVALID,
+                       "whisk.couchdb.provider: \"%s\" is not known; accepted: CouchDB, Cloudant",
+                       s->couch_provider);
+    if (s->docker_host && !(s->docker_socket && s->docker_socket[0]) &&
+        strncmp(s->docker_host, "unix://", 7) != 0)
+        return cw_fail(err, CW_INVALID,
+                       "DOCKER_HOST: \"%s\" is not supported; accepted: unix:///path",
+                       s->docker_host);
+    return 0;
+}
+
+static const char *docker_socket(const struct inv_settings *s)
+{
+    if (s->docker_socket && s->docker_socket[0])
+        return s->docker_socket;
+    if (s->docker_host && s->docker_host[0])
+        return s->docker_host + strlen("unix://");
+    return "/var/run/docker.sock";
+}
+
+int inv_daemon_make_clients(struct inv_daemon *d, struct cw_err *err)
+{
+    const struct inv_settings *s = d->settings;
+    struct cw_kafka_conf kafka = {
+        .brokers = s->kafka_hosts,
+        .max_message_bytes = d->max_message_bytes,
+        .common =
+            inv_kafka_properties(s->kafka_common, "whisk.kafka.common.", &d->arena, on_ignored_key),
+        .producer = inv_kafka_properties(s->kafka_producer, "whisk.kafka.producer.", &d->arena,
+                                         on_ignored_key),
+        .consumer = inv_kafka_properties(s->kafka_consumer, "whisk.kafka.consumer.", &d->arena,
+                                         on_ignored_key),
+        .on_error = on_bus_error,
+        .arg = d,
+    };
+    struct cw_couch_conf couch = {
+        .protocol = s->couch_protocol,
+        .host = s->couch_host,
+        .port = (uint16_t)s->couch_port,
+        .username = s->couch_username,
+        .password = s->couch_password,
+    };
+    struct cw_docker_conf docker = {
+        .socket_path = docker_socket(s),
+        .parallel_creates = (unsigned)s->docker_parallel_runs,
+        .run_ms = s->docker_run_ms,
+        .rm_ms = s->docker_rm_ms,
+        .pull_ms = s->docker_pull_ms,
+        .ps_ms = s->docker_ps_ms,
+        .inspect_ms = s->docker_inspect_ms,
+        .pause_ms = s->docker_pause_ms,
+        .unpause_ms = s->docker_unpause_ms,
+        .version_ms = s->docker_version_ms,
+        .metrics = d->metrics,
+    };
+
+    d->http = cw_http_new(d->loop, &(struct cw_http_conf){0}, err);
+    if (!d->http)
+        return -1;
+    d->bus = cw_kafka_bus_new(d->loop, &kafka, err);
+    if (!d->bus)
+        return -1;
+    d->store = cw_couch_store_new(d->loop, d->http, &couch, err);
+    if (!d->store)
+        return -1;
+    d->driver = cw_docker_driver_new(d->loop, d->http, &docker, err);
+    if (!d->driver)
+        return -1;
+    d->log_hub = inv_log_hub_new(d->loop, err);
+    return d->log_hub ? 0 : -1;
+}

@@ -1,0 +1,96 @@
+/* invoker/daemon_priv.h -- what the daemon's files share: daemon.c (parts, the way of a job),
+ * daemon_clients.c (connections to the outside), daemon_start.c, daemon_stop.c.
+ *
+ * Thread: loop. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/arena.h"
+#include "common/base/str.h"
+#include "common/loop/loop.h"
+#include "invoker/daemon.h"
+
+struct cw_bus;
+struct cw_docstore;
+struct cw_driver;
+struct cw_gauge;
+struct cw_http;
+struct cw_manifest;
+struct cw_metrics;
+struct inv_acks;
+struct inv_admin;
+struct inv_catalog;
+struct inv_cleanup;
+struct inv_dispatch;
+struct inv_feed;
+struct inv_health;
+struct inv_intake;
+struct inv_log_hub;
+struct inv_records;
+struct inv_telemetry;
+
+#define COMPONENT "Invoker"
+
+enum phase { PHASE_STARTING, PHASE_RUNNING, PHASE_DRAINING, PHASE_FLUSHING, PHASE_STOPPED };
+
+struct inv_daemon {
+    struct cw_loop *loop;
+    const struct inv_settings *settings;
+    enum phase phase;
+    int status;
+    int64_t began_us;
+    struct cw_arena arena; /* names below */
+    const char *const *topic_config;
+    const char *invoker_topic, *health_topic, *events_topic, *source, *printed_id,
+        *container_prefix;
+    struct cw_str instance; /* JSON of our id */
+    int64_t max_message_bytes;
+    struct cw_manifest *manifest;
+    struct cw_metrics *metrics;
+    struct inv_telemetry *telemetry;
+    struct cw_gauge *lag;
+    struct cw_http *http;
+    struct cw_bus *bus;
+    struct cw_docstore *store;
+    struct cw_driver *driver;
+    struct inv_log_hub *log_hub;
+    struct inv_catalog *catalog;
+    struct inv_acks *acks;
+    struct inv_records *records;
+    struct inv_dispatch *dispatch;
+    struct inv_intake *intake;
+    struct inv_feed *feed;
+    struct inv_health *health;
+    struct inv_admin *admin;
+    struct inv_cleanup *cleanup;
+    bool topic_ready, engine_ready;
+    struct cw_watch sigterm, sigint;
+    struct cw_timer stop_tick;
+    int64_t stop_by_us;
+    bool killed;
+};
+
+/* ---- daemon.c ---- */
+
+/* A record of the invoker's topic (inv_feed_conf.on_message). */
+void inv_daemon_take(void *arg, struct cw_slice payload, int64_t offset);
+
+/* ---- daemon_clients.c ---- */
+
+/* What is wrong with the settings beyond single values. */
+int inv_daemon_check_settings(const struct inv_settings *s, struct cw_err *err) CW_MUST_CHECK;
+/* Kafka, CouchDB, Docker, log files: clients only, nothing is awaited. */
+int inv_daemon_make_clients(struct inv_daemon *d, struct cw_err *err) CW_MUST_CHECK;
+
+/* ---- daemon_start.c ---- */
+
+void inv_daemon_begin_start(struct inv_daemon *d);
+
+/* ---- daemon_stop.c ---- */
+
+/* Ends the loop; status is the process's. */
+void inv_daemon_end(struct inv_daemon *d, int status);
+void inv_daemon_on_signal(void *arg);
+void inv_daemon_on_stop_tick(void *arg);

@@ -1,0 +1,126 @@
+/* The beginning: topic and engine in parallel, left-overs away, then work. */
+#include <inttypes.h>
+#include <math.h>
+
+#include "common/base/err.h"
+#include "common/bus/bus.h"
+#include "common/driver/container_driver.h"
+#include "common/obs/log.h"
+#include "invoker/admin.h"
+#include "invoker/cleanup.h"
+#include "invoker/daemon_priv.h"
+#include "invoker/feed.h"
+#include "invoker/health.h"
+#include "invoker/settings.h"
+
+enum {
+    CLEANUP_LIMIT_MS = 30000,
+    FEED_MAX_BYTES = 64 << 20,
+};
+
+static void start_failed(struct inv_daemon *d, const struct cw_err *err)
+{
+    if (d->phase != PHASE_STARTING)
+        return;
+    cw_log(CW_LOG_ERROR, NULL, COMPONENT, "start failed: %s", err->msg);
+    inv_daemon_end(d, 1);
+}
+
+static size_t feed_capacity(const struct inv_settings *s)
+{
+    int64_t containers = s->user_memory_bytes / s->memory_min_bytes;
+    int64_t peek =
+        (int64_t)floor((double)(containers * s->concurrency_max) * s->concurrent_peek_factor);
+    int64_t most = containers > peek ? containers : peek;
+
+    return most < 1 ? 1 : (size_t)most;
+}
+
+static void begin_work(struct inv_daemon *d)
+{
+    struct cw_err err = {0};
+
+    d->feed = inv_feed_new(
+        &(struct inv_feed_conf){
+            .loop = d->loop,
+            .bus = d->bus,
+            .metrics = d->metrics,
+            .topic = d->invoker_topic,
+            .capacity = feed_capacity(d->settings),
+            .max_bytes = FEED_MAX_BYTES,
+            .on_message = inv_daemon_take,
+            .arg = d,
+        },
+        &err);
+    if (!d->feed) {
+        start_failed(d, &err);
+        return;
+    }
+    d->health = inv_health_new(d->loop, d->bus, d->health_topic, cw_str_slice(&d->instance));
+    d->phase = PHASE_RUNNING;
+    cw_log(CW_LOG_INFO, NULL, COMPONENT, "%s takes work from %s after %" PRId64 " ms, port %u",
+           d->printed_id, d->invoker_topic, (cw_loop_mono_us(d->loop) - d->began_us) / 1000,
+           inv_admin_port(d->admin));
+}
+
+static void advance_start(struct inv_daemon *d)
+{
+    if (d->phase == PHASE_STARTING && d->topic_ready && d->engine_ready)
+        begin_work(d);
+}
+
+static void on_topic(void *arg, const struct cw_err *err)
+{
+    struct inv_daemon *d = arg;
+
+    if (err) {
+        struct cw_err named = *err;
+
+        (void)cw_err_wrap(&named, "topic %s", d->invoker_topic);
+        start_failed(d, &named);
+        return;
+    }
+    d->topic_ready = true;
+    advance_start(d);
+}
+
+static void on_clean(void *arg, size_t removed, const struct cw_err *err)
+{
+    struct inv_daemon *d = arg;
+
+    d->cleanup = NULL;
+    if (err) {
+        start_failed(d, err);
+        return;
+    }
+    if (removed)
+        cw_log(CW_LOG_INFO, NULL, COMPONENT, "removed %zu left-over containers", removed);
+    d->engine_ready = true;
+    advance_start(d);
+}
+
+static void on_engine(void *arg, const struct cw_err *err)
+{
+    struct inv_daemon *d = arg;
+
+    if (err) {
+        start_failed(d, err);
+        return;
+    }
+    if (d->phase == PHASE_STARTING)
+        d->cleanup = inv_cleanup_start(d->loop, d->driver, d->container_prefix, CLEANUP_LIMIT_MS,
+                                       on_clean, d);
+}
+
+void inv_daemon_begin_start(struct inv_daemon *d)
+{
+    const struct cw_topic_spec topic = {
+        .name = d->invoker_topic,
+        .partitions = 1,
+        .replication_factor = (int)d->settings->replication_factor,
+        .config = d->topic_config,
+    };
+
+    cw_bus_ensure_topic(d->bus, &topic, on_topic, d);
+    (void)d->driver->ops->check(d->driver, on_engine, d);
+}

@@ -1,0 +1,117 @@
+/* The end: finish what was taken, answer what is left, flush, go. */
+#include <inttypes.h>
+
+#include "common/bus/bus.h"
+#include "common/driver/container_driver.h"
+#include "common/obs/log.h"
+#include "invoker/daemon_priv.h"
+#include "invoker/dispatch.h"
+#include "invoker/feed.h"
+#include "invoker/health.h"
+#include "invoker/intake.h"
+#include "invoker/records.h"
+#include "invoker/settings.h"
+
+enum {
+    STOP_TICK_MS = 10,
+    KILL_LIMIT_MS = 2000,
+    FLUSH_LIMIT_MS = 10000, /* for records, acks and removals after the drain */
+};
+
+void inv_daemon_end(struct inv_daemon *d, int status)
+{
+    d->phase = PHASE_STOPPED;
+    d->status = status;
+    cw_loop_stop(d->loop);
+}
+
+static bool all_answered(const struct inv_daemon *d)
+{
+    return inv_feed_queued(d->feed) == 0 && inv_intake_fetching(d->intake) == 0 &&
+           inv_dispatch_jobs(d->dispatch) == 0;
+}
+
+static bool all_flushed(const struct inv_daemon *d)
+{
+    return inv_dispatch_containers(d->dispatch) == 0 && d->driver->ops->busy(d->driver) == 0 &&
+           inv_records_pending(d->records) == 0 && d->bus->ops->unsent(d->bus) == 0;
+}
+
+/* What is left gets its answer now; a little later the rest of the stop goes on whatever happens.
+ */
+static void kill_rest(struct inv_daemon *d, const char *why)
+{
+    d->killed = true;
+    d->stop_by_us = cw_loop_mono_us(d->loop) + KILL_LIMIT_MS * INT64_C(1000);
+    cw_log(CW_LOG_WARN, NULL, COMPONENT, "%s: %zu activations are answered with an error", why,
+           inv_dispatch_jobs(d->dispatch) + inv_feed_queued(d->feed) +
+               inv_intake_fetching(d->intake));
+    inv_dispatch_kill(d->dispatch, why);
+    inv_intake_kill(d->intake);
+}
+
+static void begin_flush(struct inv_daemon *d)
+{
+    d->phase = PHASE_FLUSHING;
+    d->stop_by_us = cw_loop_mono_us(d->loop) + FLUSH_LIMIT_MS * INT64_C(1000);
+    inv_dispatch_drain(d->dispatch);
+}
+
+void inv_daemon_on_stop_tick(void *arg)
+{
+    struct inv_daemon *d = arg;
+    bool late = cw_loop_mono_us(d->loop) >= d->stop_by_us;
+
+    if (d->phase == PHASE_DRAINING) {
+        if (all_answered(d) || (late && d->killed))
+            begin_flush(d);
+        else if (late)
+            kill_rest(d, "drain limit reached");
+    }
+    if (d->phase == PHASE_FLUSHING && (all_flushed(d) || late)) {
+        if (!all_flushed(d))
+            cw_log(CW_LOG_ERROR, NULL, COMPONENT,
+                   "stopping with %zu records not stored, %zu messages not sent, %zu containers "
+                   "not removed",
+                   inv_records_pending(d->records), d->bus->ops->unsent(d->bus),
+                   inv_dispatch_containers(d->dispatch));
+        else
+            cw_log(CW_LOG_INFO, NULL, COMPONENT, "stopped");
+        inv_daemon_end(d, 0);
+        return;
+    }
+    cw_timer_set_ms(&d->stop_tick, STOP_TICK_MS);
+}
+
+void inv_daemon_on_signal(void *arg)
+{
+    struct inv_daemon *d = arg;
+
+    switch (d->phase) {
+    case PHASE_STARTING:
+        inv_daemon_end(d, 0);
+        break;
+    case PHASE_RUNNING:
+        cw_log(CW_LOG_INFO, NULL, COMPONENT,
+               "stopping: %zu activations to finish, at most %" PRId64 " ms",
+               inv_dispatch_jobs(d->dispatch) + inv_feed_queued(d->feed), d->settings->drain_ms);
+        d->phase = PHASE_DRAINING;
+        d->stop_by_us = cw_loop_mono_us(d->loop) + d->settings->drain_ms * 1000;
+        (void)inv_health_enable(d->health, false);
+        inv_feed_stop(d->feed);
+        inv_feed_hold(d->feed, false);
+        cw_timer_set_ms(&d->stop_tick, 0);
+        break;
+    case PHASE_DRAINING:
+        if (d->killed)
+            begin_flush(d);
+        else
+            kill_rest(d, "second signal");
+        break;
+    case PHASE_FLUSHING:
+        d->stop_by_us = 0;
+        break;
+    case PHASE_STOPPED:
+        break;
+    }
+}
