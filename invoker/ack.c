@@ -72,7 +72,7 @@ static void on_sent(void *arg, const struct cw_err *err)
 static void encode_shrunk(const struct inv_acks *a, const struct inv_job *job, enum kind kind,
                           struct cw_str *out)
 {
-    bool system_error = job->outcome.status == CW_STATUS_WHISK_ERROR && !job->stopped;
+    bool system_error = job->outcome.status == CW_STATUS_WHISK_ERROR && !job->excused;
     const char *id = job->msg->activation_id;
 
     if (kind == ACK_RESULT)
@@ -159,7 +159,7 @@ void inv_acks_end(struct inv_acks *a, struct inv_job *job, enum inv_end how)
     if (a->conf.events_topic)
         send_event(a, job);
     if (how == INV_END_FAILED_START)
-        send(a, job, ACK_COMBINED, !blocking);
+        send(a, job, ACK_COMBINED, !blocking || job->blocked);
     else if (blocking && (how == INV_END_ABORTED || !inv_job_collects_logs(job)))
         send(a, job, ACK_COMBINED, false);
     else

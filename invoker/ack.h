@@ -37,5 +37,5 @@ void inv_acks_free(struct inv_acks *a);
 /* The outcome is known, logs will follow: a waiting caller gets the result now. */
 void inv_acks_result(struct inv_acks *a, const struct inv_job *job);
 /* The activation is over. how INV_END_FAILED_START also stands for an action that could not be
- * fetched. */
+ * fetched; a blocked caller gets no result, as with stock. */
 void inv_acks_end(struct inv_acks *a, struct inv_job *job, enum inv_end how);

@@ -10,10 +10,13 @@
 #include "common/model/activation_message.h"
 #include "common/model/instance_id.h"
 #include "common/model/manifest.h"
+#include "common/model/param_lock.h"
+#include "common/obs/log.h"
 #include "common/obs/metrics.h"
 #include "common/store/docstore.h"
 #include "invoker/ack.h"
 #include "invoker/admin.h"
+#include "invoker/blacklist.h"
 #include "invoker/catalog.h"
 #include "invoker/cleanup.h"
 #include "invoker/container/spec.h"
@@ -205,6 +208,25 @@ static int make_manifest(struct inv_daemon *d, struct cw_err *err)
     return 0;
 }
 
+static int make_param_keys(struct inv_daemon *d, struct cw_err *err)
+{
+    d->param_keys = cw_param_keys_new(d->settings->param_aes_128, d->settings->param_aes_256, err);
+    return d->param_keys ? 0 : cw_err_wrap(err, "whisk.parameter-storage");
+}
+
+static enum inv_store_level blocking_level(const struct inv_settings *s)
+{
+    bool deprecated;
+    enum inv_store_level level = inv_settings_blocking_level(s, &deprecated);
+
+    if (deprecated)
+        cw_log(CW_LOG_WARN, NULL, COMPONENT,
+               "whisk.activation.store-blocking-result-level: \"%s\" is no level; the deprecated "
+               "whisk.activation.disable-store-result (%s) decides",
+               s->store_blocking, s->disable_store_result ? "true" : "false");
+    return level;
+}
+
 static void make_parts(struct inv_daemon *d)
 {
     const struct inv_settings *s = d->settings;
@@ -235,8 +257,9 @@ static void make_parts(struct inv_daemon *d)
         .store = d->store,
         .metrics = d->metrics,
         .db = s->db_activations,
-        .blocking_level = s->store_blocking,
+        .blocking_level = (int)blocking_level(s),
         .non_blocking_level = s->store_non_blocking,
+        .log_unstored = s->unstored_logs,
         .max_bytes = RECORDS_MAX_BYTES,
         .on_full = on_records_full,
         .arg = d,
@@ -253,10 +276,21 @@ static void make_parts(struct inv_daemon *d)
         .on_end = on_end,
         .arg = d,
     });
+    d->blacklist = inv_blacklist_new(&(struct inv_blacklist_conf){
+        .loop = d->loop,
+        .store = d->store,
+        .metrics = d->metrics,
+        .db = s->db_subjects,
+        .poll_ms = s->blacklist_poll_ms,
+        .on_first = inv_daemon_on_blacklist,
+        .arg = d,
+    });
     d->intake = inv_intake_new(&(struct inv_intake_conf){
         .loop = d->loop,
         .metrics = d->metrics,
         .catalog = d->catalog,
+        .blacklist = d->blacklist,
+        .keys = d->param_keys,
         .settings = s,
         .on_unreadable = on_unreadable,
         .on_ready = on_ready,
@@ -306,7 +340,7 @@ struct inv_daemon *inv_daemon_new(struct cw_loop *loop, const struct inv_setting
     cw_timer_init(&d->stop_tick, loop, inv_daemon_on_stop_tick, d);
     if (inv_daemon_check_settings(settings, err) != 0)
         goto fail;
-    if (make_names(d, err) != 0 || make_manifest(d, err) != 0 ||
+    if (make_names(d, err) != 0 || make_manifest(d, err) != 0 || make_param_keys(d, err) != 0 ||
         inv_daemon_make_clients(d, err) != 0)
         goto fail;
     make_lag_gauge(d);
@@ -339,6 +373,7 @@ void inv_daemon_free(struct inv_daemon *d)
     if (d->dispatch && inv_dispatch_containers(d->dispatch) == 0)
         inv_dispatch_free(d->dispatch);
     inv_catalog_free(d->catalog);
+    inv_blacklist_free(d->blacklist);
     inv_records_free(d->records);
     cw_driver_free(d->driver);
     cw_bus_free(d->bus); /* tells acks and health nothing more */
@@ -348,6 +383,7 @@ void inv_daemon_free(struct inv_daemon *d)
     cw_docstore_free(d->store);
     cw_http_free(d->http);
     cw_manifest_free(d->manifest);
+    cw_param_keys_free(d->param_keys);
     inv_telemetry_free(d->telemetry);
     cw_metrics_free(d->metrics);
     cw_str_done(&d->instance);

@@ -19,8 +19,10 @@ struct cw_gauge;
 struct cw_http;
 struct cw_manifest;
 struct cw_metrics;
+struct cw_param_keys;
 struct inv_acks;
 struct inv_admin;
+struct inv_blacklist;
 struct inv_catalog;
 struct inv_cleanup;
 struct inv_dispatch;
@@ -65,7 +67,9 @@ struct inv_daemon {
     struct inv_health *health;
     struct inv_admin *admin;
     struct inv_cleanup *cleanup;
-    bool topic_ready, engine_ready;
+    struct inv_blacklist *blacklist;
+    struct cw_param_keys *param_keys;
+    bool topic_ready, engine_ready, blacklist_ready;
     struct cw_watch sigterm, sigint;
     struct cw_timer stop_tick;
     int64_t stop_by_us;
@@ -87,6 +91,8 @@ int inv_daemon_make_clients(struct inv_daemon *d, struct cw_err *err) CW_MUST_CH
 /* ---- daemon_start.c ---- */
 
 void inv_daemon_begin_start(struct inv_daemon *d);
+/* The blacklist has been read, or that failed (inv_blacklist_conf.on_first). */
+void inv_daemon_on_blacklist(void *arg);
 
 /* ---- daemon_stop.c ---- */
 

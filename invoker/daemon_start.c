@@ -1,4 +1,4 @@
-/* The beginning: topic and engine in parallel, left-overs away, then work. */
+/* The beginning: topic, engine and blacklist in parallel, left-overs away, then work. */
 #include <inttypes.h>
 #include <math.h>
 
@@ -65,8 +65,18 @@ static void begin_work(struct inv_daemon *d)
 
 static void advance_start(struct inv_daemon *d)
 {
-    if (d->phase == PHASE_STARTING && d->topic_ready && d->engine_ready)
+    if (d->phase == PHASE_STARTING && d->topic_ready && d->engine_ready && d->blacklist_ready)
         begin_work(d);
+}
+
+/* Nobody gets in before it is known who is blocked; a store that does not answer is no reason not
+ * to start. */
+void inv_daemon_on_blacklist(void *arg)
+{
+    struct inv_daemon *d = arg;
+
+    d->blacklist_ready = true;
+    advance_start(d);
 }
 
 static void on_topic(void *arg, const struct cw_err *err)

@@ -7,8 +7,10 @@
 #include "common/base/list.h"
 #include "common/loop/loop.h"
 #include "common/model/activation_message.h"
+#include "common/model/param_lock.h"
 #include "common/obs/log.h"
 #include "common/obs/metrics.h"
+#include "invoker/blacklist.h"
 #include "invoker/catalog.h"
 #include "invoker/job.h"
 #include "invoker/settings.h"
@@ -24,7 +26,7 @@ struct fetch {
 struct inv_intake {
     struct inv_intake_conf conf;
     struct cw_list fetches;
-    struct cw_counter *started, *unreadable;
+    struct cw_counter *started, *unreadable, *blocked, *stale;
 };
 
 static int64_t lower(struct cw_opt_int own, int64_t system)
@@ -83,6 +85,65 @@ static void refuse(struct inv_intake *in, struct inv_job *job, enum cw_status st
     in->conf.on_refused(in->conf.arg, job);
 }
 
+static void excuse(struct inv_intake *in, struct inv_job *job, const char *text)
+{
+    inv_job_excuse(job, text, cw_loop_wall_ms(in->conf.loop));
+    in->conf.on_refused(in->conf.arg, job);
+}
+
+/* A controller stops waiting after twice the action's time limit, at least the standard one, and a
+ * minute (openwhisk invoker.md 7.3). Its clock made the time stamp. */
+static bool is_stale(const struct inv_intake *in, const struct inv_job *job,
+                     const struct cw_action *action, int64_t *ret_age_ms)
+{
+    const struct inv_settings *s = in->conf.settings;
+    int64_t limit_ms =
+        action->limits.timeout_ms > s->time_std_ms ? action->limits.timeout_ms : s->time_std_ms;
+
+    *ret_age_ms = cw_loop_wall_ms(in->conf.loop) - job->msg->tx.start_ms;
+    return *ret_age_ms > limit_ms * 2 + 60000;
+}
+
+/* Answered without a run? */
+static bool answer_stale(struct inv_intake *in, struct inv_job *job, const struct cw_action *action)
+{
+    int64_t age_ms;
+
+    if (!is_stale(in, job, action, &age_ms))
+        return false;
+    cw_counter_add(in->stale, 1);
+    if (in->conf.settings->stale_work == INV_STALE_RUN)
+        return false;
+    cw_log(CW_LOG_WARN, &job->msg->tx, COMPONENT,
+           "activation %s is %" PRId64 " s old and its controller has given it up: not run",
+           job->msg->activation_id, age_ms / 1000);
+    excuse(in, job, "The action was not invoked because its activation had expired.");
+    return true;
+}
+
+/* On failure the job has been answered. */
+static bool unlock(struct inv_intake *in, struct inv_job *job)
+{
+    struct cw_err err = {0};
+    const char *left;
+
+    if (!job->msg->locked_args.n)
+        return true;
+    if (cw_param_unlock(in->conf.keys, job->msg, &left, &err) != 0) {
+        cw_log(CW_LOG_ERROR, &job->msg->tx, COMPONENT,
+               "arguments of activation %s cannot be decrypted: %s", job->msg->activation_id,
+               err.msg);
+        excuse(in, job, "Action parameters could not be decrypted.");
+        return false;
+    }
+    if (left)
+        cw_log(CW_LOG_WARN, &job->msg->tx, COMPONENT,
+               "no key for \"%.40s\" (whisk.parameter-storage): arguments of activation %s stay "
+               "encrypted",
+               left, job->msg->activation_id);
+    return true;
+}
+
 static void on_action(void *arg, struct cw_action *action, const struct inv_fetch_failure *failure)
 {
     struct fetch *f = arg;
@@ -98,24 +159,44 @@ static void on_action(void *arg, struct cw_action *action, const struct inv_fetc
                COMPONENT, "action %s of activation %s: %s", job->msg->action.full,
                job->msg->activation_id, failure->detail);
         refuse(in, job, failure->status, failure->text);
-    } else if (job->msg->locked_args
-                   .n) { /* better no run than one with cipher text for arguments */
-        refuse(in, job, CW_STATUS_WHISK_ERROR,
-               "Action parameters are encrypted and cannot be decrypted here.");
     } else if (!within_limits(in->conf.settings, &job->msg->user.limits, &action->limits, text,
                               sizeof(text))) {
         refuse(in, job, CW_STATUS_APPLICATION_ERROR, text);
-    } else {
+    } else if (!answer_stale(in, job, action) && unlock(in, job)) {
         job->action = cw_action_ref(action);
         in->conf.on_ready(in->conf.arg, job);
     }
+}
+
+static void fetch(struct inv_intake *in, struct inv_job *job)
+{
+    const struct cw_activation_message *msg = job->msg;
+    struct fetch *f = cw_alloc(sizeof(*f));
+
+    cw_counter_add(in->started, 1);
+    cw_log(CW_LOG_INFO, &msg->tx, COMPONENT, "activation %s of %s/%s for %s", msg->activation_id,
+           msg->action.path, msg->action.name, msg->user.namespace_name);
+    f->in = in;
+    f->job = job;
+    cw_list_push_back(&in->fetches, &f->link);
+    inv_catalog_get(in->conf.catalog, msg->action.full, msg->revision, on_action, f);
+}
+
+static void refuse_blocked(struct inv_intake *in, struct inv_job *job)
+{
+    cw_counter_add(in->blocked, 1);
+    cw_log(CW_LOG_WARN, &job->msg->tx, COMPONENT, "namespace %s was blocked in invoker.",
+           job->msg->user.namespace_name);
+    job->blocked = true;
+    refuse(in, job, CW_STATUS_APPLICATION_ERROR,
+           "The action was not invoked due to a blacklisted namespace.");
 }
 
 void inv_intake_message(struct inv_intake *in, struct cw_slice payload, int64_t offset)
 {
     struct cw_activation_message *msg;
     struct cw_err err = {0};
-    struct fetch *f;
+    struct inv_job *job;
 
     msg = cw_activation_message_decode(payload, cw_loop_wall_ms(in->conf.loop), &err);
     if (!msg) {
@@ -125,14 +206,11 @@ void inv_intake_message(struct inv_intake *in, struct cw_slice payload, int64_t 
         in->conf.on_unreadable(in->conf.arg, payload.n);
         return;
     }
-    cw_counter_add(in->started, 1);
-    cw_log(CW_LOG_INFO, &msg->tx, COMPONENT, "activation %s of %s/%s for %s", msg->activation_id,
-           msg->action.path, msg->action.name, msg->user.namespace_name);
-    f = cw_alloc(sizeof(*f));
-    f->in = in;
-    f->job = inv_job_new(msg, cw_loop_mono_us(in->conf.loop));
-    cw_list_push_back(&in->fetches, &f->link);
-    inv_catalog_get(in->conf.catalog, msg->action.full, msg->revision, on_action, f);
+    job = inv_job_new(msg, cw_loop_mono_us(in->conf.loop));
+    if (in->conf.blacklist && inv_blacklist_has(in->conf.blacklist, msg->user.namespace_name))
+        refuse_blocked(in, job);
+    else
+        fetch(in, job);
 }
 
 struct inv_intake *inv_intake_new(const struct inv_intake_conf *conf)
@@ -146,6 +224,10 @@ struct inv_intake *inv_intake_new(const struct inv_intake_conf *conf)
     in->unreadable =
         cw_metrics_counter(conf->metrics, "cwhisk_messages_unreadable_total", NULL,
                            "Messages on the invoker's topic that could not be decoded.");
+    in->blocked = cw_metrics_counter(conf->metrics, "cwhisk_activation_blocked_total", NULL,
+                                     "Activations refused because their namespace is blocked.");
+    in->stale = cw_metrics_counter(conf->metrics, "cwhisk_activation_stale_total", NULL,
+                                   "Activations that came after their controller gave them up.");
     return in;
 }
 

@@ -1,5 +1,5 @@
-/* invoker/intake.h -- from message to an activation that may run: decode, fetch the action, check
- * limits.
+/* invoker/intake.h -- from message to an activation that may run: decode, refuse blocked
+ * namespaces, fetch the action, check limits and age, decrypt arguments.
  *
  * Every message that parses ends with exactly one answer, here or later. Thread: loop. */
 #pragma once
@@ -8,6 +8,8 @@
 
 struct cw_loop;
 struct cw_metrics;
+struct cw_param_keys;
+struct inv_blacklist;
 struct inv_catalog;
 struct inv_intake;
 struct inv_job;
@@ -17,6 +19,8 @@ struct inv_intake_conf {
     struct cw_loop *loop;
     struct cw_metrics *metrics;
     struct inv_catalog *catalog;
+    const struct inv_blacklist *blacklist; /* NULL: nobody is blocked */
+    const struct cw_param_keys *keys;      /* of encrypted arguments */
     const struct inv_settings *settings;
     /* The message of so many bytes does not parse: nothing can be answered. */
     void (*on_unreadable)(void *arg, size_t bytes);

@@ -42,11 +42,15 @@ void inv_job_fail(struct inv_job *job, enum cw_status status, const char *text, 
     job->init_ms = -1;
 }
 
+void inv_job_excuse(struct inv_job *job, const char *text, int64_t now_ms)
+{
+    inv_job_fail(job, CW_STATUS_WHISK_ERROR, text, now_ms);
+    job->excused = true;
+}
+
 void inv_job_stop(struct inv_job *job, int64_t now_ms)
 {
-    inv_job_fail(job, CW_STATUS_WHISK_ERROR, "The invoker stopped before the action was finished.",
-                 now_ms);
-    job->stopped = true;
+    inv_job_excuse(job, "The invoker stopped before the action was finished.", now_ms);
 }
 
 void inv_job_restart(struct inv_job *job)
@@ -85,7 +89,7 @@ void inv_job_record(const struct inv_job *job, int64_t now_ms, struct cw_activat
         .end_ms = job->end_ms,
         .duration_ms = job->end_ms - job->start_ms,
         .status = job->outcome.status,
-        .excused = job->stopped,
+        .excused = job->excused,
         .result = cw_str_slice(&job->outcome.result),
         .size = job->outcome.size,
         .path = m->action.full,

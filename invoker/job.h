@@ -42,7 +42,8 @@ struct inv_job {
     int64_t init_ms;          /* -1: this activation did no /init */
     int64_t wait_ms;
     bool timeout;
-    bool stopped; /* ended by inv_job_stop */
+    bool excused; /* a whisk error that must not count against the invoker's health */
+    bool blocked; /* by the blacklist: shrunk ack, no record */
     struct cw_call_result outcome;
     struct cw_str logs; /* raw JSON array; empty text = [] */
     bool answered;      /* the slot-freeing ack was handed to the bus */
@@ -54,8 +55,10 @@ void inv_job_free(struct inv_job *job);
 
 /* Ends the job without a run: status, {"error": text}, start = end = now. */
 void inv_job_fail(struct inv_job *job, enum cw_status status, const char *text, int64_t now_ms);
-/* Ends the job because the invoker stops: a whisk error that must not count against the invoker's
- * health (docs/architecture.md). */
+/* As inv_job_fail, with a whisk error that is not the invoker's fault and must not count against
+ * its health (docs/architecture.md). */
+void inv_job_excuse(struct inv_job *job, const char *text, int64_t now_ms);
+/* Ends the job, excused, because the invoker stops. */
 void inv_job_stop(struct inv_job *job, int64_t now_ms);
 /* Forgets what an attempt left behind, before the job is placed again. */
 void inv_job_restart(struct inv_job *job);

@@ -274,13 +274,26 @@ static bool wanted(const struct inv_records *r, const struct inv_job *job)
     int level = job->msg->blocking ? r->conf.blocking_level : r->conf.non_blocking_level;
     enum cw_status status = job->outcome.status;
 
-    if (!job->msg->user.limits.store_activations)
+    if (job->blocked || !job->msg->user.limits.store_activations)
         return false;
     if (job->msg->tx.extra_logging || level == INV_STORE_ALWAYS)
         return true;
     if (level == INV_STORE_FAILURES)
         return status != CW_STATUS_SUCCESS;
     return status == CW_STATUS_DEVELOPER_ERROR || status == CW_STATUS_WHISK_ERROR;
+}
+
+static void skip(struct inv_records *r, const struct inv_job *job)
+{
+    const struct cw_activation_message *m = job->msg;
+
+    cw_counter_add(r->skipped, 1);
+    if (r->conf.log_unstored && !job->blocked)
+        cw_log(CW_LOG_INFO, &m->tx, COMPONENT,
+               "Explicitly NOT storing activation %s for action %s from namespace %s with "
+               "response_size=%lldB",
+               m->activation_id, m->action.name, m->user.namespace_name,
+               job->outcome.size < 0 ? 0LL : (long long)job->outcome.size);
 }
 
 void inv_records_add(struct inv_records *r, const struct inv_job *job)
@@ -291,7 +304,7 @@ void inv_records_add(struct inv_records *r, const struct inv_job *job)
     struct doc *d;
 
     if (!wanted(r, job)) {
-        cw_counter_add(r->skipped, 1);
+        skip(r, job);
         return;
     }
     inv_job_record(job, cw_loop_wall_ms(r->conf.loop), &record);

@@ -25,6 +25,7 @@ struct inv_records_conf {
     struct cw_metrics *metrics;
     const char *db;
     int blocking_level, non_blocking_level; /* enum inv_store_level */
+    bool log_unstored;                      /* a line for each record that is not wanted */
     size_t max_bytes;                       /* of records held in memory */
     /* full: the bound is reached; !full: there is room again. */
     void (*on_full)(void *arg, bool full);

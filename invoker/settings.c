@@ -1,5 +1,7 @@
 #include "invoker/settings.h"
 
+#include <strings.h>
+
 #define FIELD(f) .offset = offsetof(struct inv_settings, f)
 
 /* clang-format off */
@@ -58,6 +60,7 @@ static const struct cw_conf_item ITEMS[] = {
     {.section = "Limits", .key = "whisk.memory.max", .type = CW_CONF_SIZE, FIELD(memory_max_bytes), .def = "512 m", .min = "1 m", .help = "Most memory of an action."},
     {.section = "Limits", .key = "whisk.time-limit.min", .type = CW_CONF_DURATION, FIELD(time_min_ms), .def = "100 ms", .min = "0 ms", .help = "Shortest time limit of an action."},
     {.section = "Limits", .key = "whisk.time-limit.max", .type = CW_CONF_DURATION, FIELD(time_max_ms), .def = "5 m", .min = "1 ms", .help = "Longest time limit of an action."},
+    {.section = "Limits", .key = "whisk.time-limit.std", .type = CW_CONF_DURATION, FIELD(time_std_ms), .def = "1 m", .min = "1 ms", .help = "Time limit of an action that names none; controllers wait at least twice as long and a minute for any."},
     {.section = "Limits", .key = "whisk.log-limit.min", .type = CW_CONF_SIZE, FIELD(log_min_bytes), .def = "0 m", .min = "0", .help = "Least log limit of an action."},
     {.section = "Limits", .key = "whisk.log-limit.max", .type = CW_CONF_SIZE, FIELD(log_max_bytes), .def = "10 m", .min = "0", .help = "Largest log limit of an action."},
     {.section = "Limits", .key = "whisk.log-limit.std", .type = CW_CONF_SIZE, FIELD(log_std_bytes), .def = "10 m", .min = "0", .help = "Log limit of an action that names none."},
@@ -77,10 +80,18 @@ static const struct cw_conf_item ITEMS[] = {
     {.section = "CouchDB", .key = "whisk.couchdb.databases.WhiskEntity", .type = CW_CONF_STRING, .flags = CW_CONF_REQUIRED, FIELD(db_entities), .help = "Database of actions."},
     {.section = "CouchDB", .key = "whisk.couchdb.databases.WhiskActivation", .type = CW_CONF_STRING, .flags = CW_CONF_REQUIRED, FIELD(db_activations), .help = "Database of activation records."},
     {.section = "CouchDB", .key = "whisk.couchdb.databases.WhiskAuth", .type = CW_CONF_STRING, FIELD(db_subjects), .def = "", .help = "Database of subjects."},
-    {.section = "CouchDB", .key = "whisk.activation.store-blocking-result-level", .type = CW_CONF_CHOICE, FIELD(store_blocking), .def = "STORE_ALWAYS",
-     .choices = "STORE_ALWAYS|STORE_FAILURES|STORE_FAILURES_NOT_APPLICATION_ERRORS", .help = "Which blocking activations leave a record."},
+    {.section = "CouchDB", .key = "whisk.activation.store-blocking-result-level", .type = CW_CONF_STRING, FIELD(store_blocking), .def = "STORE_ALWAYS",
+     .help = "Which blocking activations leave a record: STORE_ALWAYS, STORE_FAILURES or STORE_FAILURES_NOT_APPLICATION_ERRORS; with anything else whisk.activation.disable-store-result decides."},
     {.section = "CouchDB", .key = "whisk.activation.store-non-blocking-result-level", .type = CW_CONF_CHOICE, FIELD(store_non_blocking), .def = "STORE_ALWAYS",
      .choices = "STORE_ALWAYS|STORE_FAILURES|STORE_FAILURES_NOT_APPLICATION_ERRORS", .help = "Which non-blocking activations leave a record."},
+    {.section = "CouchDB", .key = "whisk.activation.disable-store-result", .type = CW_CONF_BOOL, FIELD(disable_store_result), .def = "false",
+     .help = "Deprecated: only failures of blocking activations leave a record. Counts when whisk.activation.store-blocking-result-level is no level."},
+    {.section = "CouchDB", .key = "whisk.activation.unstored-logs-enabled", .type = CW_CONF_BOOL, FIELD(unstored_logs), .def = "false", .help = "Log a line for each activation that leaves no record."},
+    {.section = "CouchDB", .key = "whisk.blacklist.poll-interval", .type = CW_CONF_DURATION, FIELD(blacklist_poll_ms), .def = "5 minutes", .min = "10 ms", .help = "How often the blocked namespaces are read."},
+    {.section = "CouchDB", .key = "whisk.parameter-storage.current", .type = CW_CONF_STRING, FIELD(param_scheme), .def = "off",
+     .help = "How controllers encrypt parameters: off, noop, aes-128, aes-256. An invoker decrypts whatever it has the key for."},
+    {.section = "CouchDB", .key = "whisk.parameter-storage.aes-128", .alias = "whisk.parameter-storage.aes128", .type = CW_CONF_STRING, .flags = CW_CONF_SECRET, FIELD(param_aes_128), .def = "", .help = "Key of encrypted parameters, base64."},
+    {.section = "CouchDB", .key = "whisk.parameter-storage.aes-256", .alias = "whisk.parameter-storage.aes256", .type = CW_CONF_STRING, .flags = CW_CONF_SECRET, FIELD(param_aes_256), .def = "", .help = "Key of encrypted parameters, base64."},
     {.section = "CouchDB", .key = "cwhisk.catalog-memory", .env = "CWHISK_CATALOG_MEMORY", .type = CW_CONF_SIZE, FIELD(catalog_bytes), .def = "256 m", .min = "1 m", .max = "1 t",
      .help = "Memory for actions kept in the cache; the least recently used leave first."},
 
@@ -118,6 +129,8 @@ static const struct cw_conf_item ITEMS[] = {
     {.section = "Operation", .key = "cwhisk.log-format", .env = "CWHISK_LOG_FORMAT", .type = CW_CONF_CHOICE, FIELD(log_format), .def = "whisk", .choices = "whisk|json", .help = "Log lines in OpenWhisk's shape, or JSON objects."},
     {.section = "Operation", .key = "metrics.log", .env = "METRICS_LOG", .type = CW_CONF_BOOL, FIELD(log_markers), .def = "true", .help = "Append OpenWhisk's [marker:…] to log lines."},
     {.section = "Operation", .key = "whisk.metrics.prometheus-enabled", .type = CW_CONF_BOOL, FIELD(prometheus), .def = "true", .help = "Serve /metrics."},
+    {.section = "Operation", .key = "cwhisk.stale-work", .env = "CWHISK_STALE_WORK", .type = CW_CONF_CHOICE, FIELD(stale_work), .def = "run", .choices = "run|answer",
+     .help = "Activations so old that their controller has given them up: run them as OpenWhisk does, or answer them with an error."},
     {.section = "Operation", .key = "cwhisk.drain-timeout", .env = "CWHISK_DRAIN_TIMEOUT", .type = CW_CONF_DURATION, FIELD(drain_ms), .def = "8 seconds", .min = "0 ms", .max = "1 hour",
      .help = "On SIGTERM, activations that were taken may finish for this long; then they are answered with an error. (docker stop kills after 10 s.)"},
 };
@@ -133,4 +146,20 @@ const struct cw_conf_table *inv_settings_table(void)
     };
 
     return &TABLE;
+}
+
+enum inv_store_level inv_settings_blocking_level(const struct inv_settings *s, bool *ret_deprecated)
+{
+    static const char *const NAMES[] = {
+        [INV_STORE_ALWAYS] = "STORE_ALWAYS",
+        [INV_STORE_FAILURES] = "STORE_FAILURES",
+        [INV_STORE_FAILURES_NOT_APPLICATION_ERRORS] = "STORE_FAILURES_NOT_APPLICATION_ERRORS",
+    };
+
+    *ret_deprecated = false;
+    for (size_t i = 0; i < CW_ARRAY_LEN(NAMES); i++)
+        if (strcasecmp(s->store_blocking, NAMES[i]) == 0)
+            return (enum inv_store_level)i;
+    *ret_deprecated = true;
+    return s->disable_store_result ? INV_STORE_FAILURES : INV_STORE_ALWAYS;
 }

@@ -16,6 +16,11 @@ enum inv_store_level { /* openwhisk couchdb.md 6.1 */
                        INV_STORE_FAILURES_NOT_APPLICATION_ERRORS,
 };
 
+enum inv_stale_work { /* activations that their controller gave up */
+                      INV_STALE_RUN,
+                      INV_STALE_ANSWER,
+};
+
 struct inv_settings {
     /* command line */
     int64_t id; /* -1: not given */
@@ -38,14 +43,18 @@ struct inv_settings {
     int64_t idle_container_ms, pause_grace_ms;
     /* limits */
     int64_t memory_min_bytes, memory_max_bytes, time_min_ms, time_max_ms, log_min_bytes,
-        log_max_bytes, log_std_bytes;
+        log_max_bytes, log_std_bytes, time_std_ms;
     int64_t concurrency_min, concurrency_max, concurrency_std;
     int64_t payload_max_bytes, truncation_bytes, serdes_overhead_bytes;
     /* documents */
     char *couch_protocol, *couch_host, *couch_username, *couch_password, *couch_provider;
     int64_t couch_port;
     char *db_entities, *db_activations, *db_subjects;
-    int store_blocking, store_non_blocking; /* enum inv_store_level */
+    char *store_blocking;   /* inv_settings_blocking_level reads it */
+    int store_non_blocking; /* enum inv_store_level */
+    bool disable_store_result, unstored_logs;
+    int64_t blacklist_poll_ms;
+    char *param_scheme, *param_aes_128, *param_aes_256;
     /* containers */
     char *runtimes_manifest;
     char *runtimes_registry, *user_images_registry;
@@ -66,7 +75,12 @@ struct inv_settings {
     bool log_markers;
     char **tags, **dedicated_namespaces;
     int64_t drain_ms;
+    int stale_work; /* enum inv_stale_work */
     int64_t catalog_bytes;
 };
 
 const struct cw_conf_table *inv_settings_table(void);
+/* The store level of blocking activations. One that is no level is not an error, as with stock: the
+ * deprecated disable-store-result decides then, and *ret_deprecated tells so. */
+enum inv_store_level inv_settings_blocking_level(const struct inv_settings *s,
+                                                 bool *ret_deprecated);

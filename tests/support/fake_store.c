@@ -11,7 +11,8 @@ struct cw_docstore_call {
     cw_docstore_body_fn *body_fn;
     cw_docstore_bulk_fn *bulk_fn;
     void *arg;
-    bool attachment;
+    const struct cw_err *err; /* which of the store's; NULL: a bulk put */
+    const char *const *text;
     char **docs;
     size_t count;
 };
@@ -28,9 +29,8 @@ static void drop(struct cw_docstore_call *call)
 
 static void answer_body(struct cw_docstore_call *call)
 {
-    struct fake_store *s = call->s;
-    const struct cw_err *err = call->attachment ? &s->attachment_err : &s->get_err;
-    const char *text = call->attachment ? s->attachment : s->document;
+    const struct cw_err *err = call->err;
+    const char *text = *call->text;
     cw_docstore_body_fn *fn = call->body_fn;
     void *arg = call->arg;
 
@@ -98,6 +98,8 @@ static struct cw_docstore_call *fake_get(struct cw_docstore *base, const char *d
 
     (void)db, (void)id;
     call->body_fn = fn;
+    call->err = &call->s->get_err;
+    call->text = &call->s->document;
     call->s->gets++;
     (void)snprintf(call->s->last_rev, sizeof(call->s->last_rev), "%s", rev ? rev : "null");
     return call;
@@ -112,7 +114,8 @@ static struct cw_docstore_call *fake_get_attachment(struct cw_docstore *base, co
 
     (void)db, (void)id, (void)rev, (void)max_bytes;
     call->body_fn = fn;
-    call->attachment = true;
+    call->err = &call->s->attachment_err;
+    call->text = &call->s->attachment;
     call->s->attachment_gets++;
     (void)snprintf(call->s->last_attachment, sizeof(call->s->last_attachment), "%s", name);
     return call;
@@ -136,6 +139,22 @@ static struct cw_docstore_call *fake_bulk_put(struct cw_docstore *base, const ch
     return call;
 }
 
+static struct cw_docstore_call *fake_view(struct cw_docstore *base, const char *db,
+                                          const struct cw_view_query *q, cw_docstore_body_fn *fn,
+                                          void *arg)
+{
+    struct cw_docstore_call *call = begin(base, arg);
+
+    call->body_fn = fn;
+    call->err = &call->s->view_err;
+    call->text = &call->s->rows;
+    call->s->views++;
+    (void)snprintf(call->s->last_view, sizeof(call->s->last_view), "%s %s/%s%s%s%s", db, q->design,
+                   q->view, q->descending ? " descending" : "", q->stale_ok ? " stale" : "",
+                   q->limit ? " limit" : "");
+    return call;
+}
+
 static void fake_cancel(struct cw_docstore *base, struct cw_docstore_call *call)
 {
     (void)base;
@@ -149,6 +168,7 @@ void fake_store_init(struct fake_store *s, struct cw_loop *loop)
         .get = fake_get,
         .get_attachment = fake_get_attachment,
         .bulk_put = fake_bulk_put,
+        .view = fake_view,
         .cancel = fake_cancel,
     };
 

@@ -23,17 +23,19 @@ struct fake_store {
     /* reads: the same answer for all; err.code CW_OK means that `document` is given */
     const char *document;
     const char *attachment;
-    struct cw_err get_err, attachment_err;
+    const char *rows; /* of a view */
+    struct cw_err get_err, attachment_err, view_err;
     /* bulk puts: this error for whole batches that are larger than fail_over (code CW_OK: none) */
     struct cw_err bulk_err;
     size_t fail_over;
     unsigned failures; /* so often */
     fake_put_fn *put;
     /* what was done */
-    unsigned gets, attachment_gets, bulks;
+    unsigned gets, attachment_gets, bulks, views;
     struct cw_str stored; /* accepted documents, one a line */
     size_t stored_count, largest_batch;
     char last_rev[64], last_attachment[128];
+    char last_view[256]; /* "<db> <design>/<view>" and the options that are on */
 };
 
 void fake_store_init(struct fake_store *s, struct cw_loop *loop);

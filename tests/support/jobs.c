@@ -70,14 +70,15 @@ char *test_message_text(const struct test_message *m)
         &out,
         "{\"transid\":%s,\"action\":{\"path\":\"guest\",\"name\":\"%s\",\"version\":\"0.0.1\"},"
         "\"revision\":%s,"
-        "\"user\":{\"subject\":\"guest\",\"namespace\":{\"name\":\"guest\",\"uuid\":\"u\"},"
+        "\"user\":{\"subject\":\"guest\",\"namespace\":{\"name\":\"%s\",\"uuid\":\"u\"},"
         "\"authkey\":{"
         "\"api_key\":\"k\"},\"rights\":[],\"limits\":%s},\"activationId\":\"%s\","
         "\"rootControllerIndex\":{"
-        "\"asString\":\"0\"},\"blocking\":%s,\"content\":{},\"initArgs\":[],\"lockedArgs\":%s}",
+        "\"asString\":\"0\"},\"blocking\":%s,\"content\":%s,\"initArgs\":[],\"lockedArgs\":%s}",
         m->transid ? m->transid : "[\"t\",1]", m->action ? m->action : "hello",
-        m->revision ? m->revision : "\"1-a\"", m->limits ? m->limits : "{}", id,
-        m->non_blocking ? "false" : "true", m->locked_args ? m->locked_args : "{}");
+        m->revision ? m->revision : "\"1-a\"", m->user_namespace ? m->user_namespace : "guest",
+        m->limits ? m->limits : "{}", id, m->non_blocking ? "false" : "true",
+        m->content ? m->content : "{}", m->locked_args ? m->locked_args : "{}");
     return cw_str_steal(&out);
 }
 

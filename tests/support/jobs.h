@@ -16,12 +16,14 @@ void test_settings(const char *const *more, struct inv_settings *ret);
 struct cw_manifest *test_manifest(void);
 
 struct test_message {
-    char id;                 /* one hex digit, repeated 32 times */
-    const char *action;      /* name; NULL: hello */
-    const char *revision;    /* JSON; NULL: "1-a" quoted */
-    const char *limits;      /* JSON object of the user; NULL: {} */
-    const char *transid;     /* JSON; NULL: ["t",1] */
-    const char *locked_args; /* JSON object; NULL: {} */
+    char id;                    /* one hex digit, repeated 32 times */
+    const char *action;         /* name; NULL: hello */
+    const char *revision;       /* JSON; NULL: "1-a" quoted */
+    const char *limits;         /* JSON object of the user; NULL: {} */
+    const char *transid;        /* JSON; NULL: ["t",1] */
+    const char *locked_args;    /* JSON object; NULL: {} */
+    const char *content;        /* JSON; NULL: {} */
+    const char *user_namespace; /* NULL: guest */
     bool non_blocking;
 };
 

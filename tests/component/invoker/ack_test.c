@@ -373,6 +373,25 @@ static void what_the_stop_ended_is_no_system_error(void **state)
     end(&w);
 }
 
+static void blocked_caller_gets_no_result(void **state)
+{
+    struct world w;
+    struct inv_job *job;
+
+    (void)state;
+    begin(&w, 1 << 20, NULL);
+    for (size_t i = 0; i < 2; i++) {
+        job = make_job(&w, i == 0, -1, CW_STATUS_SUCCESS, "{}");
+        inv_job_fail(job, CW_STATUS_APPLICATION_ERROR, "blocked", 1700000002000);
+        job->blocked = true;
+        inv_acks_end(w.acks, job, INV_END_FAILED_START);
+        check_message(&w.bus.sent[i], COMBINED_SHRUNK, CW_STATUS_APPLICATION_ERROR, false);
+        inv_job_free(job);
+    }
+    assert_int_equal(w.bus.sent_count, 2);
+    end(&w);
+}
+
 static void slot_is_freed_once(void **state)
 {
     struct world w;
@@ -671,6 +690,7 @@ int main(void)
         cmocka_unit_test(result_goes_out_before_the_logs_are_there),
         cmocka_unit_test(result_and_run_annotations_are_in_the_record),
         cmocka_unit_test(what_the_stop_ended_is_no_system_error),
+        cmocka_unit_test(blocked_caller_gets_no_result),
         cmocka_unit_test(slot_is_freed_once),
         cmocka_unit_test(messages_are_counted_by_kind),
         cmocka_unit_test(what_is_over_the_limit_is_sent_shrunk),

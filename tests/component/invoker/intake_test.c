@@ -2,8 +2,11 @@
 #include "tests/support/cmocka_all.h"
 
 #include "common/loop/loop.h"
+#include "common/model/activation_message.h"
 #include "common/model/manifest.h"
+#include "common/model/param_lock.h"
 #include "common/obs/metrics.h"
+#include "invoker/blacklist.h"
 #include "invoker/catalog.h"
 #include "invoker/intake.h"
 #include "invoker/job.h"
@@ -21,9 +24,12 @@ struct world {
     struct inv_catalog *catalog;
     struct inv_intake *intake;
     struct inv_settings settings;
+    struct inv_blacklist *blacklist;
+    struct cw_param_keys *keys;
     unsigned unreadable, ready, refused;
     enum cw_status status;
-    char result[256], code[256];
+    bool blocked, excused, first_poll;
+    char result[256], code[256], content[256];
 };
 
 static void on_unreadable(void *arg, size_t bytes)
@@ -39,6 +45,8 @@ static void on_ready(void *arg, struct inv_job *job)
     w->ready++;
     (void)snprintf(w->code, sizeof(w->code), "%.*s", (int)job->action->code_quoted.n,
                    job->action->code_quoted.p);
+    (void)snprintf(w->content, sizeof(w->content), "%.*s", (int)job->msg->content.n,
+                   job->msg->content.p);
     inv_job_free(job);
 }
 
@@ -48,8 +56,20 @@ static void on_refused(void *arg, struct inv_job *job)
 
     w->refused++;
     w->status = job->outcome.status;
+    w->blocked = job->blocked;
+    w->excused = job->excused;
     (void)snprintf(w->result, sizeof(w->result), "%s", job->outcome.result.p);
     inv_job_free(job);
+}
+
+static void on_first_poll(void *arg)
+{
+    ((struct world *)arg)->first_poll = true;
+}
+
+static bool polled(void *arg)
+{
+    return ((struct world *)arg)->first_poll;
 }
 
 static void begin_with(struct world *w, size_t cache_bytes, int64_t keep_ms)
@@ -62,6 +82,7 @@ static void begin_with(struct world *w, size_t cache_bytes, int64_t keep_ms)
         .memory_max_bytes = 512 << 20,
         .time_min_ms = 100,
         .time_max_ms = 300000,
+        .time_std_ms = 60000,
         .log_max_bytes = 10 << 20,
         .concurrency_min = 1,
         .concurrency_max = 1,
@@ -77,10 +98,22 @@ static void begin_with(struct world *w, size_t cache_bytes, int64_t keep_ms)
         .keep_ms = keep_ms,
         .max_code_bytes = 1 << 20,
     });
+    w->store.rows = "{\"rows\":[{\"id\":\"x\",\"key\":\"blocked\",\"value\":1}]}";
+    w->blacklist = inv_blacklist_new(&(struct inv_blacklist_conf){.loop = w->loop,
+                                                                  .store = &w->store.base,
+                                                                  .metrics = w->metrics,
+                                                                  .db = "subjects",
+                                                                  .poll_ms = INT64_MAX,
+                                                                  .on_first = on_first_poll,
+                                                                  .arg = w});
+    assert_true(cw_loop_run_until(w->loop, polled, w, WAIT_MS));
+    w->keys = cw_param_keys_new("oxmKH4gQLs+h4BZaiQRElg==", NULL, NULL);
     w->intake = inv_intake_new(&(struct inv_intake_conf){
         .loop = w->loop,
         .metrics = w->metrics,
         .catalog = w->catalog,
+        .blacklist = w->blacklist,
+        .keys = w->keys,
         .settings = &w->settings,
         .on_unreadable = on_unreadable,
         .on_ready = on_ready,
@@ -98,6 +131,8 @@ static void end(struct world *w)
 {
     inv_intake_free(w->intake);
     inv_catalog_free(w->catalog);
+    inv_blacklist_free(w->blacklist);
+    cw_param_keys_free(w->keys);
     fake_store_done(&w->store);
     cw_manifest_free(w->manifest);
     cw_metrics_free(w->metrics);
@@ -325,7 +360,10 @@ static void limits_are_checked_in_order_with_their_texts(void **state)
     }
 }
 
-static void encrypted_arguments_are_refused(void **state)
+/* "s3cret ü" under the key of the fixture */
+#define LOCKED "AAAADFY5ZgLSm2eCVN46hmmEBU04yBfKl7PVs6dfXuaZdnde1azgFuoc6Q=="
+
+static void locked_arguments_are_decrypted_before_the_run(void **state)
 {
     cw_auto_free char *doc = test_action_text("hello", 60000, 256, 10, 1);
     struct world w;
@@ -333,10 +371,113 @@ static void encrypted_arguments_are_refused(void **state)
     (void)state;
     begin(&w);
     w.store.document = doc;
-    give(&w, &(struct test_message){.id = 'a', .locked_args = "{\"secret\":\"aes-256\"}"});
+    give(&w, &(struct test_message){.id = 'a',
+                                    .locked_args = "{\"secret\":\"aes-128\",\"other\":\"aes-256\"}",
+                                    .content = "{\"n\": 1.0,\"secret\":\"" LOCKED
+                                               "\",\"other\":\"QQ==\"}"});
     settle(&w);
+    assert_int_equal(w.ready, 1);
+    assert_string_equal(w.content, "{\"n\":1.0,\"secret\":\"s3cret \xc3\xbc\",\"other\":\"QQ==\"}");
+    end(&w);
+}
+
+static void argument_that_cannot_be_decrypted_is_an_excused_whisk_error(void **state)
+{
+    cw_auto_free char *doc = test_action_text("hello", 60000, 256, 10, 1);
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    w.store.document = doc;
+    give(&w, &(struct test_message){.id = 'a',
+                                    .locked_args = "{\"secret\":\"aes-128\"}",
+                                    .content = "{\"secret\":\"AAAADFY5\"}"});
+    settle(&w);
+    assert_int_equal(w.refused, 1);
     assert_int_equal(w.status, CW_STATUS_WHISK_ERROR);
-    assert_non_null(strstr(w.result, "encrypted"));
+    assert_true(w.excused);
+    assert_string_equal(w.result, "{\"error\":\"Action parameters could not be decrypted.\"}");
+    end(&w);
+}
+
+static void blocked_namespace_is_refused_before_its_action_is_read(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    give(&w, &(struct test_message){.id = 'a', .user_namespace = "blocked"});
+    assert_int_equal(w.refused, 1);
+    assert_int_equal(w.status, CW_STATUS_APPLICATION_ERROR);
+    assert_true(w.blocked);
+    assert_string_equal(
+        w.result, "{\"error\":\"The action was not invoked due to a blacklisted namespace.\"}");
+    assert_int_equal(w.store.gets, 0);
+    end(&w);
+}
+
+static uint64_t stale_count(struct world *w)
+{
+    return cw_counter_value(
+        cw_metrics_counter(w->metrics, "cwhisk_activation_stale_total", NULL, NULL));
+}
+
+/* A message of that age, by a clock as right as ours. */
+static void give_aged(struct world *w, int64_t age_ms)
+{
+    char transid[64];
+
+    (void)snprintf(transid, sizeof(transid), "[\"t\",%lld]",
+                   (long long)(cw_loop_wall_ms(w->loop) - age_ms));
+    give(w, &(struct test_message){.id = 'a', .transid = transid});
+    settle(w);
+}
+
+static void stale_work_is_counted_and_runs_unless_the_operator_says_otherwise(void **state)
+{
+    cw_auto_free char *doc = test_action_text("hello", 60000, 256, 10, 1);
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    w.store.document = doc;
+    give_aged(&w, 240000);
+    assert_int_equal(w.ready, 1);
+    assert_int_equal(stale_count(&w), 1);
+    w.settings.stale_work = INV_STALE_ANSWER;
+    give_aged(&w, 240000);
+    assert_int_equal(w.refused, 1);
+    assert_int_equal(w.status, CW_STATUS_WHISK_ERROR);
+    assert_true(w.excused);
+    assert_string_equal(
+        w.result, "{\"error\":\"The action was not invoked because its activation had expired.\"}");
+    assert_int_equal(stale_count(&w), 2);
+    end(&w);
+}
+
+static void work_is_stale_only_when_its_controller_has_given_up(void **state)
+{
+    cw_auto_free char *fast = test_action_text("hello", 1000, 256, 10, 1);
+    cw_auto_free char *slow = test_action_text("hello", 300000, 256, 10, 1);
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    w.settings.stale_work = INV_STALE_ANSWER;
+    w.store.document = fast; /* the standard time limit counts: 3 minutes */
+    give_aged(&w, 120000);
+    give_aged(&w, -600000); /* the controller's clock is ahead */
+    assert_int_equal(w.ready, 2);
+    give_aged(&w, 240000);
+    assert_int_equal(w.refused, 1);
+    end(&w);
+    begin(&w);
+    w.settings.stale_work = INV_STALE_ANSWER;
+    w.store.document = slow; /* 11 minutes */
+    give_aged(&w, 600000);
+    assert_int_equal(w.ready, 1);
+    give_aged(&w, 720000);
+    assert_int_equal(w.refused, 1);
     end(&w);
 }
 
@@ -378,7 +519,11 @@ int main(void)
         cmocka_unit_test(failures_have_their_status_and_text),
         cmocka_unit_test(failures_are_not_cached),
         cmocka_unit_test(limits_are_checked_in_order_with_their_texts),
-        cmocka_unit_test(encrypted_arguments_are_refused),
+        cmocka_unit_test(locked_arguments_are_decrypted_before_the_run),
+        cmocka_unit_test(argument_that_cannot_be_decrypted_is_an_excused_whisk_error),
+        cmocka_unit_test(blocked_namespace_is_refused_before_its_action_is_read),
+        cmocka_unit_test(stale_work_is_counted_and_runs_unless_the_operator_says_otherwise),
+        cmocka_unit_test(work_is_stale_only_when_its_controller_has_given_up),
         cmocka_unit_test(unreadable_message_is_told),
         cmocka_unit_test(freeing_while_fetching_leaks_nothing),
     };

@@ -1,8 +1,12 @@
 #include "tests/support/cmocka_all.h"
 
+#include <stdio.h>
+#include <unistd.h>
+
 #include "common/loop/loop.h"
 #include "common/model/action_doc.h"
 #include "common/model/manifest.h"
+#include "common/obs/log.h"
 #include "common/obs/metrics.h"
 #include "invoker/job.h"
 #include "invoker/records.h"
@@ -141,6 +145,62 @@ static void extra_logging_overrides_the_level(void **state)
     wait_all(&w);
     assert_int_equal(w.store.stored_count, 1);
     end(&w);
+}
+
+static void blocked_activations_leave_no_record_even_with_extra_logging(void **state)
+{
+    struct inv_job *job =
+        test_job(&(struct test_message){.id = 'a', .transid = "[\"t\",1,true]"}, NULL);
+    struct world w;
+
+    (void)state;
+    begin(&w, INV_STORE_ALWAYS, 1 << 20);
+    inv_job_fail(job, CW_STATUS_APPLICATION_ERROR, "blocked", 1000);
+    job->blocked = true;
+    inv_records_add(w.records, job);
+    assert_int_equal(inv_records_pending(w.records), 0);
+    inv_job_free(job);
+    end(&w);
+}
+
+/* What was logged while `records` decided on one that its level does not want. */
+static void log_of_skipping(bool log_unstored, char *text, size_t size)
+{
+    FILE *log = tmpfile();
+    struct world w;
+    size_t n;
+
+    begin(&w, INV_STORE_FAILURES, 1 << 20);
+    inv_records_free(w.records);
+    w.records = inv_records_new(&(struct inv_records_conf){.loop = w.loop,
+                                                           .store = &w.store.base,
+                                                           .metrics = w.metrics,
+                                                           .db = "activations",
+                                                           .blocking_level = INV_STORE_FAILURES,
+                                                           .log_unstored = log_unstored,
+                                                           .max_bytes = 1 << 20});
+    cw_log_setup(&(struct cw_log_conf){.level = CW_LOG_INFO, .fd = fileno(log)});
+    add(&w, 'a', CW_STATUS_SUCCESS);
+    cw_log_setup(&(struct cw_log_conf){.level = CW_LOG_INFO, .fd = STDOUT_FILENO});
+    rewind(log);
+    n = fread(text, 1, size - 1, log);
+    text[n] = '\0';
+    (void)fclose(log);
+    assert_int_equal(w.store.stored_count, 0);
+    end(&w);
+}
+
+static void what_is_not_stored_is_logged_when_asked_for(void **state)
+{
+    char text[1024];
+
+    (void)state;
+    log_of_skipping(false, text, sizeof(text));
+    assert_string_equal(text, "");
+    log_of_skipping(true, text, sizeof(text));
+    assert_non_null(strstr(text, "Explicitly NOT storing activation "
+                                 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa for action hello from namespace "
+                                 "guest with response_size=0B"));
 }
 
 static void store_that_is_away_gets_everything_later_in_order(void **state)
@@ -308,6 +368,8 @@ int main(void)
         cmocka_unit_test(levels_decide_what_is_stored),
         cmocka_unit_test(namespaces_that_want_no_records_get_none_even_with_extra_logging),
         cmocka_unit_test(extra_logging_overrides_the_level),
+        cmocka_unit_test(blocked_activations_leave_no_record_even_with_extra_logging),
+        cmocka_unit_test(what_is_not_stored_is_logged_when_asked_for),
         cmocka_unit_test(store_that_is_away_gets_everything_later_in_order),
         cmocka_unit_test(conflict_concerns_only_its_document),
         cmocka_unit_test(refused_batch_is_halved_until_the_culprit_is_alone),

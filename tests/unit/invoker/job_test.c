@@ -84,7 +84,7 @@ static void failed_job_begins_and_ends_now(void **state)
     assert_int_equal(f->job->wait_ms, 3000); /* since the controller took it */
     assert_int_equal(f->job->init_ms, -1);
     assert_false(r.excused);
-    assert_false(f->job->stopped);
+    assert_false(f->job->excused);
 }
 
 static void stopped_job_is_excused(void **state)

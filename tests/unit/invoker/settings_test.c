@@ -96,8 +96,16 @@ static void documents_have_the_defaults_of_stock(void **state)
     test_settings(NULL, &s);
     assert_string_equal(s.couch_provider, "CouchDB");
     assert_string_equal(s.db_subjects, "");
-    assert_int_equal(s.store_blocking, INV_STORE_ALWAYS);
+    assert_string_equal(s.store_blocking, "STORE_ALWAYS");
     assert_int_equal(s.store_non_blocking, INV_STORE_ALWAYS);
+    assert_false(s.disable_store_result);
+    assert_false(s.unstored_logs);
+    assert_int_equal(s.blacklist_poll_ms, 5 * MINUTE);
+    assert_string_equal(s.param_scheme, "off");
+    assert_string_equal(s.param_aes_128, "");
+    assert_string_equal(s.param_aes_256, "");
+    assert_int_equal(s.time_std_ms, MINUTE);
+    assert_int_equal(s.stale_work, INV_STALE_RUN);
     free_settings(&s);
 }
 
@@ -165,7 +173,7 @@ static void choices_have_the_order_of_their_enums(void **state)
                                         NULL},
                   &s);
     assert_int_equal(s.log_format, CW_LOG_JSON);
-    assert_int_equal(s.store_blocking, INV_STORE_FAILURES);
+    assert_string_equal(s.store_blocking, "STORE_FAILURES");
     assert_int_equal(s.store_non_blocking, INV_STORE_FAILURES_NOT_APPLICATION_ERRORS);
     free_settings(&s);
 }
@@ -220,8 +228,8 @@ static void wrong_values_are_named_with_what_is_accepted(void **state)
          "whisk.container-pool.concurrent-peek-factor ", "0..1"},
         {"CONFIG_whisk_containerProxy_timeouts_pauseGrace=soon",
          "whisk.container-proxy.timeouts.pause-grace ", "soon"},
-        {"CONFIG_whisk_activation_storeBlockingResultLevel=NEVER",
-         "whisk.activation.store-blocking-result-level ", "STORE_FAILURES"},
+        {"CONFIG_whisk_activation_storeNonBlockingResultLevel=NEVER",
+         "whisk.activation.store-non-blocking-result-level ", "STORE_FAILURES"},
         {"CONFIG_whisk_userEvents_enabled=perhaps", "whisk.user-events.enabled ", "perhaps"},
         {"CONFIG_whisk_couchdb_port=0", "whisk.couchdb.port ", "1..65535"},
     };
@@ -237,6 +245,38 @@ static void wrong_values_are_named_with_what_is_accepted(void **state)
         if (strncmp(err.msg, CASES[i].key, strlen(CASES[i].key)) != 0 ||
             !strstr(err.msg, CASES[i].text))
             fail_msg("%s: \"%s\"", CASES[i].variable, err.msg);
+    }
+}
+
+static void blocking_level_that_is_none_yields_to_the_deprecated_switch(void **state)
+{
+    static const struct {
+        const char *level, *disable;
+        enum inv_store_level want;
+        bool deprecated;
+    } CASES[] = {
+        {"store_failures", "false", INV_STORE_FAILURES, false},
+        {"STORE_FAILURES_NOT_APPLICATION_ERRORS", "true", INV_STORE_FAILURES_NOT_APPLICATION_ERRORS,
+         false},
+        {"STORE_ALWAYS", "true", INV_STORE_ALWAYS, false},
+        {"NEVER", "true", INV_STORE_FAILURES, true},
+        {"NEVER", "false", INV_STORE_ALWAYS, true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < CW_ARRAY_LEN(CASES); i++) {
+        struct inv_settings s;
+        char level[96], disable[96];
+        bool deprecated;
+
+        (void)snprintf(level, sizeof(level), "CONFIG_whisk_activation_storeBlockingResultLevel=%s",
+                       CASES[i].level);
+        (void)snprintf(disable, sizeof(disable), "CONFIG_whisk_activation_disableStoreResult=%s",
+                       CASES[i].disable);
+        test_settings((const char *const[]){level, disable, NULL}, &s);
+        assert_int_equal(inv_settings_blocking_level(&s, &deprecated), CASES[i].want);
+        assert_int_equal(deprecated, CASES[i].deprecated);
+        free_settings(&s);
     }
 }
 
@@ -492,6 +532,7 @@ static void secrets_are_not_printed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(blocking_level_that_is_none_yields_to_the_deprecated_switch),
         cmocka_unit_test(identity_and_network_have_the_defaults_of_stock),
         cmocka_unit_test(pool_and_limits_have_the_defaults_of_stock),
         cmocka_unit_test(documents_have_the_defaults_of_stock),
