@@ -30,11 +30,17 @@ struct cw_bus_subscription {
     const char *topic;
     const char *group;
     const char *client_id; /* may be NULL */
+    /* A member that joins again with the instance id of one that was killed takes its place at once
+     * (static membership, KIP-345); an old member that still lives is shut out. May be NULL. */
+    const char *instance_id;
     /* One record, in offset order. Called only while the subscription is not paused. */
     void (*on_message)(void *arg, const struct cw_bus_message *msg);
     /* A problem of the consumer that it goes on from by itself (broker away, …). For the log. May
      * be NULL. */
     void (*on_error)(void *arg, const struct cw_err *err);
+    /* Nothing will ever come again: another member took our place, or the like. Partitions are
+     * taken away before. May be NULL. */
+    void (*on_lost)(void *arg, const struct cw_err *err);
     /* Partitions were given (true) or taken away (false). May be NULL. */
     void (*on_assigned)(void *arg, bool assigned);
     void *arg;
@@ -48,6 +54,16 @@ struct cw_topic_spec {
     int replication_factor;    /* 1.. */
     const char *const *config; /* NULL-terminated key, value, …; may be NULL */
 };
+
+struct cw_group_member {
+    const char *client_id, *host; /* as the broker knows them: "consumer-invoker0", "/10.0.0.7" */
+    const char *instance_id;      /* "" for a member without */
+};
+
+/* members and count describe who is in the group now; err when the brokers could not tell. All
+ * borrowed for the callback. */
+typedef void cw_group_members_fn(void *arg, const struct cw_group_member *members, size_t count,
+                                 const struct cw_err *err);
 
 /* err is NULL on success. CW_TOO_LARGE: the message can never be sent (client or broker limit). */
 typedef void cw_bus_done_fn(void *arg, const struct cw_err *err);
@@ -75,6 +91,10 @@ struct cw_bus_ops {
                     cw_bus_done_fn *fn, void *arg);
     void (*ensure_topic)(struct cw_bus *bus, const struct cw_topic_spec *spec, cw_bus_done_fn *fn,
                          void *arg);
+    /* Who has joined a group; a killed member counts until its session ends. A group that nobody
+     * has joined yet has no members. */
+    void (*group_members)(struct cw_bus *bus, const char *group, cw_group_members_fn *fn,
+                          void *arg);
     size_t (*unsent)(const struct cw_bus *bus); /* published, fn not yet called */
     /* Ends all subscriptions; what is unsent is dropped (look at unsent first); no callbacks. Not
      * inside a callback of the bus. */

@@ -270,6 +270,9 @@ static void on_event(struct kafka_bus *bus, rd_kafka_event_t *ev)
     case RD_KAFKA_EVENT_CREATETOPICS_RESULT:
         on_topic_event(ev);
         return;
+    case RD_KAFKA_EVENT_DESCRIBECONSUMERGROUPS_RESULT:
+        kafka_group_answered(ev);
+        return;
     default:
         if (kafka_client_problem(&bus->producer, ev, "producer", &err))
             report(bus, &err);
@@ -306,7 +309,14 @@ static void forget_calls(struct kafka_bus *bus)
         free(CW_LIST_ENTRY(n, struct publish, link));
     while ((n = cw_list_pop_front(&bus->topics)))
         topic_free(CW_LIST_ENTRY(n, struct topic_call, link));
+    kafka_groups_free(bus);
     bus_dones_done(&bus->dones);
+}
+
+static void bus_group_members(struct cw_bus *base, const char *group, cw_group_members_fn *fn,
+                              void *arg)
+{
+    kafka_group_members(self(base), group, fn, arg);
 }
 
 static void bus_free(struct cw_bus *base)
@@ -339,6 +349,7 @@ static const struct cw_bus_ops OPS = {
     .end_offset = kafka_sub_end_offset,
     .publish = bus_publish,
     .ensure_topic = bus_ensure_topic,
+    .group_members = bus_group_members,
     .unsent = bus_unsent,
     .free = bus_free,
 };
@@ -367,6 +378,7 @@ struct cw_bus *cw_kafka_bus_new(struct cw_loop *loop, const struct cw_kafka_conf
     bus->arg = conf->arg;
     cw_list_init(&bus->unsent);
     cw_list_init(&bus->topics);
+    cw_list_init(&bus->groups);
     cw_list_init(&bus->subs);
     bus_dones_init(&bus->dones, loop);
     if (bus_open(bus, conf, err) == 0)

@@ -1,8 +1,8 @@
 /* common/bus/kafka_priv.h -- the pieces of the Kafka bus.
  *
  * kafka_conf.c: settings and error codes. kafka_client.c: one librdkafka instance and its way into
- * the loop. kafka_sub.c: a subscription. kafka_bus.c: the producer, topics, and the ops. Thread:
- * loop. */
+ * the loop. kafka_sub.c: a subscription. kafka_group.c: who is in a group. kafka_bus.c: the
+ * producer, topics, and the ops. Thread: loop. */
 #pragma once
 
 #include <librdkafka/rdkafka.h>
@@ -71,6 +71,7 @@ struct kafka_bus {
     void *arg;
     struct cw_list unsent; /* struct publish */
     struct cw_list topics; /* struct topic_call */
+    struct cw_list groups; /* struct group_call */
     struct cw_list subs;   /* struct cw_bus_sub, also those that are leaving */
     struct bus_dones dones;
     struct cw_worker *worker; /* for librdkafka calls that wait */
@@ -87,3 +88,12 @@ void kafka_sub_commit(struct cw_bus_sub *sub, int64_t next_offset, cw_bus_done_f
 int64_t kafka_sub_end_offset(struct cw_bus_sub *sub);
 /* Leaves all groups and frees all subscriptions, waiting at most timeout_ms for brokers. */
 void kafka_subs_free(struct kafka_bus *bus, int64_t timeout_ms);
+
+/* ---- kafka_group.c ---- */
+
+void kafka_group_members(struct kafka_bus *bus, const char *group, cw_group_members_fn *fn,
+                         void *arg);
+/* The answer to one of the requests above. */
+void kafka_group_answered(rd_kafka_event_t *ev);
+/* Forgets what is not answered. */
+void kafka_groups_free(struct kafka_bus *bus);

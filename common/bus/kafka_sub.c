@@ -18,6 +18,8 @@ enum {
     SEEK_TIMEOUT_MS =
         5000, /* for librdkafka's own thread, not for a broker; microseconds on an idle machine */
     CLOSE_POLL_MS = 10,
+    LEAVE_POLL_MS = 5,
+    LEAVE_LIMIT_US = 1000000,
 };
 
 struct partition {
@@ -38,7 +40,11 @@ struct cw_bus_sub {
     int64_t start_offset; /* of the next assignment; -1: where the group's commit is */
     bool assigning;       /* in on_assigned: the start can still be chosen */
     bool paused;
+    bool static_member; /* has an instance id */
     bool leaving;
+    bool closing; /* librdkafka was told to close */
+    int64_t leave_by_us;
+    struct cw_timer leave_tick;
     bool unclosable; /* librdkafka refused to leave the group (fatal error): nothing to wait for */
     struct commit *waiting; /* to be sent when the one under way is answered */
     size_t committing;      /* requests under way */
@@ -259,6 +265,19 @@ static void on_rebalance(struct cw_bus_sub *sub, rd_kafka_event_t *ev)
         assigned(sub, false);
 }
 
+static void lost(struct cw_bus_sub *sub, const struct cw_err *err)
+{
+    bool had = sub->partition_count > 0;
+
+    if (sub->leaving)
+        return;
+    unassign(sub);
+    if (had)
+        assigned(sub, false);
+    if (sub->desc.on_lost && !sub->leaving)
+        sub->desc.on_lost(sub->desc.arg, err);
+}
+
 /* ---- messages ---- */
 
 static void on_fetched(struct cw_bus_sub *sub, rd_kafka_event_t *ev)
@@ -301,8 +320,12 @@ static void on_event(struct cw_bus_sub *sub, rd_kafka_event_t *ev)
         on_commit(sub, ev);
         return;
     default:
-        if (kafka_client_problem(&sub->client, ev, sub->who, &err))
-            report(sub, &err);
+        if (!kafka_client_problem(&sub->client, ev, sub->who, &err))
+            return;
+        report(sub, &err);
+        if (rd_kafka_event_error(ev) == RD_KAFKA_RESP_ERR__FATAL ||
+            rd_kafka_event_error_is_fatal(ev))
+            lost(sub, &err);
     }
 }
 
@@ -375,6 +398,7 @@ static void sub_free(void *obj)
 static rd_kafka_t *detach(struct cw_bus_sub *sub)
 {
     close_partitions(sub);
+    cw_timer_done(&sub->leave_tick);
     cw_list_remove(&sub->bus->subs, &sub->link);
     return kafka_client_detach(&sub->client);
 }
@@ -393,7 +417,7 @@ static void finish(struct cw_bus_sub *sub)
 
 static bool has_left(const struct cw_bus_sub *sub)
 {
-    return sub->leaving && (sub->unclosable || rd_kafka_consumer_closed(sub->client.rk));
+    return sub->closing && (sub->unclosable || rd_kafka_consumer_closed(sub->client.rk));
 }
 
 static void drain(void *arg)
@@ -412,19 +436,52 @@ static void drain(void *arg)
         cw_defer_post(&sub->client.again);
 }
 
+/* Closing alone keeps a static member's place until its session ends, so it leaves before. That is
+ * over when it has no member id any more, which nothing announces. */
+static bool is_member(const struct cw_bus_sub *sub)
+{
+    char *id = rd_kafka_memberid(sub->client.rk);
+    bool yes = id && *id;
+
+    if (id)
+        rd_kafka_mem_free(sub->client.rk, id);
+    return yes;
+}
+
 /* librdkafka sends what was committed before it leaves the group. */
-static void leave(struct cw_bus_sub *sub)
+static void close_when_left(struct cw_bus_sub *sub)
 {
     rd_kafka_error_t *error;
 
-    sub->leaving = true;
-    bus_dones_done(&sub->dones);
-    commit_send(sub);
+    if (sub->closing)
+        return;
+    if (sub->static_member && is_member(sub) &&
+        cw_loop_mono_us(sub->bus->loop) < sub->leave_by_us) {
+        cw_timer_set_ms(&sub->leave_tick, LEAVE_POLL_MS);
+        return;
+    }
+    sub->closing = true;
     if ((error = rd_kafka_consumer_close_queue(sub->client.rk, sub->client.queue))) {
         rd_kafka_error_destroy(error);
         sub->unclosable = true;
     }
     cw_defer_post(&sub->client.again);
+}
+
+static void on_leave_tick(void *arg)
+{
+    close_when_left(arg);
+}
+
+static void leave(struct cw_bus_sub *sub)
+{
+    sub->leaving = true;
+    sub->leave_by_us = cw_loop_mono_us(sub->bus->loop) + LEAVE_LIMIT_US;
+    bus_dones_done(&sub->dones);
+    commit_send(sub);
+    if (sub->static_member)
+        (void)rd_kafka_unsubscribe(sub->client.rk);
+    close_when_left(sub);
 }
 
 void kafka_sub_unsubscribe(struct cw_bus_sub *sub)
@@ -452,6 +509,7 @@ void kafka_subs_free(struct kafka_bus *bus, int64_t timeout_ms)
         CW_LIST_EACH (&bus->subs, pos) {
             struct cw_bus_sub *sub = CW_LIST_ENTRY(pos, struct cw_bus_sub, link);
 
+            close_when_left(sub);
             (void)serve(sub, sub->client.queue, CLOSE_POLL_MS);
         }
     while ((n = cw_list_first(&bus->subs))) {
@@ -546,6 +604,8 @@ static rd_kafka_conf_t *sub_conf(const struct kafka_bus *bus,
 
     if (kafka_conf_set(rc, "group.id", desc->group, err) == 0 &&
         (!desc->client_id || kafka_conf_set(rc, "client.id", desc->client_id, err) == 0) &&
+        (!desc->instance_id ||
+         kafka_conf_set(rc, "group.instance.id", desc->instance_id, err) == 0) &&
         kafka_conf_set_all(rc, desc->properties, err) == 0) {
         (void)rd_kafka_conf_get(rc, "partition.assignment.strategy", strategy, &size);
         if (!strstr(strategy, "cooperative"))
@@ -595,11 +655,13 @@ struct cw_bus_sub *kafka_sub_new(struct kafka_bus *bus, const struct cw_bus_subs
     sub = cw_alloc(sizeof(*sub));
     sub->bus = bus;
     sub->desc = *desc;
-    sub->desc.topic = sub->desc.group = sub->desc.client_id = NULL;
+    sub->desc.topic = sub->desc.group = sub->desc.client_id = sub->desc.instance_id = NULL;
     sub->desc.properties = NULL;
     sub->topic = cw_strdup(desc->topic);
     sub->who = consumer_name(desc->topic);
     sub->start_offset = -1;
+    sub->static_member = desc->instance_id != NULL;
+    cw_timer_init(&sub->leave_tick, bus->loop, on_leave_tick, sub);
     bus_dones_init(&sub->dones, bus->loop);
     if (kafka_client_open(&sub->client, bus->loop, RD_KAFKA_CONSUMER, rc, drain, sub, err) != 0) {
         sub_free(sub);

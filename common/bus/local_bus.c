@@ -62,6 +62,17 @@ struct local_bus {
     int64_t max_message_bytes;
     struct cw_map topics;
     struct bus_dones dones; /* publish and ensure_topic */
+    struct cw_list asked;   /* struct members_call */
+};
+
+/* One group_members, answered in the next turn. */
+struct members_call {
+    struct cw_link link; /* bus->asked */
+    struct local_bus *bus;
+    char *group;
+    cw_group_members_fn *fn;
+    void *arg;
+    struct cw_defer run;
 };
 
 static struct local_bus *self(struct cw_bus *bus)
@@ -266,7 +277,7 @@ local_subscribe(struct cw_bus *base, const struct cw_bus_subscription *desc, str
     sub->topic = topic_get(bus, desc->topic);
     sub->group = group_get(sub->topic, desc->group);
     sub->desc = *desc;
-    sub->desc.topic = sub->desc.group = sub->desc.client_id = NULL;
+    sub->desc.topic = sub->desc.group = sub->desc.client_id = sub->desc.instance_id = NULL;
     sub->desc.properties = NULL;
     sub->next = -1;
     cw_defer_init(&sub->run, bus->loop, sub_run, sub);
@@ -373,6 +384,64 @@ static void local_ensure_topic(struct cw_bus *base, const struct cw_topic_spec *
     bus_dones_push(&bus->dones, fn, arg, NULL);
 }
 
+/* ---- who is in a group ---- */
+
+static void members_call_free(struct members_call *call)
+{
+    cw_defer_cancel(&call->run);
+    free(call->group);
+    free(call);
+}
+
+struct census {
+    const char *group;
+    size_t count;
+};
+
+static void count_members(void *arg, struct cw_map_node *node)
+{
+    struct census *census = arg;
+
+    CW_LIST_EACH (&CW_CONTAINER_OF(node, struct topic, node)->groups, n) {
+        const struct group *g = CW_LIST_ENTRY(n, struct group, link);
+
+        if (strcmp(g->name, census->group) == 0)
+            census->count += g->subs.count;
+    }
+}
+
+static void tell_members(void *arg)
+{
+    struct members_call *call = arg;
+    struct census census = {.group = call->group};
+    struct cw_group_member *members;
+
+    cw_list_remove(&call->bus->asked, &call->link);
+    cw_map_each(&call->bus->topics, count_members, &census);
+    members = cw_calloc(census.count + 1, sizeof(*members));
+    for (size_t i = 0; i < census.count; i++)
+        members[i] = (struct cw_group_member){
+            .client_id = "local", .host = "this process", .instance_id = ""};
+    call->fn(call->arg, members, census.count, NULL);
+    free(members);
+    members_call_free(call);
+}
+
+static void local_group_members(struct cw_bus *base, const char *group, cw_group_members_fn *fn,
+                                void *arg)
+{
+    struct local_bus *bus = self(base);
+    struct members_call *call = cw_alloc(sizeof(*call));
+
+    call->bus = bus;
+    call->group = cw_strdup(group);
+    call->fn = fn;
+    call->arg = arg;
+    cw_list_push_back(&bus->asked, &call->link);
+    cw_defer_init(&call->run, bus->loop, tell_members, call);
+    cw_defer_post(&call->run);
+}
+
 /* Counts ensure_topic's answers too: they are gone within a turn. */
 static size_t local_unsent(const struct cw_bus *base)
 {
@@ -412,7 +481,10 @@ static void topic_free(void *arg, struct cw_map_node *node)
 static void local_free(struct cw_bus *base)
 {
     struct local_bus *bus = self(base);
+    struct cw_link *n;
 
+    while ((n = cw_list_pop_front(&bus->asked)))
+        members_call_free(CW_LIST_ENTRY(n, struct members_call, link));
     cw_map_each(&bus->topics, topic_free, NULL);
     cw_map_done(&bus->topics);
     bus_dones_done(&bus->dones);
@@ -430,6 +502,7 @@ static const struct cw_bus_ops OPS = {
     .end_offset = local_end_offset,
     .publish = local_publish,
     .ensure_topic = local_ensure_topic,
+    .group_members = local_group_members,
     .unsent = local_unsent,
     .free = local_free,
 };
@@ -442,6 +515,7 @@ struct cw_bus *cw_local_bus_new(struct cw_loop *loop, int64_t max_message_bytes)
     bus->loop = loop;
     bus->max_message_bytes = max_message_bytes;
     cw_map_init(&bus->topics);
+    cw_list_init(&bus->asked);
     bus_dones_init(&bus->dones, loop);
     return &bus->base;
 }

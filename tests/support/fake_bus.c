@@ -12,6 +12,7 @@ struct answer {
     struct cw_err err;
     int64_t next_offset; /* commits only */
     cw_bus_done_fn *fn;
+    cw_group_members_fn *members_fn;
     void *arg;
 };
 
@@ -31,6 +32,10 @@ static void give(void *arg)
         a.b->committed = a.next_offset;
     if (a.fn)
         a.fn(a.arg, a.fails ? &a.err : NULL);
+    if (a.members_fn && a.fails)
+        a.members_fn(a.arg, NULL, 0, &a.err);
+    else if (a.members_fn)
+        a.members_fn(a.arg, a.b->members, a.b->member_count, NULL);
 }
 
 static struct answer *add_answer(struct fake_bus *b, cw_bus_done_fn *fn, void *arg, bool hold)
@@ -151,6 +156,19 @@ static void fake_ensure_topic(struct cw_bus *bus, const struct cw_topic_spec *sp
     (void)add_answer(self(bus), fn, arg, false);
 }
 
+static void fake_group_members(struct cw_bus *bus, const char *group, cw_group_members_fn *fn,
+                               void *arg)
+{
+    struct fake_bus *b = self(bus);
+    struct answer *a = add_answer(b, NULL, arg, false);
+
+    (void)group;
+    a->members_fn = fn;
+    a->fails = b->member_failures > 0;
+    b->member_failures -= a->fails;
+    b->members_asked++;
+}
+
 static size_t fake_unsent(const struct cw_bus *bus)
 {
     return CW_CONTAINER_OF(bus, const struct fake_bus, base)->answers.count;
@@ -174,6 +192,7 @@ void fake_bus_init(struct fake_bus *b, struct cw_loop *loop)
         .end_offset = fake_end_offset,
         .publish = fake_publish,
         .ensure_topic = fake_ensure_topic,
+        .group_members = fake_group_members,
         .unsent = fake_unsent,
         .free = fake_free,
     };

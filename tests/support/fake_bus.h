@@ -35,6 +35,11 @@ struct fake_bus {
     unsigned pauses, resumes, commits, unsubscribed;
     int64_t committed; /* by the newest commit that succeeded; -1: none */
     int64_t end_offset;
+    /* group_members */
+    const struct cw_group_member *members; /* who is in any group; the test's */
+    size_t member_count;
+    unsigned member_failures; /* so many next questions fail with `failure` */
+    unsigned members_asked;
     struct cw_list answers; /* on their way */
 };
 

@@ -220,6 +220,37 @@ static void a_topic_nobody_reads_keeps_its_newest_records(void **state)
     assert_int_equal(f->a.offsets[f->a.count - 1], COUNT - 1);
 }
 
+static void count_members(void *arg, const struct cw_group_member *members, size_t count,
+                          const struct cw_err *err)
+{
+    size_t *ret = arg;
+
+    assert_null(err);
+    for (size_t i = 0; i < count; i++)
+        assert_string_equal(members[i].client_id, "local");
+    *ret = count;
+}
+
+static void a_group_knows_its_members(void **state)
+{
+    struct fixture *f = *state;
+    size_t before = 99, after = 99, dropped = 99;
+
+    f->bus->ops->group_members(f->bus, "g", count_members, &before);
+    bus_idle(f->loop, 5);
+    assert_int_equal(before, 0);
+    open_a(f);
+    bus_sink_open(&f->b, f->loop, f->bus, "t", "other", NULL);
+    f->bus->ops->group_members(f->bus, "g", count_members, &after);
+    assert_int_equal(after, 99);
+    bus_idle(f->loop, 5);
+    assert_int_equal(after, 1);
+    f->bus->ops->group_members(f->bus, "g", count_members, &dropped);
+    cw_bus_free(CW_STEAL(f->bus));
+    bus_idle(f->loop, 5);
+    assert_int_equal(dropped, 99);
+}
+
 static void freeing_drops_what_is_under_way(void **state)
 {
     struct fixture *f = *state;
@@ -248,6 +279,7 @@ int main(void)
         T(unsubscribing_in_the_callback_stops_at_once),
         T(a_backlog_without_end_is_refused_until_readers_commit),
         T(a_topic_nobody_reads_keeps_its_newest_records),
+        T(a_group_knows_its_members),
         T(freeing_drops_what_is_under_way),
     };
 
