@@ -28,6 +28,7 @@
 #include "invoker/job.h"
 #include "invoker/kafka_conf.h"
 #include "invoker/logs/log_collector.h"
+#include "invoker/ownership.h"
 #include "invoker/records.h"
 #include "invoker/settings.h"
 #include "invoker/telemetry.h"
@@ -94,11 +95,20 @@ void inv_daemon_take(void *arg, struct cw_slice payload, int64_t offset)
     inv_intake_message(d->intake, payload, offset);
 }
 
+/* A stop ends in bounded time, whatever is full. */
+void inv_daemon_hold_or_hand_out(struct inv_daemon *d)
+{
+    bool full = d->records_full && d->phase == PHASE_RUNNING;
+
+    inv_feed_hold(d->feed, !d->killed && (full || !d->clean));
+}
+
 static void on_records_full(void *arg, bool full)
 {
     struct inv_daemon *d = arg;
 
-    inv_feed_hold(d->feed, full && d->phase == PHASE_RUNNING); /* a stop ends in bounded time */
+    d->records_full = full;
+    inv_daemon_hold_or_hand_out(d);
 }
 
 /* ---- administration ---- */
@@ -179,6 +189,7 @@ static int make_names(struct inv_daemon *d, struct cw_err *err)
     d->container_prefix = cw_arena_dup(&d->arena, cw_str_slice(&text));
     d->source = named(d, "invoker%" PRId64, s->id);
     d->invoker_topic = named(d, "%s%s", s->topic_prefix, d->source);
+    d->member_id = named(d, "cwhisk-%s", d->invoker_topic);
     d->health_topic = named(d, "%shealth", s->topic_prefix);
     d->events_topic = s->user_events ? named(d, "%sevents", s->user_event_prefix) : NULL;
     d->max_message_bytes = s->payload_max_bytes + s->serdes_overhead_bytes;
@@ -377,6 +388,7 @@ void inv_daemon_free(struct inv_daemon *d)
     inv_records_free(d->records);
     cw_driver_free(d->driver);
     cw_bus_free(d->bus); /* tells acks and health nothing more */
+    inv_ownership_free(d->ownership);
     inv_acks_free(d->acks);
     inv_health_free(d->health);
     inv_log_hub_free(d->log_hub);

@@ -30,6 +30,7 @@ struct inv_feed;
 struct inv_health;
 struct inv_intake;
 struct inv_log_hub;
+struct inv_ownership;
 struct inv_records;
 struct inv_telemetry;
 
@@ -45,7 +46,7 @@ struct inv_daemon {
     int64_t began_us;
     struct cw_arena arena; /* names below */
     const char *const *topic_config;
-    const char *invoker_topic, *health_topic, *events_topic, *source, *printed_id,
+    const char *invoker_topic, *health_topic, *events_topic, *source, *printed_id, *member_id,
         *container_prefix;
     struct cw_str instance; /* JSON of our id */
     int64_t max_message_bytes;
@@ -69,7 +70,10 @@ struct inv_daemon {
     struct inv_cleanup *cleanup;
     struct inv_blacklist *blacklist;
     struct cw_param_keys *param_keys;
-    bool topic_ready, engine_ready, blacklist_ready;
+    struct inv_ownership *ownership;
+    bool topic_ready, engine_ready, blacklist_ready; /* while starting */
+    bool records_full;
+    bool clean; /* left-over containers are gone; nothing is handed out before */
     struct cw_watch sigterm, sigint;
     struct cw_timer stop_tick;
     int64_t stop_by_us;
@@ -80,6 +84,7 @@ struct inv_daemon {
 
 /* A record of the invoker's topic (inv_feed_conf.on_message). */
 void inv_daemon_take(void *arg, struct cw_slice payload, int64_t offset);
+void inv_daemon_hold_or_hand_out(struct inv_daemon *d);
 
 /* ---- daemon_clients.c ---- */
 
@@ -98,5 +103,7 @@ void inv_daemon_on_blacklist(void *arg);
 
 /* Ends the loop; status is the process's. */
 void inv_daemon_end(struct inv_daemon *d, int status);
+/* Finishes what was taken, then ends with this status. */
+void inv_daemon_drain(struct inv_daemon *d, int status);
 void inv_daemon_on_signal(void *arg);
 void inv_daemon_on_stop_tick(void *arg);

@@ -1,4 +1,6 @@
-/* The beginning: topic, engine and blacklist in parallel, left-overs away, then work. */
+/* The beginning: topic, engine and blacklist in parallel; then the id must be ours alone; then the
+ * topic is read and pings go out. Once the topic is ours too, left-over containers are removed, and
+ * work is handed out. */
 #include <inttypes.h>
 #include <math.h>
 
@@ -11,6 +13,7 @@
 #include "invoker/daemon_priv.h"
 #include "invoker/feed.h"
 #include "invoker/health.h"
+#include "invoker/ownership.h"
 #include "invoker/settings.h"
 
 enum {
@@ -36,6 +39,42 @@ static size_t feed_capacity(const struct inv_settings *s)
     return most < 1 ? 1 : (size_t)most;
 }
 
+static void on_clean(void *arg, size_t removed, const struct cw_err *err)
+{
+    struct inv_daemon *d = arg;
+
+    d->cleanup = NULL;
+    if (err)
+        cw_log(CW_LOG_ERROR, NULL, COMPONENT, "left-over containers are not removed, going on: %s",
+               err->msg);
+    else if (removed)
+        cw_log(CW_LOG_INFO, NULL, COMPONENT, "removed %zu left-over containers", removed);
+    d->clean = true;
+    inv_daemon_hold_or_hand_out(d);
+}
+
+/* Whoever comes second into the group, both having found it empty, has no topic and must not touch
+ * the containers of the first. */
+static void on_topic_owned(void *arg, bool owned)
+{
+    struct inv_daemon *d = arg;
+
+    inv_health_silence(d->health, !owned);
+    if (owned && !d->clean && !d->cleanup)
+        d->cleanup = inv_cleanup_start(d->loop, d->driver, d->container_prefix, CLEANUP_LIMIT_MS,
+                                       on_clean, d);
+}
+
+static void on_topic_lost(void *arg, const struct cw_err *err)
+{
+    struct inv_daemon *d = arg;
+
+    cw_log(CW_LOG_ERROR, NULL, COMPONENT, "stopping: topic %s is lost: %s", d->invoker_topic,
+           err->msg);
+    if (d->phase == PHASE_RUNNING)
+        inv_daemon_drain(d, 1);
+}
+
 static void begin_work(struct inv_daemon *d)
 {
     struct cw_err err = {0};
@@ -46,9 +85,12 @@ static void begin_work(struct inv_daemon *d)
             .bus = d->bus,
             .metrics = d->metrics,
             .topic = d->invoker_topic,
+            .instance_id = d->member_id,
             .capacity = feed_capacity(d->settings),
             .max_bytes = FEED_MAX_BYTES,
             .on_message = inv_daemon_take,
+            .on_owned = on_topic_owned,
+            .on_lost = on_topic_lost,
             .arg = d,
         },
         &err);
@@ -58,15 +100,37 @@ static void begin_work(struct inv_daemon *d)
     }
     d->health = inv_health_new(d->loop, d->bus, d->health_topic, cw_str_slice(&d->instance));
     d->phase = PHASE_RUNNING;
+    inv_daemon_hold_or_hand_out(d);
     cw_log(CW_LOG_INFO, NULL, COMPONENT, "%s takes work from %s after %" PRId64 " ms, port %u",
            d->printed_id, d->invoker_topic, (cw_loop_mono_us(d->loop) - d->began_us) / 1000,
            inv_admin_port(d->admin));
 }
 
+static void on_owner(void *arg, const struct cw_err *err)
+{
+    struct inv_daemon *d = arg;
+
+    if (err)
+        start_failed(d, err);
+    else if (d->phase == PHASE_STARTING)
+        begin_work(d);
+}
+
 static void advance_start(struct inv_daemon *d)
 {
-    if (d->phase == PHASE_STARTING && d->topic_ready && d->engine_ready && d->blacklist_ready)
-        begin_work(d);
+    if (d->phase != PHASE_STARTING || !d->topic_ready || !d->engine_ready || !d->blacklist_ready)
+        return;
+    d->ownership = inv_ownership_new(&(struct inv_ownership_conf){
+        .loop = d->loop,
+        .bus = d->bus,
+        .group = d->invoker_topic,
+        .instance_id = d->member_id,
+        .brokers = d->settings->kafka_hosts,
+        .data_dir = d->settings->data_dir,
+        .takeover = d->settings->takeover,
+        .fn = on_owner,
+        .arg = d,
+    });
 }
 
 /* Nobody gets in before it is known who is blocked; a store that does not answer is no reason not
@@ -94,21 +158,6 @@ static void on_topic(void *arg, const struct cw_err *err)
     advance_start(d);
 }
 
-static void on_clean(void *arg, size_t removed, const struct cw_err *err)
-{
-    struct inv_daemon *d = arg;
-
-    d->cleanup = NULL;
-    if (err) {
-        start_failed(d, err);
-        return;
-    }
-    if (removed)
-        cw_log(CW_LOG_INFO, NULL, COMPONENT, "removed %zu left-over containers", removed);
-    d->engine_ready = true;
-    advance_start(d);
-}
-
 static void on_engine(void *arg, const struct cw_err *err)
 {
     struct inv_daemon *d = arg;
@@ -117,9 +166,8 @@ static void on_engine(void *arg, const struct cw_err *err)
         start_failed(d, err);
         return;
     }
-    if (d->phase == PHASE_STARTING)
-        d->cleanup = inv_cleanup_start(d->loop, d->driver, d->container_prefix, CLEANUP_LIMIT_MS,
-                                       on_clean, d);
+    d->engine_ready = true;
+    advance_start(d);
 }
 
 void inv_daemon_begin_start(struct inv_daemon *d)

@@ -42,6 +42,7 @@ static bool all_flushed(const struct inv_daemon *d)
 static void kill_rest(struct inv_daemon *d, const char *why)
 {
     d->killed = true;
+    inv_daemon_hold_or_hand_out(d);
     d->stop_by_us = cw_loop_mono_us(d->loop) + KILL_LIMIT_MS * INT64_C(1000);
     cw_log(CW_LOG_WARN, NULL, COMPONENT, "%s: %zu activations are answered with an error", why,
            inv_dispatch_jobs(d->dispatch) + inv_feed_queued(d->feed) +
@@ -77,10 +78,24 @@ void inv_daemon_on_stop_tick(void *arg)
                    inv_dispatch_containers(d->dispatch));
         else
             cw_log(CW_LOG_INFO, NULL, COMPONENT, "stopped");
-        inv_daemon_end(d, 0);
+        inv_daemon_end(d, d->status);
         return;
     }
     cw_timer_set_ms(&d->stop_tick, STOP_TICK_MS);
+}
+
+void inv_daemon_drain(struct inv_daemon *d, int status)
+{
+    cw_log(CW_LOG_INFO, NULL, COMPONENT,
+           "stopping: %zu activations to finish, at most %" PRId64 " ms",
+           inv_dispatch_jobs(d->dispatch) + inv_feed_queued(d->feed), d->settings->drain_ms);
+    d->phase = PHASE_DRAINING;
+    d->status = status;
+    d->stop_by_us = cw_loop_mono_us(d->loop) + d->settings->drain_ms * 1000;
+    (void)inv_health_enable(d->health, false);
+    inv_feed_stop(d->feed);
+    inv_daemon_hold_or_hand_out(d);
+    cw_timer_set_ms(&d->stop_tick, 0);
 }
 
 void inv_daemon_on_signal(void *arg)
@@ -92,15 +107,7 @@ void inv_daemon_on_signal(void *arg)
         inv_daemon_end(d, 0);
         break;
     case PHASE_RUNNING:
-        cw_log(CW_LOG_INFO, NULL, COMPONENT,
-               "stopping: %zu activations to finish, at most %" PRId64 " ms",
-               inv_dispatch_jobs(d->dispatch) + inv_feed_queued(d->feed), d->settings->drain_ms);
-        d->phase = PHASE_DRAINING;
-        d->stop_by_us = cw_loop_mono_us(d->loop) + d->settings->drain_ms * 1000;
-        (void)inv_health_enable(d->health, false);
-        inv_feed_stop(d->feed);
-        inv_feed_hold(d->feed, false);
-        cw_timer_set_ms(&d->stop_tick, 0);
+        inv_daemon_drain(d, 0);
         break;
     case PHASE_DRAINING:
         if (d->killed)

@@ -155,6 +155,14 @@ static void on_error(void *arg, const struct cw_err *err)
     cw_log(CW_LOG_WARN, NULL, COMPONENT, "consumer of %s: %s", f->topic, err->msg);
 }
 
+static void on_lost(void *arg, const struct cw_err *err)
+{
+    struct inv_feed *f = arg;
+
+    if (f->conf.on_lost)
+        f->conf.on_lost(f->conf.arg, err);
+}
+
 static void on_assigned(void *arg, bool assigned)
 {
     struct inv_feed *f = arg;
@@ -164,11 +172,13 @@ static void on_assigned(void *arg, bool assigned)
     if (assigned) {
         if (f->paused)
             f->conf.bus->ops->pause(f->sub);
-        return;
+    } else {
+        drop_items(f, &f->fresh); /* whoever has it now reads them again */
+        f->revoked = !cw_list_empty(&f->in_commit);
+        update_pause(f);
     }
-    drop_items(f, &f->fresh); /* whoever has it now reads them again */
-    f->revoked = !cw_list_empty(&f->in_commit);
-    update_pause(f);
+    if (f->conf.on_owned)
+        f->conf.on_owned(f->conf.arg, assigned);
 }
 
 /* Credits bound the count, max_bytes the memory; one message is always allowed. */
@@ -245,9 +255,11 @@ struct inv_feed *inv_feed_new(const struct inv_feed_conf *conf, struct cw_err *e
                                   .topic = conf->topic,
                                   .group = conf->topic,
                                   .client_id = client_id.p,
+                                  .instance_id = conf->instance_id,
                                   .on_message = on_message,
                                   .on_error = on_error,
                                   .on_assigned = on_assigned,
+                                  .on_lost = on_lost,
                                   .arg = f,
                                   .properties = conf->consumer_properties,
                               },

@@ -25,11 +25,17 @@ struct inv_feed_conf {
     struct cw_bus *bus;
     struct cw_metrics *metrics;
     const char *topic;
+    const char *instance_id;                /* see struct cw_bus_subscription */
     size_t capacity;                        /* credits: messages that may be with the handler */
     size_t max_bytes;                       /* of messages queued here */
     const char *const *consumer_properties; /* may be NULL */
     /* One message; costs one credit until inv_feed_credit. payload is borrowed for the call. */
     void (*on_message)(void *arg, struct cw_slice payload, int64_t offset);
+    /* The topic became ours (true), or somebody else's: nothing new is taken then, what was
+     * committed is still handed out. May be NULL. */
+    void (*on_owned)(void *arg, bool owned);
+    /* The topic will never be ours again: another process took our place. May be NULL. */
+    void (*on_lost)(void *arg, const struct cw_err *err);
     void *arg;
 };
 

@@ -14,6 +14,7 @@ struct inv_health {
     char *topic, *instance;
     struct cw_timer timer;
     bool enabled;
+    bool silent;
     bool failing;
     unsigned unsent;
     int64_t due_us;
@@ -34,7 +35,8 @@ static void ping(struct inv_health *h)
     cw_auto_str struct cw_str text;
 
     cw_str_init(&text, PING_MAX_BYTES);
-    if (h->unsent >= MAX_UNSENT) /* Kafka is away: old pings say nothing, so they do not pile up */
+    if (h->silent ||
+        h->unsent >= MAX_UNSENT) /* Kafka is away: old pings say nothing, so they do not pile up */
         return;
     cw_ping_encode(cw_slice_of(h->instance), h->enabled, &text);
     h->unsent++;
@@ -77,6 +79,11 @@ void inv_health_free(struct inv_health *h)
     free(h->topic);
     free(h->instance);
     free(h);
+}
+
+void inv_health_silence(struct inv_health *h, bool silent)
+{
+    h->silent = silent;
 }
 
 bool inv_health_enable(struct inv_health *h, bool enabled)

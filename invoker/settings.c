@@ -131,6 +131,10 @@ static const struct cw_conf_item ITEMS[] = {
     {.section = "Operation", .key = "whisk.metrics.prometheus-enabled", .type = CW_CONF_BOOL, FIELD(prometheus), .def = "true", .help = "Serve /metrics."},
     {.section = "Operation", .key = "cwhisk.stale-work", .env = "CWHISK_STALE_WORK", .type = CW_CONF_CHOICE, FIELD(stale_work), .def = "run", .choices = "run|answer",
      .help = "Activations so old that their controller has given them up: run them as OpenWhisk does, or answer them with an error."},
+    {.section = "Operation", .key = "cwhisk.takeover", .env = "CWHISK_TAKEOVER", .cli = "takeover", .type = CW_CONF_CHOICE, FIELD(takeover), .def = "wait", .choices = "wait|refuse",
+     .help = "When another process is at work with this id (a member of the topic's consumer group, or holder of the lock in the data directory): wait until it is gone, or refuse to start."},
+    {.section = "Operation", .key = "cwhisk.data-dir", .env = "CWHISK_DATA_DIR", .type = CW_CONF_STRING, FIELD(data_dir), .def = "",
+     .help = "Directory for what must outlive the process; holds the lock file that keeps two processes of one id apart. Empty: none."},
     {.section = "Operation", .key = "cwhisk.drain-timeout", .env = "CWHISK_DRAIN_TIMEOUT", .type = CW_CONF_DURATION, FIELD(drain_ms), .def = "8 seconds", .min = "0 ms", .max = "1 hour",
      .help = "On SIGTERM, activations that were taken may finish for this long; then they are answered with an error. (docker stop kills after 10 s.)"},
 };

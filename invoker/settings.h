@@ -76,6 +76,8 @@ struct inv_settings {
     char **tags, **dedicated_namespaces;
     int64_t drain_ms;
     int stale_work; /* enum inv_stale_work */
+    int takeover; /* enum inv_takeover */
+    char *data_dir;
     int64_t catalog_bytes;
 };
 

@@ -128,6 +128,24 @@ static void late_ping_does_not_shift_the_following(void **state)
     end(&w);
 }
 
+static void silent_health_says_nothing_not_even_a_last_word(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    inv_health_silence(w.health, true);
+    w.clock.now_us += SECOND_US;
+    assert_true(inv_health_enable(w.health, false));
+    assert_true(inv_health_enable(w.health, true));
+    run_turns(w.loop);
+    assert_int_equal(w.bus.sent_count, 1);
+    inv_health_silence(w.health, false);
+    wait_pings(&w, 2);
+    expect_ping(&w.bus.sent[1], true);
+    end(&w);
+}
+
 static void stopped_machine_makes_no_burst(void **state)
 {
     struct world w;
@@ -238,6 +256,7 @@ int main(void)
         cmocka_unit_test(first_ping_goes_at_once),
         cmocka_unit_test(next_ping_goes_a_second_after_the_last),
         cmocka_unit_test(late_ping_does_not_shift_the_following),
+        cmocka_unit_test(silent_health_says_nothing_not_even_a_last_word),
         cmocka_unit_test(stopped_machine_makes_no_burst),
         cmocka_unit_test(disabling_sends_one_last_ping),
         cmocka_unit_test(disabled_invoker_sends_no_pings),

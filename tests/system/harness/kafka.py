@@ -1,5 +1,6 @@
 """A thin layer over a real broker: topics, sending, and a reader that keeps all it has seen."""
 
+import contextlib
 import json
 import threading
 
@@ -48,6 +49,25 @@ class Kafka:
             return consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=10)[1]
         finally:
             consumer.close()
+
+    @contextlib.contextmanager
+    def member(self, topic, client_id, instance_id=None):
+        """Somebody else in the consumer group of a topic, who owns it."""
+        static = {"group.instance.id": instance_id} if instance_id else {}
+        consumer = Consumer({"bootstrap.servers": self.hosts, "group.id": topic, "client.id": client_id,
+                             "enable.auto.commit": False, "session.timeout.ms": 6000, **static})
+        consumer.subscribe([topic])
+        try:
+            def joined():
+                consumer.poll(0.1)
+                return consumer.assignment()
+            wait_until(joined, what=f"{client_id} owns {topic}")
+            yield
+        finally:
+            consumer.close()
+
+    def members(self, group):
+        return [m.client_id for g in self.admin.list_groups(group, timeout=10) for m in g.members]
 
     def committed(self, group, topic):
         consumer = Consumer({"bootstrap.servers": self.hosts, "group.id": group, "enable.auto.commit": False})
