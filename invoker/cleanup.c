@@ -21,7 +21,7 @@ struct victim {
 struct inv_cleanup {
     struct cw_loop *loop;
     struct cw_driver *driver;
-    char *prefix;
+    char *prefix, *cluster;
     inv_cleanup_fn *fn;
     void *arg;
     struct cw_driver_call *listing;
@@ -52,6 +52,7 @@ static void free_cleanup(void *obj)
         free_victim(CW_LIST_ENTRY(n, struct victim, link));
     cw_timer_done(&c->limit);
     free(c->prefix);
+    free(c->cluster);
     free(c);
 }
 
@@ -112,7 +113,7 @@ static void on_thawed(void *arg, const struct cw_err *err)
 }
 
 /* <prefix><digits>_ : "wsk01_" must not match "wsk01_x" of somebody who named his container so. */
-static bool is_ours(const char *name, const char *prefix)
+static bool is_our_name(const char *name, const char *prefix)
 {
     size_t n = strlen(prefix);
     const char *p = name + n;
@@ -122,6 +123,12 @@ static bool is_ours(const char *name, const char *prefix)
     while (isdigit((unsigned char)*p))
         p++;
     return *p == '_';
+}
+
+/* One without the label is a stock invoker's, which we take the place of. */
+static bool is_ours(const struct inv_cleanup *c, const struct cw_owned_container *o)
+{
+    return is_our_name(o->name, c->prefix) && (!o->cluster || strcmp(o->cluster, c->cluster) == 0);
 }
 
 static void add_victim(struct inv_cleanup *c, const struct cw_owned_container *o)
@@ -145,7 +152,7 @@ static void on_listed(void *arg, const struct cw_owned_container *list, size_t c
 
     c->listing = NULL;
     for (size_t i = 0; !err && i < count; i++)
-        if (is_ours(list[i].name, c->prefix))
+        if (is_ours(c, &list[i]))
             add_victim(c, &list[i]);
     if (c->victims.count)
         cw_log(CW_LOG_INFO, NULL, COMPONENT, "removing %zu left-over containers", c->victims.count);
@@ -154,14 +161,15 @@ static void on_listed(void *arg, const struct cw_owned_container *list, size_t c
 }
 
 struct inv_cleanup *inv_cleanup_start(struct cw_loop *loop, struct cw_driver *driver,
-                                      const char *prefix, int64_t limit_ms, inv_cleanup_fn *fn,
-                                      void *arg)
+                                      const char *prefix, const char *cluster, int64_t limit_ms,
+                                      inv_cleanup_fn *fn, void *arg)
 {
     struct inv_cleanup *c = cw_alloc(sizeof(*c));
 
     c->loop = loop;
     c->driver = driver;
     c->prefix = cw_strdup(prefix);
+    c->cluster = cw_strdup(cluster);
     c->fn = fn;
     c->arg = arg;
     cw_list_init(&c->victims);

@@ -1,8 +1,8 @@
 /* invoker/cleanup.h -- removes what an earlier process of the same invoker left on the engine.
  *
  * Touches only containers whose name is exactly <prefix><number>_…, the prefix being ours
- * (openwhisk container.md 6, 7). Frozen ones are thawed first: an engine can hang on removing them.
- * Thread: loop. */
+ * (openwhisk container.md 6, 7), and that are not labelled as another cluster's. Frozen ones are
+ * thawed first: an engine can hang on removing them. Thread: loop. */
 #pragma once
 
 #include <stddef.h>
@@ -17,10 +17,10 @@ struct inv_cleanup;
  * left. */
 typedef void inv_cleanup_fn(void *arg, size_t removed, const struct cw_err *err);
 
-/* prefix: "wsk<unique name><id>_", copied. fn is called once, after limit_ms at the latest. The
- * object frees itself then. */
+/* prefix: "wsk<unique name><id>_"; cluster: cwhisk.cluster; both copied. fn is called once, after
+ * limit_ms at the latest. The object frees itself then. */
 struct inv_cleanup *inv_cleanup_start(struct cw_loop *loop, struct cw_driver *driver,
-                                      const char *prefix, int64_t limit_ms, inv_cleanup_fn *fn,
-                                      void *arg);
+                                      const char *prefix, const char *cluster, int64_t limit_ms,
+                                      inv_cleanup_fn *fn, void *arg);
 /* fn will not be called. Accepts NULL. */
 void inv_cleanup_cancel(struct inv_cleanup *c);

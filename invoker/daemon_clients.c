@@ -1,9 +1,12 @@
 /* Connections to the outside, made from the settings. */
+#include <inttypes.h>
+#include <stdarg.h>
 #include <string.h>
 
 #include "common/base/err.h"
 #include "common/bus/kafka_bus.h"
 #include "common/driver/docker_driver.h"
+#include "common/driver/docker_flags.h"
 #include "common/http/client.h"
 #include "common/obs/log.h"
 #include "common/store/couch_store.h"
@@ -11,6 +14,8 @@
 #include "invoker/kafka_conf.h"
 #include "invoker/logs/log_collector.h"
 #include "invoker/settings.h"
+
+enum { FLAG_NAMES_MAX = 4096, LABEL_MAX = 4096 };
 
 static void on_bus_error(void *arg, const struct cw_err *err)
 {
@@ -22,6 +27,22 @@ static void on_ignored_key(const char *prefix, const char *key)
 {
     cw_log(CW_LOG_WARN, NULL, COMPONENT,
            "Kafka setting %s%s is ignored: it has no counterpart here", prefix, key);
+}
+
+static int check_extra_args(const struct inv_settings *s, struct cw_err *err)
+{
+    struct cw_docker_flags *flags = cw_docker_flags_parse((const char *const *)s->extra_args, err);
+    cw_auto_str struct cw_str names;
+
+    cw_str_init(&names, FLAG_NAMES_MAX);
+    if (flags) {
+        cw_docker_flags_free(flags);
+        return 0;
+    }
+    cw_docker_flags_names(&names);
+    cw_log(CW_LOG_ERROR, NULL, COMPONENT, "flags of docker run that extra-args may hold: %s",
+           names.p);
+    return cw_err_wrap(err, "whisk.container-factory.container-args.extra-args");
 }
 
 int inv_daemon_check_settings(const struct inv_settings *s, struct cw_err *err)
@@ -37,7 +58,7 @@ int inv_daemon_check_settings(const struct inv_settings *s, struct cw_err *err)
         return cw_fail(err, CW_INVALID,
                        "DOCKER_HOST: \"%s\" is not supported; accepted: unix:///path",
                        s->docker_host);
-    return 0;
+    return check_extra_args(s, err);
 }
 
 static const char *docker_socket(const struct inv_settings *s)
@@ -47,6 +68,34 @@ static const char *docker_socket(const struct inv_settings *s)
     if (s->docker_host && s->docker_host[0])
         return s->docker_host + strlen("unix://");
     return "/var/run/docker.sock";
+}
+
+static const char *arena_text(struct inv_daemon *d, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static const char *arena_text(struct inv_daemon *d, const char *fmt, ...)
+{
+    cw_auto_str struct cw_str text;
+    va_list ap;
+
+    cw_str_init(&text, LABEL_MAX);
+    va_start(ap, fmt);
+    cw_str_addv(&text, fmt, ap);
+    va_end(ap);
+    return cw_arena_dup(&d->arena, cw_str_slice(&text));
+}
+
+/* Whose a container is; which process's, by the moment it began (a pid means nothing to another
+ * host or container). */
+static const char *const *owner_labels(struct inv_daemon *d)
+{
+    const char **labels = cw_arena_alloc(&d->arena, 4 * sizeof(*labels));
+
+    labels[0] = arena_text(d, CW_LABEL_CLUSTER "=%s", d->settings->cluster);
+    labels[1] = arena_text(d, "org.cwhisk.invoker=%s", d->printed_id);
+    labels[2] = arena_text(d, "org.cwhisk.boot=%" PRId64, cw_loop_wall_ms(d->loop));
+    labels[3] = NULL;
+    return labels;
 }
 
 int inv_daemon_make_clients(struct inv_daemon *d, struct cw_err *err)
@@ -83,6 +132,8 @@ int inv_daemon_make_clients(struct inv_daemon *d, struct cw_err *err)
         .unpause_ms = s->docker_unpause_ms,
         .version_ms = s->docker_version_ms,
         .metrics = d->metrics,
+        .labels = owner_labels(d),
+        .run_flags = (const char *const *)s->extra_args,
     };
 
     d->http = cw_http_new(d->loop, &(struct cw_http_conf){0}, err);

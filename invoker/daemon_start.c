@@ -61,8 +61,8 @@ static void on_topic_owned(void *arg, bool owned)
 
     inv_health_silence(d->health, !owned);
     if (owned && !d->clean && !d->cleanup)
-        d->cleanup = inv_cleanup_start(d->loop, d->driver, d->container_prefix, CLEANUP_LIMIT_MS,
-                                       on_clean, d);
+        d->cleanup = inv_cleanup_start(d->loop, d->driver, d->container_prefix,
+                                       d->settings->cluster, CLEANUP_LIMIT_MS, on_clean, d);
 }
 
 static void on_topic_lost(void *arg, const struct cw_err *err)

@@ -63,7 +63,9 @@ struct inv_settings {
     char *api_host_name, *api_host_proto;
     int64_t api_host_port;
     char *network;
-    char **dns_servers, **dns_search, **dns_options, **extra_env;
+    char **dns_servers, **dns_search, **dns_options, **extra_env, **extra_args;
+    char *cluster;
+    bool use_runc, mask_run_args; /* accepted, without effect */
     char *docker_socket, *docker_host, *containers_dir;
     int64_t docker_parallel_runs;
     int64_t docker_run_ms, docker_rm_ms, docker_pull_ms, docker_ps_ms, docker_inspect_ms,

@@ -55,8 +55,12 @@ struct cw_container {
     char log_path[512]; /* engine's json file as the engine names it; "" when there is none */
 };
 
+#define CW_LABEL_CLUSTER "org.cwhisk.cluster"
+
 struct cw_owned_container {
     const char *id, *name;
+    const char
+        *cluster; /* label org.cwhisk.cluster; NULL: not made by us, or before there was one */
     bool paused, running;
 };
 

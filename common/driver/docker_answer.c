@@ -189,16 +189,19 @@ static int decode_listed(const json_t *item, const char *prefix, struct cw_owned
                          struct cw_err *err)
 {
     const json_t *names = NULL; /* a container that is being removed may have lost them */
+    const json_t *labels = NULL;
     const char *state;
 
     if (cw_json_get_string(item, "docker ps[]", "Id", true, &ret->id, err) != 0 ||
         cw_json_get_array(item, "docker ps[]", "Names", false, &names, err) != 0 ||
+        cw_json_get_object(item, "docker ps[]", "Labels", false, &labels, err) != 0 ||
         cw_json_get_string(item, "docker ps[]", "State", true, &state, err) != 0)
         return -1;
     if (!is_id(ret->id))
         return cw_fail(err, CW_INVALID, "docker ps[].Id \"%.80s\": expected %d hex digits", ret->id,
                        ID_LEN);
     ret->name = own_name(names);
+    ret->cluster = json_string_value(json_object_get(labels, CW_LABEL_CLUSTER));
     ret->paused = strcmp(state, "paused") == 0;
     ret->running = ret->paused || strcmp(state, "running") == 0;
     return ret->name && strncmp(ret->name, prefix, strlen(prefix)) == 0;

@@ -380,7 +380,7 @@ struct cw_driver_call *cw_docker_create(struct cw_driver *d, const struct cw_con
     c->policy = spec->pull;
     c->fn = fn;
     c->arg = arg;
-    if (cw_docker_create_body(spec, &c->body, &c->refusal) != 0) {
+    if (cw_docker_create_body(spec, docker->flags, &c->body, &c->refusal) != 0) {
         cw_defer_post(&c->refuse);
         return &c->call;
     }

@@ -308,6 +308,7 @@ static void docker_free(struct cw_driver *d)
     end_all(&docker->calls);
     end_all(&docker->background);
     cw_docker_api_done(&docker->api);
+    cw_docker_flags_free(docker->flags);
     free(docker);
 }
 
@@ -330,10 +331,14 @@ struct cw_driver *cw_docker_driver_new(struct cw_loop *loop, struct cw_http *htt
 {
     struct docker *docker = cw_alloc(sizeof(*docker));
 
-    if (cw_docker_api_init(&docker->api, loop, http, conf, err) != 0) {
+    docker->flags = cw_docker_flags_parse(conf->run_flags, err);
+    if (!docker->flags || cw_docker_api_init(&docker->api, loop, http, conf, err) != 0) {
+        cw_docker_flags_free(docker->flags);
         free(docker);
         return NULL;
     }
+    for (const char *const *l = conf->labels; l && *l; l++)
+        cw_docker_flags_add_label(docker->flags, *l);
     docker->base.ops = &DOCKER_OPS;
     docker->parallel_creates = conf->parallel_creates;
     cw_list_init(&docker->calls);

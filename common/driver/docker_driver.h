@@ -18,9 +18,12 @@ struct cw_docker_conf {
     unsigned parallel_creates; /* creates under way at once, further ones queue; 0 = unlimited
                                   (stock: 10) */
     int64_t run_ms, rm_ms, pull_ms, ps_ms, inspect_ms, pause_ms, unpause_ms,
-        version_ms;             /* 0: stock's default */
-    struct cw_metrics *metrics; /* may be NULL: invoker_docker.<cmd>_{start,finish,error} of
-                                   openwhisk invoker.md 6 */
+        version_ms;               /* 0: stock's default */
+    struct cw_metrics *metrics;   /* may be NULL: invoker_docker.<cmd>_{start,finish,error} of
+                                     openwhisk invoker.md 6 */
+    const char *const *labels;    /* "k=v" of all containers, NULL-terminated; NULL: none */
+    const char *const *run_flags; /* docker-run flags of all containers as docker_flags.h takes
+                                     them; NULL: none */
 };
 
 /* http is borrowed and must outlive the driver. */

@@ -10,18 +10,20 @@
 #include "common/base/list.h"
 #include "common/driver/docker_api.h"
 #include "common/driver/docker_driver.h"
+#include "common/driver/docker_flags.h"
 #include "common/http/client.h"
 #include "common/loop/loop.h"
 
 struct docker {
     struct cw_driver base; /* first: it is what callers hold */
     struct docker_api api;
-    struct cw_list calls;      /* struct cw_driver_call */
-    struct cw_list background; /* struct cw_driver_call: nobody waits for these */
-    struct cw_list pulls;      /* struct docker_pull under way */
-    struct cw_list waiting;    /* creates that wait for a slot */
-    unsigned creating;         /* slots taken */
-    unsigned parallel_creates; /* 0: no limit */
+    struct cw_docker_flags *flags; /* for all containers */
+    struct cw_list calls;          /* struct cw_driver_call */
+    struct cw_list background;     /* struct cw_driver_call: nobody waits for these */
+    struct cw_list pulls;          /* struct docker_pull under way */
+    struct cw_list waiting;        /* creates that wait for a slot */
+    unsigned creating;             /* slots taken */
+    unsigned parallel_creates;     /* 0: no limit */
 };
 
 struct cw_driver_call {

@@ -7,6 +7,8 @@
 
 #include "common/base/err.h"
 #include "common/driver/container_driver.h"
+#include "common/driver/docker_flags.h"
+#include "common/json/doc.h"
 #include "common/json/raw.h"
 #include "common/json/writer.h"
 
@@ -63,103 +65,133 @@ static int check_spec(const struct cw_container_spec *spec, struct cw_err *err)
     return check_ranges(spec, err);
 }
 
-/* Left out when there is nothing in it. */
-static void write_strings(struct cw_json_writer *w, const char *key, const char *const *list)
+static const char *network_of(const struct cw_container_spec *spec)
 {
+    return spec->network ? spec->network : "bridge";
+}
+
+/* Left out when there is nothing in it. */
+static void put_strings(json_t *obj, const char *key, const char *const *list)
+{
+    json_t *items;
+
     if (!list || !list[0])
         return;
-    cw_json_key(w, key);
-    cw_json_array(w);
+    items = json_array();
     for (; *list; list++)
-        cw_json_string(w, *list);
-    cw_json_array_end(w);
+        json_array_append_new(items, json_string(*list));
+    json_object_set_new(obj, key, items);
 }
 
 /* "k=v" texts as an object; a text without '=' is a key with an empty value. */
-static void write_pairs(struct cw_json_writer *w, const char *key, const char *const *list)
+static void put_pairs(json_t *obj, const char *key, const char *const *list)
 {
+    json_t *members;
+
     if (!list || !list[0])
         return;
-    cw_json_key(w, key);
-    cw_json_object(w);
+    members = json_object();
     for (; *list; list++) {
         size_t n = strcspn(*list, "=");
         cw_auto_free char *name = cw_memdup(*list, n);
 
-        cw_json_key(w, name);
-        cw_json_string(w, (*list)[n] ? *list + n + 1 : "");
+        json_object_set_new(members, name, json_string((*list)[n] ? *list + n + 1 : ""));
     }
-    cw_json_object_end(w);
+    json_object_set_new(obj, key, members);
 }
 
-static void write_nofile(struct cw_json_writer *w, int64_t nofile)
+static void put_string(json_t *obj, const char *key, const char *text)
 {
-    if (nofile == 0)
-        return;
-    cw_json_key(w, "Ulimits");
-    cw_json_array(w);
-    cw_json_object(w);
-    cw_json_kv_string(w, "Name", "nofile");
-    cw_json_kv_int(w, "Soft", nofile);
-    cw_json_kv_int(w, "Hard", nofile);
-    cw_json_object_end(w);
-    cw_json_array_end(w);
+    json_object_set_new(obj, key, json_string(text));
 }
 
-static void write_log_config(struct cw_json_writer *w, const struct cw_container_spec *spec)
+static void put_int(json_t *obj, const char *key, int64_t v)
 {
-    if (!spec->log_driver)
-        return;
-    cw_json_key(w, "LogConfig");
-    cw_json_object(w);
-    cw_json_kv_string(w, "Type", spec->log_driver);
-    write_pairs(w, "Config", spec->log_options);
-    cw_json_object_end(w);
+    json_object_set_new(obj, key, json_integer(v));
 }
 
-static void write_host_config(struct cw_json_writer *w, const struct cw_container_spec *spec)
+static json_t *log_config(const struct cw_container_spec *spec)
+{
+    json_t *log = json_object();
+
+    put_string(log, "Type", spec->log_driver);
+    put_pairs(log, "Config", spec->log_options);
+    return log;
+}
+
+static json_t *nofile_limit(int64_t nofile)
+{
+    return json_pack("[{s:s,s:I,s:I}]", "Name", "nofile", "Soft", (json_int_t)nofile, "Hard",
+                     (json_int_t)nofile);
+}
+
+static json_t *host_config(const struct cw_container_spec *spec)
 {
     int64_t memory_bytes = (int64_t)spec->memory_mb << 20;
+    json_t *host = json_object();
 
-    cw_json_key(w, "HostConfig");
-    cw_json_object(w);
-    cw_json_kv_int(w, "Memory", memory_bytes);
-    cw_json_kv_int(w, "MemorySwap", memory_bytes); /* memory and swap together: so no swap */
-    cw_json_kv_int(w, "CpuShares", spec->cpu_shares);
+    put_int(host, "Memory", memory_bytes);
+    put_int(host, "MemorySwap", memory_bytes); /* memory and swap together: so no swap */
+    put_int(host, "CpuShares", spec->cpu_shares);
     if (spec->cpus > 0)
-        cw_json_kv_int(w, "NanoCpus", llround(spec->cpus * 1e9));
-    cw_json_kv_string(w, "NetworkMode", spec->network ? spec->network : "bridge");
-    write_strings(w, "Dns", spec->dns_servers);
-    write_strings(w, "DnsSearch", spec->dns_search);
-    write_strings(w, "DnsOptions", spec->dns_options);
-    write_strings(w, "CapDrop", spec->cap_drop);
+        put_int(host, "NanoCpus", llround(spec->cpus * 1e9));
+    put_string(host, "NetworkMode", network_of(spec));
+    put_strings(host, "Dns", spec->dns_servers);
+    put_strings(host, "DnsSearch", spec->dns_search);
+    put_strings(host, "DnsOptions", spec->dns_options);
+    put_strings(host, "CapDrop", spec->cap_drop);
     if (spec->pids_limit > 0)
-        cw_json_kv_int(w, "PidsLimit", spec->pids_limit);
-    write_nofile(w, spec->nofile);
-    write_log_config(w, spec);
-    write_strings(w, "SecurityOpt", (const char *const[]){"no-new-privileges", NULL});
-    cw_json_object_end(w);
+        put_int(host, "PidsLimit", spec->pids_limit);
+    if (spec->nofile > 0)
+        json_object_set_new(host, "Ulimits", nofile_limit(spec->nofile));
+    if (spec->log_driver)
+        json_object_set_new(host, "LogConfig", log_config(spec));
+    put_strings(host, "SecurityOpt", (const char *const[]){"no-new-privileges", NULL});
+    return host;
 }
 
-int cw_docker_create_body(const struct cw_container_spec *spec, struct cw_str *out,
-                          struct cw_err *err)
+static bool all_utf8(const char *const *list)
 {
-    struct cw_json_writer w;
+    for (; list && *list; list++)
+        if (!cw_utf8_valid(cw_slice_of(*list)))
+            return false;
+    return true;
+}
+
+/* jansson leaves out what is not, silently. */
+static bool is_utf8(const struct cw_container_spec *spec)
+{
+    const char *const texts[] = {spec->image, network_of(spec),
+                                 spec->log_driver ? spec->log_driver : "", NULL};
+
+    return all_utf8(texts) && all_utf8(spec->env) && all_utf8(spec->labels) &&
+           all_utf8(spec->dns_servers) && all_utf8(spec->dns_search) &&
+           all_utf8(spec->dns_options) && all_utf8(spec->cap_drop) && all_utf8(spec->log_options);
+}
+
+static int add_to_string(const char *p, size_t n, void *arg)
+{
+    cw_str_add(arg, p, n);
+    return 0;
+}
+
+int cw_docker_create_body(const struct cw_container_spec *spec, const struct cw_docker_flags *flags,
+                          struct cw_str *out, struct cw_err *err)
+{
+    cw_auto_json json_t *body = json_object();
 
     if (check_spec(spec, err) != 0)
         return -1;
-    cw_json_begin(&w, out);
-    cw_json_object(&w);
-    cw_json_kv_string(&w, "Image", spec->image);
-    write_strings(&w, "Env", spec->env);
-    write_pairs(&w, "Labels", spec->labels);
-    write_host_config(&w, spec);
-    cw_json_object_end(&w);
-    if (out->failed)
+    if (!is_utf8(spec))
+        return cw_fail(err, CW_INVALID, "docker: %.80s: create request is not UTF-8", spec->name);
+    put_string(body, "Image", spec->image);
+    put_strings(body, "Env", spec->env);
+    put_pairs(body, "Labels", spec->labels);
+    json_object_set_new(body, "HostConfig", host_config(spec));
+    cw_docker_flags_apply(flags, network_of(spec), body);
+    if (json_dump_callback(body, add_to_string, out, JSON_COMPACT) != 0 || out->failed)
         return cw_fail(err, CW_TOO_LARGE, "docker: %.80s: create request over %zu bytes",
                        spec->name, out->max);
-    if (!cw_utf8_valid(cw_str_slice(out)))
-        return cw_fail(err, CW_INVALID, "docker: %.80s: create request is not UTF-8", spec->name);
     return 0;
 }
 

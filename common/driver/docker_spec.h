@@ -8,6 +8,7 @@
 #include "common/base/str.h"
 
 struct cw_container_spec;
+struct cw_docker_flags;
 struct cw_err;
 
 enum {
@@ -21,9 +22,10 @@ enum {
  * [a-zA-Z0-9][a-zA-Z0-9_.-]*, at most CW_DOCKER_MAX_NAME bytes. `what` names the text in errors. */
 int cw_docker_check_name(const char *name, const char *what, struct cw_err *err) CW_MUST_CHECK;
 
-/* Body of POST /containers/create. out must be empty, its maximum is the caller's. */
-int cw_docker_create_body(const struct cw_container_spec *spec, struct cw_str *out,
-                          struct cw_err *err) CW_MUST_CHECK;
+/* Body of POST /containers/create, with the flags (NULL: none) laid over what the spec says. out
+ * must be empty, its maximum is the caller's. */
+int cw_docker_create_body(const struct cw_container_spec *spec, const struct cw_docker_flags *flags,
+                          struct cw_str *out, struct cw_err *err) CW_MUST_CHECK;
 
 /* Parts of an image reference as POST /images/create takes them: a digest counts as the tag (and
  * wins over one), and a missing tag is "latest", since the engine would pull all tags without. */

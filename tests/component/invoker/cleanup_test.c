@@ -38,7 +38,8 @@ static void begin(struct world *w, const struct cw_owned_container *owned, size_
 
 static void start(struct world *w, int64_t limit_ms)
 {
-    w->cleanup = inv_cleanup_start(w->loop, &w->driver.base, "wsk00_", limit_ms, on_done, w);
+    w->cleanup =
+        inv_cleanup_start(w->loop, &w->driver.base, "wsk00_", "blue", limit_ms, on_done, w);
     assert_int_equal(w->calls, 0); /* never inside the call */
 }
 
@@ -90,6 +91,24 @@ static void only_names_of_ours_are_touched(void **state)
     assert_string_equal(w.driver.journal, "remove a, remove b, remove n, ");
     assert_int_equal(w.removed, 3);
     assert_int_equal(w.err.code, CW_OK);
+    end(&w);
+}
+
+static void containers_of_another_cluster_are_left_alone(void **state)
+{
+    static const struct cw_owned_container OWNED[] = {
+        {.id = "a", .name = "wsk00_1_guest_hello", .cluster = "blue"},
+        {.id = "b", .name = "wsk00_2_guest_hello", .cluster = "green"},
+        {.id = "c", .name = "wsk00_3_guest_hello", .cluster = ""},
+        {.id = "d", .name = "wsk00_4_guest_hello"}, /* stock's, or of before there were labels */
+    };
+    struct world w;
+
+    (void)state;
+    begin(&w, OWNED, CW_ARRAY_LEN(OWNED));
+    start(&w, LIMIT_MS);
+    wait_done(&w);
+    assert_string_equal(w.driver.journal, "remove a, remove d, ");
     end(&w);
 }
 
@@ -255,6 +274,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_names_of_ours_are_touched),
+        cmocka_unit_test(containers_of_another_cluster_are_left_alone),
         cmocka_unit_test(nothing_left_over_is_done_at_once),
         cmocka_unit_test(frozen_ones_are_thawed_first),
         cmocka_unit_test(one_that_does_not_thaw_is_removed_all_the_same),

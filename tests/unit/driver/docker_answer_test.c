@@ -209,6 +209,25 @@ static void list_keeps_only_names_with_the_exact_prefix(void **state)
                      0);
 }
 
+static void list_tells_the_cluster_by_its_label(void **state)
+{
+    static const char LIST[] =
+        "[{\"Id\":\"" ID "\",\"Names\":[\"/a1\"],\"State\":\"running\","
+        "\"Labels\":{\"org.cwhisk.cluster\":\"blue\"}},"
+        "{\"Id\":\"" ID "\",\"Names\":[\"/a2\"],\"State\":\"running\",\"Labels\":{\"x\":\"y\"}},"
+        "{\"Id\":\"" ID "\",\"Names\":[\"/a3\"],\"State\":\"running\",\"Labels\":null}]";
+    cw_auto_json json_t *doc = NULL;
+    cw_auto_free struct cw_owned_container *list = NULL;
+    size_t count;
+
+    (void)state;
+    assert_int_equal(cw_docker_decode_list(cw_slice_of(LIST), "a", &list, &count, &doc, NULL), 0);
+    assert_int_equal(count, 3);
+    assert_string_equal(list[0].cluster, "blue");
+    assert_null(list[1].cluster);
+    assert_null(list[2].cluster);
+}
+
 static void list_refuses_nonsense(void **state)
 {
     static const char *const BAD[] = {
@@ -295,6 +314,7 @@ int main(void)
         cmocka_unit_test(address_is_that_of_the_named_network_or_of_the_only_one),
         cmocka_unit_test(inspect_refuses_nonsense),
         cmocka_unit_test(list_keeps_only_names_with_the_exact_prefix),
+        cmocka_unit_test(list_tells_the_cluster_by_its_label),
         cmocka_unit_test(list_refuses_nonsense),
         cmocka_unit_test(error_text_is_the_message_or_printable_bytes),
         cmocka_unit_test(missing_executables_are_told_from_a_missing_shim),

@@ -27,7 +27,7 @@ static void assert_body(const struct cw_container_spec *spec, const char *expect
     struct cw_err err = {0};
 
     cw_str_init(&out, CW_DOCKER_MAX_BODY);
-    if (cw_docker_create_body(spec, &out, &err) != 0)
+    if (cw_docker_create_body(spec, NULL, &out, &err) != 0)
         fail_msg("%s", err.msg);
     assert_string_equal(out.p, expected);
 }
@@ -39,7 +39,7 @@ static void assert_refused(const struct cw_container_spec *spec, enum cw_code co
     struct cw_err err = {0};
 
     cw_str_init(&out, CW_DOCKER_MAX_BODY);
-    assert_int_equal(cw_docker_create_body(spec, &out, &err), -1);
+    assert_int_equal(cw_docker_create_body(spec, NULL, &out, &err), -1);
     assert_int_equal(err.code, code);
     if (!strstr(err.msg, message_part))
         fail_msg("\"%s\" is not in \"%s\"", message_part, err.msg);
