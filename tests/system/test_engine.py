@@ -3,14 +3,14 @@
 import pytest
 
 from harness.code import NODE_ID
-from harness.relay import Relay
+from harness.faults import FaultProxy
 
 
 @pytest.fixture
 def cuttable(docker, tmp_path):
     """The engine's socket behind a line that can be cut."""
     path = str(tmp_path / "d.sock")
-    relay = Relay(docker.path, path)
+    relay = FaultProxy(docker.path, path)
     yield relay, path
     relay.close()
 

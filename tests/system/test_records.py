@@ -8,7 +8,7 @@ from harness.code import BASH_ECHO, NODE_ECHO, NODE_ID, OFFICIAL, annotations
 from harness.controller import Raw, identity
 from harness.couch import Couch
 from harness.invoker import NATIVE_IMAGE
-from harness.relay import Relay
+from harness.faults import FaultProxy
 
 
 def test_record_of_a_cold_run(invoker, controller, ns):
@@ -61,7 +61,7 @@ EXACT = '{"z":1e400,"a":0.1,"b":0.10,"c":12345678901234567890,"d":-0.0,"e":1E+2,
 @pytest.fixture
 def recorded(couch):
     """A way to the store on which everything said is kept."""
-    relay = Relay((couch.host, couch.port))
+    relay = FaultProxy((couch.host, couch.port))
     yield relay, Couch(f"http://{couch.username}:{couch.password}@127.0.0.1:{relay.port}")
     relay.close()
 

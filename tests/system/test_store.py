@@ -6,7 +6,7 @@ import pytest
 
 from harness.code import NODE_ECHO, NODE_ENV, NODE_ID
 from harness.couch import Couch
-from harness.relay import Relay
+from harness.faults import FaultProxy
 from harness.wait import wait_until
 
 # {"secret": "s3cret \u00fc", "port": 5432} as a controller would have encrypted it: AES-GCM, made with another implementation.
@@ -21,7 +21,7 @@ AES_128 = {"secret": "AAAADFY5ZgLSm2eCVN46hmmEBU04yBfKl7PVs6dfXuaZdnde1azgFuoc6Q
 @pytest.fixture
 def cuttable(couch):
     """A store whose line can be cut."""
-    relay = Relay((couch.host, couch.port))
+    relay = FaultProxy((couch.host, couch.port))
     yield relay, Couch(f"http://{couch.username}:{couch.password}@127.0.0.1:{relay.port}")
     relay.close()
 
