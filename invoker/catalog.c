@@ -142,6 +142,17 @@ static void fail_of_err(struct entry *e, const struct cw_err *err)
         fail(e, CW_STATUS_WHISK_ERROR, "Action could not be fetched.", err->msg);
 }
 
+/* What is wrong with a document or its code. */
+static void fail_of_content(struct entry *e, const struct cw_err *err)
+{
+    bool unreadable = err->code == CW_INVALID || err->code == CW_CONFLICT;
+
+    fail(e, CW_STATUS_WHISK_ERROR,
+         unreadable ? "Action version is not compatible and cannot be invoked."
+                    : "Action could not be fetched.",
+         err->msg);
+}
+
 static void keep(struct entry *e)
 {
     struct inv_catalog *c = e->c;
@@ -182,8 +193,7 @@ static void on_attachment(void *arg, struct cw_slice body, const struct cw_err *
     if (err)
         fail_of_err(e, err);
     else if (cw_action_set_code(e->action, body, &bad) != 0)
-        fail(e, CW_STATUS_WHISK_ERROR, "Action version is not compatible and cannot be invoked.",
-             bad.msg);
+        fail_of_content(e, &bad);
     else
         succeed(e);
 }
@@ -207,8 +217,9 @@ static void on_document(void *arg, struct cw_slice body, const struct cw_err *er
     }
     e->action = cw_action_decode(body, c->conf.manifest, &c->conf.defaults, &bad);
     if (!e->action) {
-        fail(e, CW_STATUS_WHISK_ERROR, "Action version is not compatible and cannot be invoked.",
-             bad.msg);
+        fail_of_content(e, &bad);
+    } else if (!e->action->rev) {
+        fail(e, CW_STATUS_WHISK_ERROR, "Action could not be fetched.", "the document has no _rev");
     } else if (strcmp(e->action->kind, "sequence") == 0) {
         fail(e, CW_STATUS_WHISK_ERROR, "Action could not be fetched.",
              "a sequence is run by the controller only");

@@ -55,13 +55,14 @@ struct cw_limit_defaults {
 };
 
 /* text is copied. mem: attachments are decoded at once. Returns a reference. err codes: CW_INVALID
- * (unreadable; stock's "not compatible"), CW_CONFLICT (entityType is not action). A sequence is
- * returned as kind "sequence". */
+ * (unreadable; stock's "not compatible"), CW_CONFLICT (entityType is not action), CW_INTERNAL (the
+ * document is fine but its code cannot be had: another store, a name that makes no sense, a stub of
+ * something else; stock's "could not be fetched"). A sequence is returned as kind "sequence". */
 struct cw_action *cw_action_decode(struct cw_slice text, const struct cw_manifest *manifest,
                                    const struct cw_limit_defaults *defaults,
                                    struct cw_err *err) CW_MUST_CHECK;
 /* Gives the fetched attachment (copied; base64-encoded when action->binary) and computes the hash.
- */
+ * CW_INTERNAL when it is not as long as the document says. */
 int cw_action_set_code(struct cw_action *a, struct cw_slice bytes,
                        struct cw_err *err) CW_MUST_CHECK;
 struct cw_action *cw_action_ref(struct cw_action *a);

@@ -242,46 +242,70 @@ static void unused_actions_leave_the_cache(void **state)
     end(&w);
 }
 
+/* Members of `exec` and of the document behind it. */
+#define DOCUMENT(exec, more)                                                                       \
+    "{\"_id\":\"guest/hello\",\"_rev\":\"2-b\",\"entityType\":\"action\",\"namespace\":\"guest\"," \
+    "\"name\":\"hello\",\"version\":\"0.0.1\",\"publish\":false,\"updated\":1,\"exec\":{" exec     \
+    "},"                                                                                           \
+    "\"parameters\":[],\"annotations\":[],\"limits\":{\"timeout\":60000,\"memory\":256}" more "}"
+#define UUID "6c95590f-ee9a-47e3-9559-0fee9a17e399"
+#define CODE_AT(name)                                                                              \
+    "\"kind\":\"nodejs:20\",\"code\":{\"attachmentName\":\"" name                                  \
+    "\",\"attachmentType\":\"text/plain; charset=UTF-8\"},\"binary\":false"
+#define STUB                                                                                       \
+    ",\"_attachments\":{\"" UUID "\":{\"content_type\":\"text/plain; charset=UTF-8\","             \
+    "\"revpos\":2,\"digest\":\"md5-x\",\"length\":3,\"stub\":true}}"
+
 static void attachment_is_fetched_and_encoded(void **state)
 {
     struct world w;
 
     (void)state;
     begin(&w);
-    w.store.document =
-        "{\"_id\":\"guest/"
-        "hello\",\"_rev\":\"2-b\",\"entityType\":\"action\",\"namespace\":\"guest\","
-        "\"name\":\"hello\",\"version\":\"0.0.1\",\"publish\":false,\"updated\":1,\"exec\":{"
-        "\"kind\":"
-        "\"nodejs:20\",\"code\":{\"attachmentName\":\"couch:6c95590f-ee9a-47e3-9559-0fee9a17e399\","
-        "\"attachmentType\":\"text/plain; charset=UTF-8\"},\"binary\":false},\"parameters\":[],"
-        "\"annotations\":[],\"limits\":{\"timeout\":60000,\"memory\":256},\"_attachments\":{"
-        "\"6c95590f-ee9a-47e3-9559-0fee9a17e399\":{\"content_type\":\"text/plain; charset=UTF-8\","
-        "\"revpos\":2,\"digest\":\"md5-x\",\"length\":3,\"stub\":true}}}";
+    w.store.document = DOCUMENT(CODE_AT("couch:" UUID), STUB);
     w.store.attachment = "a\"\n";
     give(&w, &(struct test_message){.id = 'a', .revision = "\"2-b\""});
     settle(&w);
     assert_int_equal(w.ready, 1);
     assert_string_equal(w.code, "\"a\\\"\\n\"");
-    assert_string_equal(w.store.last_attachment, "6c95590f-ee9a-47e3-9559-0fee9a17e399");
+    assert_string_equal(w.store.last_attachment, UUID);
     end(&w);
 }
+
+#define REMOVED "Action could not be found or may have been deleted."
+#define MISMATCH "Action version is not compatible and cannot be invoked."
+#define NOT_FETCHED "Action could not be fetched."
 
 static void failures_have_their_status_and_text(void **state)
 {
     static const struct {
-        enum cw_code code;
-        const char *document;
+        enum cw_code code, attachment_code;
+        const char *document, *attachment;
         enum cw_status status;
         const char *text;
     } CASES[] = {
-        {CW_NOT_FOUND, NULL, CW_STATUS_APPLICATION_ERROR,
-         "Action could not be found or may have been deleted."},
-        {CW_UNAVAILABLE, NULL, CW_STATUS_WHISK_ERROR, "Action could not be fetched."},
-        {CW_OK, "{\"_id\":\"x\"}", CW_STATUS_WHISK_ERROR,
-         "Action version is not compatible and cannot be invoked."},
-        {CW_OK, "not json", CW_STATUS_WHISK_ERROR,
-         "Action version is not compatible and cannot be invoked."},
+        {CW_NOT_FOUND, 0, NULL, NULL, CW_STATUS_APPLICATION_ERROR, REMOVED},
+        {CW_UNAVAILABLE, 0, NULL, NULL, CW_STATUS_WHISK_ERROR, NOT_FETCHED},
+        {CW_TIMEOUT, 0, NULL, NULL, CW_STATUS_WHISK_ERROR, NOT_FETCHED},
+        {CW_INVALID, 0, NULL, NULL, CW_STATUS_WHISK_ERROR, NOT_FETCHED}, /* 401 */
+        {0, 0, "{\"_id\":\"x\"}", NULL, CW_STATUS_WHISK_ERROR, MISMATCH},
+        {0, 0, "not json", NULL, CW_STATUS_WHISK_ERROR, MISMATCH},
+        {0, 0, "{\"_id\":\"guest/hello\",\"entityType\":\"trigger\"}", NULL, CW_STATUS_WHISK_ERROR,
+         MISMATCH},
+        {0, 0, DOCUMENT("\"kind\":\"nodejs:6\",\"code\":\"x\"", ""), NULL, CW_STATUS_WHISK_ERROR,
+         MISMATCH},
+        {0, 0, DOCUMENT("\"kind\":\"sequence\",\"components\":[\"/guest/a\"]", ""), NULL,
+         CW_STATUS_WHISK_ERROR, NOT_FETCHED},
+        {0, 0, DOCUMENT(CODE_AT("s3:" UUID), ""), NULL, CW_STATUS_WHISK_ERROR, NOT_FETCHED},
+        {0, 0, DOCUMENT(CODE_AT("couch:" UUID "0"), STUB), NULL, CW_STATUS_WHISK_ERROR,
+         NOT_FETCHED},
+        {0, CW_NOT_FOUND, DOCUMENT(CODE_AT("couch:" UUID), STUB), NULL, CW_STATUS_APPLICATION_ERROR,
+         REMOVED},
+        {0, CW_UNAVAILABLE, DOCUMENT(CODE_AT("couch:" UUID), STUB), NULL, CW_STATUS_WHISK_ERROR,
+         NOT_FETCHED},
+        {0, CW_TOO_LARGE, DOCUMENT(CODE_AT("couch:" UUID), STUB), NULL, CW_STATUS_WHISK_ERROR,
+         NOT_FETCHED},
+        {0, 0, DOCUMENT(CODE_AT("couch:" UUID), STUB), "four", CW_STATUS_WHISK_ERROR, NOT_FETCHED},
     };
 
     (void)state;
@@ -291,14 +315,17 @@ static void failures_have_their_status_and_text(void **state)
 
         begin(&w);
         w.store.document = CASES[i].document;
+        w.store.attachment = CASES[i].attachment;
         if (CASES[i].code)
             (void)cw_fail(&w.store.get_err, CASES[i].code, "fake");
+        if (CASES[i].attachment_code)
+            (void)cw_fail(&w.store.attachment_err, CASES[i].attachment_code, "fake");
         give(&w, &(struct test_message){.id = 'a'});
         settle(&w);
         (void)snprintf(wanted, sizeof(wanted), "{\"error\":\"%s\"}", CASES[i].text);
         assert_int_equal(w.refused, 1);
-        assert_int_equal(w.status, CASES[i].status);
-        assert_string_equal(w.result, wanted);
+        if (w.status != CASES[i].status || strcmp(w.result, wanted) != 0)
+            fail_msg("case %zu: %d %s", i, (int)w.status, w.result);
         end(&w);
     }
 }

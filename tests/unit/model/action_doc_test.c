@@ -179,6 +179,10 @@ static void legacy_names_without_scheme_are_attachments(void **state)
     assert_string_equal(a->attachment, "jarfile");
     assert_true(a->binary);
     cw_action_unref(a);
+    a = with_exec(m, "\"kind\":\"java:8\",\"main\":\"Hello\",\"binary\":false,\"jar\":{"
+                     "\"attachmentName\":\"jarfile\",\"attachmentType\":\"text/plain\"}");
+    assert_false(a->binary); /* the flag, where there is one */
+    cw_action_unref(a);
     a = with_exec(m, "\"kind\":\"java:8\",\"main\":\"Hello\",\"jar\":\"UEsDBA==\"");
     assert_true(cw_slice_is(a->code_quoted, "\"UEsDBA==\""));
     assert_true(a->binary);
@@ -274,7 +278,8 @@ static void blackboxes_may_lack_code_and_sentinels(void **state)
     assert_true(a->sentinelled_logs);
     cw_action_unref(a);
     a = with_exec(m, "\"kind\":\"blackbox\",\"image\":\"alice/tool\",\"code\":{\"attachmentName\":"
-                     "\"mem:UEsDBA==\"},\"binary\":true");
+                     "\"mem:UEsDBA==\",\"attachmentType\":\"application/octet-stream\"},"
+                     "\"binary\":true");
     assert_true(cw_slice_is(a->code_quoted, "\"UEsDBA==\""));
     assert_true(a->binary);
     cw_action_unref(a);
@@ -384,7 +389,14 @@ static void api_key_is_provided_unless_annotated_otherwise(void **state)
 
 static void unreadable_documents_name_the_member(void **state)
 {
-#define ATTACHED(name) "{\"kind\":\"nodejs:20\",\"code\":{\"attachmentName\":\"" name "\"}}"
+#define ATTACHED_AS(name, more)                                                                    \
+    "{\"kind\":\"nodejs:20\",\"code\":{\"attachmentName\":\"" name "\"" more "}}"
+#define ATTACHED(name) ATTACHED_AS(name, ",\"attachmentType\":\"text/plain\"")
+#define UUID "6c95590f-ee9a-47e3-9559-0fee9a17e399"
+#define STUB(name, length)                                                                         \
+    "\"" name                                                                                      \
+    "\":{\"content_type\":\"text/plain\",\"revpos\":2,\"digest\":\"md5-x\",\"length\":" length     \
+    ",\"stub\":true}"
     static const struct {
         const char *key, *value, *named;
     } CASES[] = {
@@ -423,12 +435,32 @@ static void unreadable_documents_name_the_member(void **state)
         {"exec", "{\"kind\":\"blackbox\"}", "exec.image"},
         {"exec", "{\"kind\":\"blackbox\",\"image\":\"A B\"}", "exec"},
         {"exec", "{\"kind\":\"sequence\"}", "exec.components"},
-        {"exec", ATTACHED("mem:%%%"), "exec.code.attachmentName"},
-        {"exec", ATTACHED("couch:"), "exec.code.attachmentName"},
-        {"exec", ATTACHED("s3:abc"), "exec.code.attachmentName"},
-        {"exec", ATTACHED("az:abc"), "exec.code.attachmentName"},
-        {"exec", ATTACHED("mems:abc"), "exec.code.attachmentName"},
-        {"_attachments", "{\"a\":{},\"b\":{}}", "_attachments"},
+        {"exec", ATTACHED_AS("couch:1", ""), "exec.code.attachmentType"},
+        {"exec", ATTACHED_AS("couch:1", ",\"attachmentType\":\"text\""),
+         "exec.code.attachmentType"},
+        {"exec", ATTACHED_AS("couch:1", ",\"attachmentType\":\"a/b\",\"length\":\"7\""),
+         "exec.code.length"},
+        {"exec", ATTACHED_AS("couch:1", ",\"attachmentType\":\"a/b\",\"digest\":7"),
+         "exec.code.digest"},
+        {"exec", "{\"kind\":\"plain:1\",\"jar\":\"x\"}", "exec.code"},
+        {"exec", "{\"kind\":\"nodejs:20\",\"code\":null,\"jar\":\"x\"}", "exec.code"},
+        {"exec", "{\"kind\":\"blackbox\",\"image\":\"a\",\"code\":null}", "exec.code"},
+        {"exec", "{\"kind\":\"blackbox\",\"image\":7}", "exec.image"},
+        {"exec", "{\"kind\":\"sequence\",\"components\":{}}", "exec.components"},
+        {"exec",
+         "{\"kind\":\"nodejs:20\",\"code\":{\"attachmentName\":\"couch:1\",\"attachmentType\":"
+         "\"a/b\"},\"binary\":\"yes\"}",
+         "exec.binary"},
+        {"exec.main", "null", "exec.main"},
+        {"limits.logs", "null", "limits.logs"},
+        {"limits.concurrency", "null", "limits.concurrency"},
+        {"parameters", "[{\"key\":\"a\",\"value\":1,\"init\":1}]", "parameters[0]"},
+        {"parameters", "[{\"key\":\"a\",\"value\":1,\"encryption\":1}]", "parameters[0]"},
+        {"_attachments", "{" STUB("a", "1") "," STUB("b", "1") "}", "_attachments"},
+        {"_attachments", "{}", "_attachments"},
+        {"_attachments", "{\"a\":{\"stub\":true}}", "_attachments.content_type"},
+        {"_attachments", "{\"a\":{\"content_type\":\"a/b\",\"digest\":\"d\"}}",
+         "_attachments.length"},
     };
     struct cw_manifest *m = test_manifest();
     struct cw_err err;
@@ -448,36 +480,128 @@ static void unreadable_documents_name_the_member(void **state)
     cw_manifest_free(m);
 }
 
-static void unsupported_store_is_named(void **state)
+/* The document can be read, its code cannot be had. */
+static void check_no_code(const struct cw_manifest *m, const char *exec, const char *attachments,
+                          const char *why)
 {
-    cw_auto_free char *text = changed("exec", ATTACHED("s3:abc"));
-    struct cw_manifest *m = test_manifest();
+    cw_auto_str struct cw_str s;
     struct cw_err err = {0};
 
+    cw_str_init(&s, 1 << 20);
+    cw_str_addf(&s,
+                "{\"namespace\":\"guest\",\"name\":\"hello\",\"version\":\"0.0.1\",\"publish\":"
+                "false,\"updated\":1,\"exec\":%s,\"parameters\":[],\"limits\":{\"timeout\":60000,"
+                "\"memory\":256},\"annotations\":[]%s}",
+                exec, attachments);
+    if (cw_action_decode(cw_str_slice(&s), m, &DEFAULTS, &err))
+        fail_msg("accepted: %s", s.p);
+    if (err.code != CW_INTERNAL || !strstr(err.msg, why))
+        fail_msg("%s: %s", cw_code_name(err.code), err.msg);
+}
+
+static void code_in_another_store_is_named(void **state)
+{
+    struct cw_manifest *m = test_manifest();
+
     (void)state;
-    assert_null(cw_action_decode(cw_slice_of(text), m, &DEFAULTS, &err));
-    assert_non_null(strstr(err.msg, "\"s3\" is not supported"));
+    check_no_code(m, ATTACHED("s3:" UUID), "", "\"s3\" is not supported");
+    check_no_code(m, ATTACHED("az:" UUID), "", "\"az\" is not supported");
+    check_no_code(m, ATTACHED("mems:abc"), "", "\"mems\" is not supported");
+    check_no_code(m, ATTACHED("cosmos:abc"), "", "\"cosmos\" is not supported");
+    check_no_code(m, ATTACHED("mongodb:abc"), "", "\"mongodb\" is not supported");
+    cw_manifest_free(m);
+}
+
+static void attachment_name_that_makes_no_sense_is_no_code(void **state)
+{
+    struct cw_manifest *m = test_manifest();
+
+    (void)state;
+    check_no_code(m, ATTACHED("mem:%%%"), "", "base64");
+    check_no_code(m, ATTACHED("couch:"), "", "1..256 bytes");
+    check_no_code(m, ATTACHED(""), "", "1..256 bytes");
     cw_manifest_free(m);
 }
 
 static void stub_must_be_the_attachment_of_the_code(void **state)
 {
-    static const char EXEC[] = "\"kind\":\"nodejs:20\",\"code\":{\"attachmentName\":\"couch:u-1\"}";
+    static const char *const GOOD[][2] = {
+        {ATTACHED("couch:" UUID), UUID},
+        {ATTACHED("codefile"), "codefile"},
+    };
     struct cw_manifest *m = test_manifest();
-    struct cw_err err = {0};
-    struct cw_action *a;
-    struct cw_str s;
 
     (void)state;
-    document(&s, EXEC, ",\"_attachments\":{\"u-1\":{\"stub\":true}}");
+    for (size_t i = 0; i < CW_ARRAY_LEN(GOOD); i++) {
+        cw_auto_str struct cw_str s;
+        struct cw_action *a;
+
+        cw_str_init(&s, 1 << 20);
+        cw_str_addf(&s,
+                    "{\"namespace\":\"guest\",\"name\":\"hello\",\"version\":\"0.0.1\",\"publish\":"
+                    "false,\"updated\":1,\"exec\":%s,\"parameters\":[],\"limits\":{\"timeout\":"
+                    "60000,\"memory\":256},\"annotations\":[],\"_attachments\":{\"%s\":{"
+                    "\"content_type\":\"text/plain\",\"digest\":\"md5-x\",\"length\":3}}}",
+                    GOOD[i][0], GOOD[i][1]);
+        a = test_action(m, s.p);
+        assert_string_equal(a->attachment, GOOD[i][1]);
+        cw_action_unref(a);
+    }
+    check_no_code(m, ATTACHED("couch:" UUID), ",\"_attachments\":{" STUB("codefile", "3") "}",
+                  "codefile is not what");
+    check_no_code(m, ATTACHED("couch:codefile"), ",\"_attachments\":{" STUB("codefile", "3") "}",
+                  "codefile is not what"); /* only a UUID has the scheme of the store */
+    check_no_code(m, ATTACHED(UUID), ",\"_attachments\":{" STUB(UUID, "3") "}", "is not what");
+    check_no_code(m, ATTACHED("codefile"), ",\"_attachments\":{" STUB("jarfile", "3") "}",
+                  "jarfile is not what");
+    check_no_code(m, ATTACHED("mem:eA=="), ",\"_attachments\":{" STUB(UUID, "3") "}",
+                  "is not what");
+    cw_manifest_free(m);
+}
+
+static void inline_code_does_not_mind_a_stub(void **state)
+{
+    struct cw_manifest *m = test_manifest();
+    cw_auto_str struct cw_str s;
+    struct cw_action *a;
+
+    (void)state;
+    document(&s, "\"kind\":\"nodejs:20\",\"code\":\"x\",\"binary\":7",
+             ",\"_attachments\":{" STUB(UUID, "3") "}");
     a = test_action(m, s.p);
-    assert_string_equal(a->attachment, "u-1");
+    assert_true(cw_slice_is(a->code_quoted, "\"x\""));
     cw_action_unref(a);
-    cw_str_done(&s);
-    document(&s, EXEC, ",\"_attachments\":{\"u-2\":{\"stub\":true}}");
-    assert_null(cw_action_decode(cw_str_slice(&s), m, &DEFAULTS, &err));
-    assert_int_equal(err.code, CW_INVALID);
-    cw_str_done(&s);
+    cw_manifest_free(m);
+}
+
+static void attachment_must_be_as_long_as_its_stub_says(void **state)
+{
+    struct cw_manifest *m = test_manifest();
+    struct cw_err err = {0};
+    cw_auto_str struct cw_str s;
+    struct cw_action *a;
+
+    (void)state;
+    document(&s,
+             "\"kind\":\"nodejs:20\",\"code\":{\"attachmentName\":\"couch:" UUID
+             "\",\"attachmentType\":\"text/plain\",\"length\":99}",
+             ",\"_attachments\":{" STUB(UUID, "3") "}");
+    a = test_action(m, s.p);
+    assert_int_equal(cw_action_set_code(a, CW_SLICE("ab"), &err), -1);
+    assert_int_equal(err.code, CW_INTERNAL);
+    assert_int_equal(cw_action_set_code(a, CW_SLICE("abc"), &err), 0);
+    cw_action_unref(a);
+    cw_manifest_free(m);
+}
+
+static void empty_main_is_a_main(void **state)
+{
+    struct cw_manifest *m = test_manifest();
+    struct cw_action *a = with_exec(m, "\"kind\":\"java:8\",\"main\":\"\",\"code\":\"x\"");
+
+    (void)state;
+    assert_string_equal(a->main, "");
+    cw_action_unref(a);
     cw_manifest_free(m);
 }
 
@@ -515,7 +639,7 @@ static void identical_content_has_the_same_hash(void **state)
         {"limits.logs", "10"},
         {"exec.binary", "true"}, /* recomputed */
         {"exec.kind", "\"nodejs:default\""},
-        {"exec", "{\"code\":{\"attachmentName\":\"mem:eA==\"},\"kind\":\"nodejs:20\"}"},
+        {"exec", ATTACHED("mem:eA==")},
     };
     cw_auto_free char *plain = changed("updated", "1");
     struct cw_manifest *m = test_manifest();
@@ -635,7 +759,11 @@ int main(void)
         cmocka_unit_test(limits_have_defaults_and_are_written_back),
         cmocka_unit_test(api_key_is_provided_unless_annotated_otherwise),
         cmocka_unit_test(unreadable_documents_name_the_member),
-        cmocka_unit_test(unsupported_store_is_named),
+        cmocka_unit_test(code_in_another_store_is_named),
+        cmocka_unit_test(attachment_name_that_makes_no_sense_is_no_code),
+        cmocka_unit_test(inline_code_does_not_mind_a_stub),
+        cmocka_unit_test(attachment_must_be_as_long_as_its_stub_says),
+        cmocka_unit_test(empty_main_is_a_main),
         cmocka_unit_test(stub_must_be_the_attachment_of_the_code),
         cmocka_unit_test(id_is_made_up_when_the_document_has_none),
         cmocka_unit_test(identical_content_has_the_same_hash),
