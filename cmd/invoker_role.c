@@ -78,16 +78,31 @@ static bool take_print_config(char **argv)
     return found;
 }
 
-struct unknown_keys {
-    struct cw_str names;
+/* What is said about the settings once there is a log. */
+struct notes {
+    struct cw_str unknown, includes;
 };
 
-static void on_unknown(void *arg, const char *key, const char *origin)
+static void on_note(void *arg, enum cw_conf_note what, const char *text, const char *origin)
 {
-    struct unknown_keys *u = arg;
+    struct notes *n = arg;
+    struct cw_str *out = what == CW_CONF_INCLUDE ? &n->includes : &n->unknown;
 
-    (void)origin;
-    cw_str_addf(&u->names, "%s%s", u->names.n ? ", " : "", key);
+    cw_str_addz(out, out->n ? ", " : "");
+    if (what == CW_CONF_INCLUDE)
+        cw_str_addf(out, "\"%s\" (%s)", text, origin);
+    else
+        cw_str_addz(out, text);
+}
+
+static void log_notes(const struct notes *n)
+{
+    if (n->includes.n)
+        cw_log(CW_LOG_INFO, NULL, "Invoker",
+               "includes that are not read, the built-in defaults stand for them: %s",
+               n->includes.p);
+    if (n->unknown.n)
+        cw_log(CW_LOG_INFO, NULL, "Invoker", "settings ignored here: %s", n->unknown.p);
 }
 
 static void use_mounted_containers_dir(struct inv_settings *s)
@@ -119,42 +134,52 @@ static int run(const struct inv_settings *s)
     return status;
 }
 
+static void print_settings(const struct inv_settings *s)
+{
+    cw_auto_str struct cw_str text;
+
+    cw_str_init(&text, TEXT_MAX_BYTES);
+    cw_conf_print(inv_settings_table(), s, &text);
+    (void)fputs(text.p, stdout);
+}
+
+static int start(const struct inv_settings *s, const struct notes *notes)
+{
+    (void)signal(SIGPIPE, SIG_IGN);
+    cw_log_setup(&(struct cw_log_conf){.level = (enum cw_log_level)s->log_level,
+                                       .format = (enum cw_log_format)s->log_format,
+                                       .fd = 1});
+    log_notes(notes);
+    return run(s);
+}
+
 int role_invoker(int argc, char **argv, char **environment)
 {
     struct inv_settings settings;
     struct cw_err err = {0};
-    struct unknown_keys unknown;
+    struct notes notes;
     bool print_config;
     int status = print_and_exit(argc, argv);
 
     if (status >= 0)
         return status;
     print_config = take_print_config(argv);
-    cw_str_init(&unknown.names, TEXT_MAX_BYTES);
-    if (cw_conf_load(inv_settings_table(), environment, argv, on_unknown, &unknown, &settings,
-                     &err) != 0) {
+    cw_str_init(&notes.unknown, TEXT_MAX_BYTES);
+    cw_str_init(&notes.includes, TEXT_MAX_BYTES);
+    status = 0;
+    if (cw_conf_load(inv_settings_table(), environment, argv, on_note, &notes, &settings, &err) !=
+        0) {
         (void)fprintf(stderr, "cwhisk invoker: %s\n", err.msg);
-        cw_str_done(&unknown.names);
-        return 1;
-    }
-    use_mounted_containers_dir(&settings);
-    if (print_config) {
-        cw_auto_str struct cw_str text;
-
-        cw_str_init(&text, TEXT_MAX_BYTES);
-        cw_conf_print(inv_settings_table(), &settings, &text);
-        (void)fputs(text.p, stdout);
-        status = 0;
+        status = 1;
     } else {
-        (void)signal(SIGPIPE, SIG_IGN);
-        cw_log_setup(&(struct cw_log_conf){.level = (enum cw_log_level)settings.log_level,
-                                           .format = (enum cw_log_format)settings.log_format,
-                                           .fd = 1});
-        if (unknown.names.n)
-            cw_log(CW_LOG_INFO, NULL, "Invoker", "settings ignored here: %s", unknown.names.p);
-        status = run(&settings);
+        use_mounted_containers_dir(&settings);
+        if (print_config)
+            print_settings(&settings);
+        else
+            status = start(&settings, &notes);
+        cw_conf_free(inv_settings_table(), &settings);
     }
-    cw_str_done(&unknown.names);
-    cw_conf_free(inv_settings_table(), &settings);
+    cw_str_done(&notes.unknown);
+    cw_str_done(&notes.includes);
     return status;
 }

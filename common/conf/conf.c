@@ -84,17 +84,29 @@ static bool reported_before(const struct conf_settings *all, const struct conf_s
     return false;
 }
 
-static void bind_all(const struct cw_conf_table *t, struct conf_settings *all,
-                     void (*unknown)(void *arg, const char *key, const char *origin), void *arg)
+/* Does the deployment set it for somebody else, or for what does not exist here? */
+static bool is_without_effect(const struct cw_conf_table *t, const char *key)
+{
+    for (size_t i = 0; i < t->no_effect_count; i++) {
+        size_t n = strlen(t->no_effect[i].key);
+
+        if (strncmp(key, t->no_effect[i].key, n) == 0 && (key[n] == '\0' || key[n] == '.'))
+            return true;
+    }
+    return false;
+}
+
+static void bind_all(const struct conf_input *in, struct conf_settings *all)
 {
     for (size_t i = 0; i < all->count; i++) {
         struct conf_setting *s = &all->at[i];
 
-        bind_one(t, s);
+        bind_one(in->table, s);
         if (s->item)
             s->text = unwrapped(s->value, s->item->flags & CW_CONF_SECRET);
-        else if (unknown && *s->value && ours(s->key) && !reported_before(all, s))
-            unknown(arg, s->key, s->origin);
+        else if (in->note && *s->value && ours(s->key) && !is_without_effect(in->table, s->key) &&
+                 !reported_before(all, s))
+            in->note(in->arg, CW_CONF_UNKNOWN_KEY, s->key, s->origin);
     }
 }
 
@@ -202,12 +214,13 @@ static void list_split(struct entries *e, struct cw_slice text)
         (void)entry_add(e, (struct entry){.value = part, .index = (unsigned)e->count});
 }
 
-/* A whole list replaces; numbered elements replace a whole list and join other numbered ones. */
+/* A whole list replaces; numbered elements replace a whole list and join other numbered ones. The
+ * elements of a list in a text are a whole one. */
 static int fill_list(struct cursor *c, void *conf)
 {
     struct entries e = {0};
     const struct conf_setting *s;
-    bool numbered = false;
+    bool numbered = false, in_text = false;
 
     list_split(&e, cw_slice_of(c->item->def));
     while ((s = next_setting(c))) {
@@ -216,9 +229,10 @@ static int fill_list(struct cursor *c, void *conf)
             numbered = false;
             continue;
         }
-        if (!numbered)
+        if (!numbered || in_text != (s->source == CONF_FROM_TEXT))
             e.count = 0;
         numbered = true;
+        in_text = s->source == CONF_FROM_TEXT;
         entry_set(&e, (struct entry){.value = s->text,
                                      .index = (unsigned)strtoul(s->relative, NULL, 10)});
     }
@@ -331,17 +345,17 @@ static int fill_item(const struct conf_settings *all, const struct cw_conf_item 
 }
 
 int cw_conf_load(const struct cw_conf_table *t, char *const *env, char *const *argv,
-                 void (*unknown)(void *arg, const char *key, const char *origin), void *arg,
-                 void *out, struct cw_err *err)
+                 cw_conf_note_fn *note, void *arg, void *out, struct cw_err *err)
 {
+    const struct conf_input in = {.table = t, .env = env, .argv = argv, .note = note, .arg = arg};
     struct conf_settings all = {0};
     int rc;
 
     memset(out, 0, t->struct_size);
     cw_arena_init(&all.arena);
-    rc = conf_collect(t, env, argv, &all, err);
+    rc = conf_collect(&in, &all, err);
     if (rc == 0)
-        bind_all(t, &all, unknown, arg);
+        bind_all(&in, &all);
     for (size_t i = 0; rc == 0 && i < t->count; i++)
         rc = fill_item(&all, &t->items[i], out, err);
     if (rc != 0)

@@ -1,13 +1,19 @@
 /* common/conf/conf.h -- configuration from one table.
  *
  * A table row says key, variable, type, default, range and help; parser, --print-config,
- * docs/config.md and the man page all come from it. Sources, later ones win: defaults, -D words of
- * INVOKER_OPTS, CONFIG_* variables (stock, too, puts them behind INVOKER_OPTS), plain variables
- * (KAFKA_HOSTS, CWHISK_*), the command line. Within one source an alias yields to the key itself.
+ * docs/config.md and the man page all come from it. Sources, later ones win: defaults, a text
+ * (below), -D words of JAVA_OPTS, then of INVOKER_OPTS, CONFIG_* variables (stock, too, puts them
+ * behind INVOKER_OPTS), plain variables (KAFKA_HOSTS, CWHISK_*), the command line. Within one
+ * source an alias yields to the key itself.
+ *
+ * The text is HOCON (hocon.h) in OPENWHISK_CONFIG, or in base64 in OPENWHISK_ENCODED_CONFIG, or in
+ * the file that -Dconfig.file names; the first of these counts. It includes files that exist;
+ * ${path} sees later sources, the text, defaults, environment.
  *
  * CONFIG_a_bC_D maps to a.b-c.D (openwhisk invoker.md 2): split at '_', parts that do not start
  * with an upper-case letter go camelCase -> kebab-case; "$NAME" takes the value of another variable
- * unless that is empty; a numeric last part is a list index. INVOKER_OPTS is read as a shell would:
+ * unless that is empty; a numeric last part is a list index. Like stock, that goes for every
+ * variable with CONFIG_ in its name (MY_CONFIG_z: MY.CONFIG.z). The OPTS are read as a shell would:
  * quotes, backslashes, $NAME and ${NAME}; words that do not start with -D are the JVM's and pass.
  *
  * In every source an empty value counts as not given. One pair of single quotes around a value is
@@ -62,26 +68,42 @@ struct cw_conf_item {
     const char *help;    /* one sentence, ends with a full stop */
 };
 
+/* A key that deployments set, alone or with keys under it, and that changes nothing here. */
+struct cw_conf_no_effect {
+    const char *key;
+    const char *why; /* one sentence, ends with a full stop */
+};
+
 struct cw_conf_table {
     const char *program; /* "cwhisk invoker" */
     const struct cw_conf_item *items;
     size_t count;
     size_t struct_size;
+    const struct cw_conf_no_effect *no_effect; /* may be NULL */
+    size_t no_effect_count;
 };
+
+enum cw_conf_note {
+    CW_CONF_UNKNOWN_KEY, /* text: the key */
+    CW_CONF_INCLUDE,     /* text: the name of an include that was not read */
+};
+/* text and origin are borrowed for the call. */
+typedef void cw_conf_note_fn(void *arg, enum cw_conf_note what, const char *text,
+                             const char *origin);
 
 /* Fills *out (struct_size bytes, zeroed before) from `environ`-style env and argv (argv[0] is
  * skipped; both may be NULL). argv: --name value, --name=value, -Dkey=value; a boolean's --name
  * alone means true. A list comes whole (commas) or as key.0, key.1..., which a later source
  * overrides one by one; a map as key.<anything>=v or whole as "k=v,k=v", merged over all sources
- * and sorted by name. Unknown keys under the prefixes whisk. and cwhisk. (for a variable CWHISK_A_B
- * of no row: cwhisk.a-b) are reported once each through unknown (may be NULL), never fatal; an
+ * and sorted by name. Told through note (may be NULL), never fatal: once each, unknown keys under
+ * the prefixes whisk. and cwhisk. (for a variable CWHISK_A_B of no row: cwhisk.a-b) that are not
+ * among no_effect; includes of the text that are not read. An
  * unknown option or a stray word on the command line is an error. Errors come in the table's order
  * and judge only the value that wins:
  * "whisk.container-pool.user-memory (CONFIG_whisk_containerPool_userMemory): \"lots\" is not a
  * size; accepted: 128m..1t". On failure *out is zeroed. Release with cw_conf_free. */
 int cw_conf_load(const struct cw_conf_table *t, char *const *env, char *const *argv,
-                 void (*unknown)(void *arg, const char *key, const char *origin), void *arg,
-                 void *out, struct cw_err *err) CW_MUST_CHECK;
+                 cw_conf_note_fn *note, void *arg, void *out, struct cw_err *err) CW_MUST_CHECK;
 void cw_conf_free(const struct cw_conf_table *t, void *conf);
 
 /* key = value lines with section comments, as --print-config shows; secrets masked. */

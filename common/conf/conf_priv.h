@@ -11,7 +11,8 @@
 
 /* In order of rising priority. */
 enum conf_source {
-    CONF_FROM_OPTS,   /* -D words of INVOKER_OPTS */
+    CONF_FROM_TEXT, /* OPENWHISK_CONFIG and the like */
+    CONF_FROM_OPTS, /* -D words of JAVA_OPTS, then of INVOKER_OPTS: the order of the JVM's words */
     CONF_FROM_CONFIG, /* CONFIG_* variables: stock puts them behind INVOKER_OPTS */
     CONF_FROM_PLAIN,  /* KAFKA_HOSTS, CWHISK_*… */
     CONF_FROM_ARGV,
@@ -40,17 +41,36 @@ struct conf_settings {
 /* Values longer than this are refused; the kernel's own limit of one variable is 128 KiB. */
 enum { CONF_VALUE_MAX = 1 << 20 };
 
+/* What cw_conf_load was given. */
+struct conf_input {
+    const struct cw_conf_table *table;
+    char *const *env, *const *argv; /* may be NULL */
+    cw_conf_note_fn *note;          /* may be NULL */
+    void *arg;
+};
+
 /* ---- sources.c: where settings come from ---- */
 
-/* Everything that env and argv say, in order of rising priority. */
-int conf_collect(const struct cw_conf_table *t, char *const *env, char *const *argv,
-                 struct conf_settings *out, struct cw_err *err) CW_MUST_CHECK;
+/* Everything that env and argv say. */
+int conf_collect(const struct conf_input *in, struct conf_settings *out,
+                 struct cw_err *err) CW_MUST_CHECK;
+/* Copies all three texts. */
+int conf_add(struct conf_settings *s, enum conf_source source, struct cw_slice key,
+             const char *value, const char *origin, struct cw_err *err) CW_MUST_CHECK;
+/* Value of a variable, or NULL. */
+const char *conf_env(char *const *env, struct cw_slice name);
 /* "CONFIG_whisk_kafka_common_securityProtocol" → "whisk.kafka.common.security-protocol". */
 void conf_key_of_variable(const char *variable, struct cw_str *out);
 /* The reverse. */
 void conf_variable_of_key(const char *key, struct cw_str *out);
 /* The item's plain variable, or nothing: `env`, and CWHISK_DATA_DIR for cwhisk.data-dir. */
 void conf_plain_variable(const struct cw_conf_item *item, struct cw_str *out);
+
+/* ---- text_source.c: a configuration file as a source ---- */
+
+/* To be called last: ${} in the text sees the settings of the other sources. */
+int conf_collect_text(const struct conf_input *in, struct conf_settings *out,
+                      struct cw_err *err) CW_MUST_CHECK;
 
 /* ---- value.c: one scalar in the syntax of its type ---- */
 

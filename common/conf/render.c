@@ -7,6 +7,10 @@
 enum { CELL_MAX = 4096, USAGE_COLUMN = 28 };
 
 static const char MASK[] = "******";
+static const char NO_EFFECT_HEADING[] = "Known, without effect here";
+static const char NO_EFFECT_TEXT[] =
+    "Deployments set these keys, alone or with keys under them. They are accepted and change "
+    "nothing.";
 
 /* Heading and body of a new section, when this item opens one. */
 static bool opens_section(const struct cw_conf_table *t, size_t i)
@@ -194,6 +198,14 @@ void cw_conf_markdown(const struct cw_conf_table *t, struct cw_str *out)
                         i ? "\n" : "", t->items[i].section);
         markdown_row(&t->items[i], out);
     }
+    if (t->no_effect_count)
+        cw_str_addf(out, "\n## %s\n\n%s\n\n| Key | Why |\n| --- | --- |\n", NO_EFFECT_HEADING,
+                    NO_EFFECT_TEXT);
+    for (size_t i = 0; i < t->no_effect_count; i++) {
+        cw_str_addf(out, "| `%s` | ", t->no_effect[i].key);
+        add_cell(out, t->no_effect[i].why);
+        cw_str_addz(out, " |\n");
+    }
 }
 
 /* ---- man page ---- */
@@ -245,6 +257,15 @@ void cw_conf_man(const struct cw_conf_table *t, struct cw_str *out)
             add_roff_text(out, t->items[i].section);
         }
         man_item(&t->items[i], out);
+    }
+    if (t->no_effect_count) {
+        cw_str_addf(out, ".SS %s\n", NO_EFFECT_HEADING);
+        add_roff_text(out, NO_EFFECT_TEXT);
+    }
+    for (size_t i = 0; i < t->no_effect_count; i++) {
+        cw_str_addz(out, ".TP\n.B ");
+        add_roff_text(out, t->no_effect[i].key);
+        add_roff_text(out, t->no_effect[i].why);
     }
 }
 

@@ -1,5 +1,5 @@
-/* Settings are collected per source in order of rising priority; nothing is judged here except
- * the form of the command line. */
+/* Settings are collected per source, each marked with its own, which ranks them; nothing is judged
+ * here except the form of the command line. */
 #include "common/conf/conf_priv.h"
 
 #include <ctype.h>
@@ -26,8 +26,8 @@ static const char *dup_slice(struct conf_settings *s, struct cw_slice text)
     return cw_arena_dup(&s->arena, text);
 }
 
-static int add(struct conf_settings *s, enum conf_source source, struct cw_slice key,
-               const char *value, const char *origin, struct cw_err *err)
+int conf_add(struct conf_settings *s, enum conf_source source, struct cw_slice key,
+             const char *value, const char *origin, struct cw_err *err)
 {
     struct conf_setting *at;
 
@@ -71,7 +71,10 @@ static void add_kebab(struct cw_str *out, struct cw_slice part)
 
 void conf_key_of_variable(const char *variable, struct cw_str *out)
 {
-    const char *p = variable + sizeof(CONFIG_PREFIX) - 1;
+    const char *p = variable;
+
+    if (starts_with(p, CONFIG_PREFIX))
+        p += sizeof(CONFIG_PREFIX) - 1;
 
     while (*(p += strspn(p, "_"))) {
         size_t n = strcspn(p, "_");
@@ -109,7 +112,7 @@ void conf_plain_variable(const struct cw_conf_item *item, struct cw_str *out)
 
 /* ---- environment ---- */
 
-static const char *variable(char *const *env, struct cw_slice name)
+const char *conf_env(char *const *env, struct cw_slice name)
 {
     for (; env && *env; env++)
         if (strncmp(*env, name.p, name.n) == 0 && (*env)[name.n] == '=')
@@ -120,9 +123,18 @@ static const char *variable(char *const *env, struct cw_slice name)
 /* "$NAME" stands for the value of NAME; where NAME is empty or not set, for itself: so stock. */
 static const char *dereferenced(char *const *env, const char *value)
 {
-    const char *other = *value == '$' ? variable(env, cw_slice_of(value + 1)) : NULL;
+    const char *other = *value == '$' ? conf_env(env, cw_slice_of(value + 1)) : NULL;
 
     return other && *other ? other : value;
+}
+
+/* Stock takes every variable whose name has CONFIG_ in it, and cuts it off at the beginning only.
+ */
+static bool is_config_variable(const char *entry)
+{
+    const char *at = strstr(entry, CONFIG_PREFIX);
+
+    return at && at < strchrnul(entry, '=');
 }
 
 static int add_config_variable(char *const *env, const char *entry, struct conf_settings *s,
@@ -137,13 +149,14 @@ static int add_config_variable(char *const *env, const char *entry, struct conf_
         return 0;
     name = dup_slice(s, cw_slice(entry, (size_t)(equals - entry)));
     conf_key_of_variable(name, &key);
-    return add(s, CONF_FROM_CONFIG, cw_str_slice(&key), dereferenced(env, equals + 1), name, err);
+    return conf_add(s, CONF_FROM_CONFIG, cw_str_slice(&key), dereferenced(env, equals + 1), name,
+                    err);
 }
 
 static int collect_config(char *const *env, struct conf_settings *s, struct cw_err *err)
 {
     for (char *const *e = env; e && *e; e++)
-        if (starts_with(*e, CONFIG_PREFIX) && add_config_variable(env, *e, s, err) != 0)
+        if (is_config_variable(*e) && add_config_variable(env, *e, s, err) != 0)
             return -1;
     return 0;
 }
@@ -171,7 +184,8 @@ static int add_stray_variable(const char *entry, struct cw_slice name, struct co
     cw_str_addz(&key, OWN_KEYS);
     for (size_t i = sizeof(OWN_PREFIX) - 1; i < name.n; i++)
         cw_str_addc(&key, name.p[i] == '_' ? '-' : (char)tolower((unsigned char)name.p[i]));
-    return add(s, CONF_FROM_PLAIN, cw_str_slice(&key), entry + name.n + 1, dup_slice(s, name), err);
+    return conf_add(s, CONF_FROM_PLAIN, cw_str_slice(&key), entry + name.n + 1, dup_slice(s, name),
+                    err);
 }
 
 static int collect_plain(const struct cw_conf_table *t, char *const *env, struct conf_settings *s,
@@ -183,8 +197,9 @@ static int collect_plain(const struct cw_conf_table *t, char *const *env, struct
 
         cw_str_init(&name, NAME_MAX_BYTES);
         conf_plain_variable(&t->items[i], &name);
-        value = name.n ? variable(env, cw_str_slice(&name)) : NULL;
-        if (value && add(s, CONF_FROM_PLAIN, cw_slice_of(t->items[i].key), value, name.p, err) != 0)
+        value = name.n ? conf_env(env, cw_str_slice(&name)) : NULL;
+        if (value &&
+            conf_add(s, CONF_FROM_PLAIN, cw_slice_of(t->items[i].key), value, name.p, err) != 0)
             return -1;
     }
     for (char *const *e = env; e && *e; e++) {
@@ -206,7 +221,7 @@ static int add_define(const char *word, enum conf_source source, const char *ori
     const char *equals = strchr(key, '=');
     struct cw_slice name = cw_slice(key, equals ? (size_t)(equals - key) : strlen(key));
 
-    return add(s, source, name, equals ? equals + 1 : "", origin, err);
+    return conf_add(s, source, name, equals ? equals + 1 : "", origin, err);
 }
 
 /* $NAME and ${NAME} at *p, which points behind the dollar; a dollar before anything else stays. */
@@ -223,7 +238,7 @@ static const char *expand(char *const *env, const char *p, struct cw_str *out)
         cw_str_addc(out, '$');
         return p;
     }
-    value = variable(env, cw_slice(name, n));
+    value = conf_env(env, cw_slice(name, n));
     if (value)
         cw_str_addz(out, value);
     return name + n + braces;
@@ -254,9 +269,10 @@ static bool take_word(char *const *env, const char **p, struct cw_str *out)
     return true;
 }
 
-static int collect_opts(char *const *env, struct conf_settings *s, struct cw_err *err)
+static int collect_opts(char *const *env, const char *name, struct conf_settings *s,
+                        struct cw_err *err)
 {
-    const char *p = variable(env, CW_SLICE("INVOKER_OPTS"));
+    const char *p = conf_env(env, cw_slice_of(name));
     bool more = p != NULL;
 
     while (more) {
@@ -266,10 +282,10 @@ static int collect_opts(char *const *env, struct conf_settings *s, struct cw_err
         cw_str_init(&origin, CONF_VALUE_MAX + 64);
         more = take_word(env, &p, &word);
         if (word.failed)
-            return cw_fail(err, CW_TOO_LARGE, "INVOKER_OPTS: word over %d bytes", CONF_VALUE_MAX);
+            return cw_fail(err, CW_TOO_LARGE, "%s: word over %d bytes", name, CONF_VALUE_MAX);
         if (!more || !starts_with(word.p, "-D"))
             continue;
-        cw_str_addf(&origin, "%.*s in INVOKER_OPTS", (int)strcspn(word.p, "="), word.p);
+        cw_str_addf(&origin, "%.*s in %s", (int)strcspn(word.p, "="), word.p, name);
         if (add_define(word.p, CONF_FROM_OPTS, origin.p, s, err) != 0)
             return -1;
     }
@@ -307,7 +323,7 @@ static int add_option(const struct cw_conf_table *t, char *const **argv, struct 
         value = *++*argv;
     if (!value || (!*value && item->type != CW_CONF_STRING))
         return cw_fail(err, CW_INVALID, "%s: needs a value", origin);
-    return add(s, CONF_FROM_ARGV, cw_slice_of(item->key), value, origin, err);
+    return conf_add(s, CONF_FROM_ARGV, cw_slice_of(item->key), value, origin, err);
 }
 
 static int collect_argv(const struct cw_conf_table *t, char *const *argv, struct conf_settings *s,
@@ -335,11 +351,13 @@ static int collect_argv(const struct cw_conf_table *t, char *const *argv, struct
     return rc;
 }
 
-int conf_collect(const struct cw_conf_table *t, char *const *env, char *const *argv,
-                 struct conf_settings *out, struct cw_err *err)
+int conf_collect(const struct conf_input *in, struct conf_settings *out, struct cw_err *err)
 {
-    if (collect_opts(env, out, err) != 0 || collect_config(env, out, err) != 0 ||
-        collect_plain(t, env, out, err) != 0)
+    if (collect_opts(in->env, "JAVA_OPTS", out, err) != 0 ||
+        collect_opts(in->env, "INVOKER_OPTS", out, err) != 0 ||
+        collect_config(in->env, out, err) != 0 ||
+        collect_plain(in->table, in->env, out, err) != 0 ||
+        collect_argv(in->table, in->argv, out, err) != 0)
         return -1;
-    return collect_argv(t, argv, out, err);
+    return conf_collect_text(in, out, err);
 }

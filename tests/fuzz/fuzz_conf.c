@@ -45,8 +45,9 @@ static const struct cw_conf_table TABLE = {.program = "fuzz",
                                            .count = CW_ARRAY_LEN(ITEMS),
                                            .struct_size = sizeof(struct sample)};
 
-static void count_unknown(void *arg, const char *key, const char *origin)
+static void count_unknown(void *arg, enum cw_conf_note what, const char *key, const char *origin)
 {
+    (void)what;
     *(size_t *)arg += strlen(key) + strlen(origin);
 }
 

@@ -84,12 +84,13 @@ static int free_loaded(void **state)
     return 0;
 }
 
-static void note_unknown(void *arg, const char *key, const char *origin)
+static void note(void *arg, enum cw_conf_note what, const char *key, const char *origin)
 {
     struct loaded *l = arg;
     size_t n = strlen(l->unknown);
 
-    (void)snprintf(l->unknown + n, sizeof(l->unknown) - n, "%s<%s ", key, origin);
+    (void)snprintf(l->unknown + n, sizeof(l->unknown) - n, "%s%s<%s ",
+                   what == CW_CONF_INCLUDE ? "include " : "", key, origin);
 }
 
 #define WORDS(...) ((const char *const[]){__VA_ARGS__ __VA_OPT__(, ) NULL})
@@ -98,7 +99,7 @@ static int load(struct loaded *l, const char *const *env, const char *const *arg
 {
     cw_conf_free(&TABLE, &l->conf);
     l->unknown[0] = '\0';
-    return cw_conf_load(&TABLE, (char *const *)env, (char *const *)argv, note_unknown, l, &l->conf,
+    return cw_conf_load(&TABLE, (char *const *)env, (char *const *)argv, note, l, &l->conf,
                         &l->err);
 }
 

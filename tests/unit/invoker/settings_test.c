@@ -286,11 +286,12 @@ struct unknown {
     struct cw_str keys; /* " a b c " */
 };
 
-static void on_unknown(void *arg, const char *key, const char *origin)
+static void on_note(void *arg, enum cw_conf_note what, const char *key, const char *origin)
 {
     struct unknown *u = arg;
 
     (void)origin;
+    assert_int_equal(what, CW_CONF_UNKNOWN_KEY);
     cw_str_addf(&u->keys, "%s ", key);
 }
 
@@ -374,8 +375,8 @@ static void load_ansible(struct inv_settings *s, struct unknown *u)
 
     cw_str_init(&u->keys, TEXT_MAX_BYTES);
     cw_str_addc(&u->keys, ' ');
-    if (cw_conf_load(inv_settings_table(), (char *const *)ANSIBLE, (char *const *)ARGV, on_unknown,
-                     u, s, &err) != 0)
+    if (cw_conf_load(inv_settings_table(), (char *const *)ANSIBLE, (char *const *)ARGV, on_note, u,
+                     s, &err) != 0)
         fail_msg("%s", err.msg);
 }
 
@@ -495,7 +496,7 @@ static void printed_settings_load_as_the_same(void **state)
     cw_str_reset(&u.keys);
     copy = strdup(printed.p);
     n = words_of(copy, words);
-    if (cw_conf_load(inv_settings_table(), NULL, words, on_unknown, &u, &s, &err) != 0)
+    if (cw_conf_load(inv_settings_table(), NULL, words, on_note, &u, &s, &err) != 0)
         fail_msg("%s", err.msg);
     cw_conf_print(inv_settings_table(), &s, &again);
     assert_string_equal(again.p, printed.p);
