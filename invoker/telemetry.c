@@ -36,7 +36,8 @@ struct inv_telemetry {
     struct cw_histogram *steps[STEP_COUNT];
     struct timed init, run, logs;
     struct cw_counter *ended[4];
-    struct cw_gauge *active, *idle, *waiting, *active_bytes, *idle_bytes, *waiting_bytes;
+    struct cw_gauge *active, *idle, *prewarmed, *waiting;
+    struct cw_gauge *active_bytes, *idle_bytes, *prewarmed_bytes, *waiting_bytes;
 };
 
 static void make_timed(struct cw_metrics *m, struct timed *t, const char *name)
@@ -72,12 +73,17 @@ struct inv_telemetry *inv_telemetry_new(struct cw_metrics *m, bool markers)
                                  "Containers that run something.");
     t->idle = cw_metrics_gauge(m, "gauge_containerPool_idlesCount_counter", NULL,
                                "Containers that are warm and idle.");
+    t->prewarmed =
+        cw_metrics_gauge(m, "gauge_containerPool_prewarmCount_counter", NULL,
+                         "Containers that wait for their first action, or are started for that.");
     t->waiting = cw_metrics_gauge(m, "gauge_containerPool_runBufferCount_counter", NULL,
                                   "Activations without room.");
     t->active_bytes = cw_metrics_gauge(m, "gauge_containerPool_activeSize_counter_bytes", NULL,
                                        "Memory of containers that run something.");
     t->idle_bytes = cw_metrics_gauge(m, "gauge_containerPool_idlesSize_counter_bytes", NULL,
                                      "Memory of idle containers.");
+    t->prewarmed_bytes = cw_metrics_gauge(m, "gauge_containerPool_prewarmSize_counter_bytes", NULL,
+                                          "Memory of prewarmed containers.");
     t->waiting_bytes = cw_metrics_gauge(m, "gauge_containerPool_runBufferSize_counter_bytes", NULL,
                                         "Memory that activations without room ask for.");
     return t;
@@ -133,10 +139,12 @@ void inv_telemetry_pool(struct inv_telemetry *t, const struct inv_pool_stats *s,
 {
     const double mb = 1024 * 1024;
 
-    cw_gauge_set(t->active, (double)(s->busy + s->starting));
+    cw_gauge_set(t->active, (double)s->active);
     cw_gauge_set(t->idle, (double)s->idle);
+    cw_gauge_set(t->prewarmed, (double)s->prewarmed);
+    cw_gauge_set(t->prewarmed_bytes, (double)s->prewarmed_mb * mb);
     cw_gauge_set(t->waiting, (double)waiting);
-    cw_gauge_set(t->active_bytes, (double)(s->used_mb - s->idle_mb) * mb);
+    cw_gauge_set(t->active_bytes, (double)(s->used_mb - s->idle_mb - s->prewarmed_mb) * mb);
     cw_gauge_set(t->idle_bytes, (double)s->idle_mb * mb);
     cw_gauge_set(t->waiting_bytes, (double)waiting_mb * mb);
 }

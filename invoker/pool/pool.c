@@ -12,9 +12,10 @@ struct inv_group {
 struct inv_pool {
     uint32_t memory_mb, used_mb;
     struct cw_map groups;
-    struct cw_list idle; /* by state_link, least recently used first */
+    struct cw_list idle;  /* by state_link, least recently used first */
+    struct cw_list cells; /* a handful: one for each kind and size among the stem cells */
     size_t count[INV_SLOT_GONE + 1];
-    uint32_t idle_mb;
+    uint32_t mb[INV_SLOT_GONE + 1]; /* memory of the slots in each state */
 };
 
 struct inv_pool *inv_pool_new(uint32_t memory_mb)
@@ -24,33 +25,65 @@ struct inv_pool *inv_pool_new(uint32_t memory_mb)
     p->memory_mb = memory_mb;
     cw_map_init(&p->groups);
     cw_list_init(&p->idle);
+    cw_list_init(&p->cells);
     return p;
 }
 
 void inv_pool_free(struct inv_pool *p)
 {
+    struct cw_link *n;
+
     if (!p)
         return;
+    while ((n = cw_list_pop_front(&p->cells)))
+        free(CW_LIST_ENTRY(n, struct inv_cell, link));
     cw_map_done(&p->groups);
     free(p);
 }
 
-/* The only place that assigns a state; keeps idle list, counts and books together. */
-static void set_state(struct inv_pool *p, struct inv_slot *slot, enum inv_slot_state next)
+/* Earliest expiry first; almost always the latest comer expires last. */
+static void add_ready(struct inv_cell *cell, struct inv_slot *slot)
 {
-    if (slot->state == INV_SLOT_IDLE) {
-        cw_list_remove(&p->idle, &slot->state_link);
-        p->idle_mb -= slot->memory_mb;
-    }
+    struct cw_link *before = &cell->ready.head;
+
+    while (before->prev != &cell->ready.head &&
+           CW_LIST_ENTRY(before->prev, struct inv_slot, state_link)->expires_us > slot->expires_us)
+        before = before->prev;
+    cw_list_insert_before(&cell->ready, before, &slot->state_link);
+}
+
+static void leave_state(struct inv_pool *p, struct inv_slot *slot)
+{
     p->count[slot->state]--;
+    p->mb[slot->state] -= slot->memory_mb;
+    if (slot->state == INV_SLOT_IDLE)
+        cw_list_remove(&p->idle, &slot->state_link);
+    else if (slot->state == INV_SLOT_PREPARING)
+        slot->cell->preparing--;
+    else if (slot->state == INV_SLOT_PREWARMED)
+        cw_list_remove(&slot->cell->ready, &slot->state_link);
+}
+
+static void enter_state(struct inv_pool *p, struct inv_slot *slot, enum inv_slot_state next)
+{
     slot->state = next;
     p->count[next]++;
-    if (next == INV_SLOT_IDLE) {
+    p->mb[next] += slot->memory_mb;
+    if (next == INV_SLOT_IDLE)
         cw_list_push_back(&p->idle, &slot->state_link);
-        p->idle_mb += slot->memory_mb;
-    } else if (next == INV_SLOT_GONE) {
+    else if (next == INV_SLOT_PREPARING)
+        slot->cell->preparing++;
+    else if (next == INV_SLOT_PREWARMED)
+        add_ready(slot->cell, slot);
+    else if (next == INV_SLOT_GONE)
         p->used_mb -= slot->memory_mb;
-    }
+}
+
+/* With new_slot the only place that assigns a state; keeps lists, counts and books together. */
+static void set_state(struct inv_pool *p, struct inv_slot *slot, enum inv_slot_state next)
+{
+    leave_state(p, slot);
+    enter_state(p, slot, next);
 }
 
 /* Namespace names have at most 256 characters, of up to four bytes. */
@@ -91,31 +124,67 @@ static struct inv_group *find_or_make_group(struct inv_pool *p, const struct inv
     return g;
 }
 
-static struct inv_slot *find_room(struct inv_group *g, bool starting)
+static bool is_warm(const struct inv_slot *slot)
 {
+    return slot->state == INV_SLOT_BUSY || slot->state == INV_SLOT_IDLE;
+}
+
+/* A slot with room: warm rather than warming rather than starting. */
+static struct inv_slot *find_room(struct inv_group *g)
+{
+    struct inv_slot *best = NULL;
+
     CW_LIST_EACH (&g->slots, n) {
         struct inv_slot *slot = CW_LIST_ENTRY(n, struct inv_slot, group_link);
 
         if (slot->in_flight >= slot->max_in_flight)
-            return NULL; /* only full ones follow */
-        if ((slot->state == INV_SLOT_STARTING) == starting)
+            break; /* only full ones follow */
+        if (is_warm(slot))
             return slot;
+        if (!best || (best->state == INV_SLOT_STARTING && slot->state == INV_SLOT_WARMING))
+            best = slot;
     }
-    return NULL;
+    return best;
 }
 
-static void evict(struct inv_pool *p, uint32_t missing_mb, struct inv_slot **evicted)
+static uint32_t evict_from(struct inv_pool *p, struct cw_list *list, uint32_t missing_mb,
+                           struct inv_slot ***evicted)
 {
     uint32_t freed = 0;
+    struct cw_link *n;
 
-    while (freed < missing_mb) {
-        struct inv_slot *slot = CW_LIST_ENTRY(cw_list_first(&p->idle), struct inv_slot, state_link);
+    while (freed < missing_mb && (n = cw_list_first(list))) {
+        struct inv_slot *slot = CW_LIST_ENTRY(n, struct inv_slot, state_link);
 
         freed += slot->memory_mb;
         inv_pool_drop(p, slot);
-        *evicted = slot;
-        evicted = &slot->next_evicted;
+        **evicted = slot;
+        *evicted = &slot->next_evicted;
     }
+    return freed;
+}
+
+/* Idle ones; then, when the caller has found that idle ones are not enough, prewarmed ones. */
+static void evict(struct inv_pool *p, uint32_t missing_mb, struct inv_slot **evicted)
+{
+    uint32_t freed = evict_from(p, &p->idle, missing_mb, &evicted);
+
+    CW_LIST_EACH (&p->cells, n) {
+        struct inv_cell *cell = CW_LIST_ENTRY(n, struct inv_cell, link);
+
+        if (freed < missing_mb)
+            freed += evict_from(p, &cell->ready, missing_mb - freed, &evicted);
+    }
+}
+
+/* How much eviction may free. Prewarmed ones stay as long as some container can still end, or
+ * become idle, and so make room by itself. */
+static uint32_t evictable_mb(const struct inv_pool *p)
+{
+    bool stuck = p->count[INV_SLOT_PREPARING] == 0 && p->count[INV_SLOT_WARMING] == 0 &&
+                 p->count[INV_SLOT_STARTING] == 0 && p->count[INV_SLOT_BUSY] == 0;
+
+    return p->mb[INV_SLOT_IDLE] + (stuck ? p->mb[INV_SLOT_PREWARMED] : 0);
 }
 
 /* After in_flight changed: those with room stay in front of those without. */
@@ -130,69 +199,109 @@ static void reorder(struct inv_slot *slot)
         cw_list_push_back(slots, &slot->group_link);
 }
 
-static struct inv_slot *new_slot(struct inv_pool *p, const struct inv_need *need)
+static struct inv_slot *new_slot(struct inv_pool *p, enum inv_slot_state state, uint32_t memory_mb,
+                                 struct inv_cell *cell)
 {
     struct inv_slot *slot = cw_alloc(sizeof(*slot));
 
-    slot->state = INV_SLOT_STARTING;
-    slot->memory_mb = need->memory_mb;
+    slot->memory_mb = memory_mb;
+    slot->cell = cell;
+    p->used_mb += memory_mb;
+    enter_state(p, slot, state);
+    return slot;
+}
+
+/* The slot belongs to the pair from here on, and one activation is in it. */
+static void assign(struct inv_pool *p, struct inv_slot *slot, const struct inv_need *need)
+{
     slot->max_in_flight = need->concurrency ? need->concurrency : 1;
     slot->in_flight = 1;
     slot->group = find_or_make_group(p, need);
     cw_list_push_front(&slot->group->slots, &slot->group_link);
     reorder(slot);
-    p->count[INV_SLOT_STARTING]++;
-    p->used_mb += need->memory_mb;
-    return slot;
 }
 
 static struct inv_slot *reuse(struct inv_pool *p, const struct inv_need *need,
                               enum inv_choice *choice)
 {
     struct inv_group *g = find_group(p, need);
-    struct inv_slot *slot = g ? find_room(g, false) : NULL;
+    struct inv_slot *slot = g ? find_room(g) : NULL;
 
-    *choice = INV_CHOICE_WARM;
-    if (g && !slot) {
-        slot = find_room(g, true);
-        *choice = INV_CHOICE_STARTING;
+    if (!slot)
+        return NULL;
+    *choice = is_warm(slot)                     ? INV_CHOICE_WARM
+              : slot->state == INV_SLOT_WARMING ? INV_CHOICE_WARMING
+                                                : INV_CHOICE_STARTING;
+    slot->in_flight++;
+    reorder(slot);
+    if (slot->state == INV_SLOT_IDLE)
+        set_state(p, slot, INV_SLOT_BUSY);
+    return slot;
+}
+
+static struct inv_cell *find_cell(struct inv_pool *p, struct cw_slice kind, uint32_t memory_mb)
+{
+    CW_LIST_EACH (&p->cells, n) {
+        struct inv_cell *cell = CW_LIST_ENTRY(n, struct inv_cell, link);
+
+        if (cell->memory_mb == memory_mb && cw_slice_is(kind, cell->kind))
+            return cell;
     }
-    if (slot) {
-        slot->in_flight++;
-        reorder(slot);
-        if (slot->state == INV_SLOT_IDLE)
-            set_state(p, slot, INV_SLOT_BUSY);
-    }
+    return NULL;
+}
+
+static struct inv_slot *take_prewarmed(struct inv_pool *p, struct inv_cell *cell,
+                                       const struct inv_need *need)
+{
+    struct cw_link *n = cell ? cw_list_first(&cell->ready) : NULL;
+    struct inv_slot *slot;
+
+    if (!n)
+        return NULL;
+    slot = CW_LIST_ENTRY(n, struct inv_slot, state_link);
+    set_state(p, slot, INV_SLOT_WARMING);
+    slot->cell = NULL;
+    cell->taken++;
+    assign(p, slot, need);
     return slot;
 }
 
 void inv_pool_place(struct inv_pool *p, const struct inv_need *need, struct inv_decision *ret)
 {
     uint64_t wanted = (uint64_t)p->used_mb + need->memory_mb;
+    struct inv_cell *cell;
 
     *ret = (struct inv_decision){.choice = INV_CHOICE_WAIT};
     ret->slot = reuse(p, need, &ret->choice);
     if (ret->slot)
         return;
+    cell = find_cell(p, need->kind, need->memory_mb);
+    ret->slot = take_prewarmed(p, cell, need);
+    if (ret->slot) {
+        ret->choice = INV_CHOICE_PREWARMED;
+        return;
+    }
     if (need->memory_mb > p->memory_mb) {
         ret->choice = INV_CHOICE_NEVER;
         return;
     }
     if (wanted <= p->memory_mb) {
         ret->choice = INV_CHOICE_CREATE;
-    } else if (wanted - p->memory_mb <= p->idle_mb) {
+    } else if (wanted - p->memory_mb <= evictable_mb(p)) {
         evict(p, (uint32_t)(wanted - p->memory_mb), &ret->evicted);
         ret->choice = INV_CHOICE_RECREATE;
     } else {
-        ret->choice = INV_CHOICE_WAIT;
         return;
     }
-    ret->slot = new_slot(p, need);
+    ret->slot = new_slot(p, INV_SLOT_STARTING, need->memory_mb, NULL);
+    assign(p, ret->slot, need);
+    if (cell)
+        cell->cold_starts++;
 }
 
 void inv_pool_warmed(struct inv_pool *p, struct inv_slot *slot)
 {
-    if (slot->state == INV_SLOT_STARTING)
+    if (slot->state == INV_SLOT_STARTING || slot->state == INV_SLOT_WARMING)
         set_state(p, slot, slot->in_flight ? INV_SLOT_BUSY : INV_SLOT_IDLE);
 }
 
@@ -206,13 +315,10 @@ void inv_pool_done(struct inv_pool *p, struct inv_slot *slot)
         set_state(p, slot, INV_SLOT_IDLE);
 }
 
-void inv_pool_drop(struct inv_pool *p, struct inv_slot *slot)
+static void leave_group(struct inv_pool *p, struct inv_slot *slot)
 {
     struct inv_group *g = slot->group;
 
-    if (slot->state == INV_SLOT_GONE)
-        return;
-    set_state(p, slot, INV_SLOT_GONE);
     cw_list_remove(&g->slots, &slot->group_link);
     slot->group = NULL;
     if (cw_list_empty(&g->slots)) {
@@ -221,10 +327,86 @@ void inv_pool_drop(struct inv_pool *p, struct inv_slot *slot)
     }
 }
 
+void inv_pool_drop(struct inv_pool *p, struct inv_slot *slot)
+{
+    if (slot->state == INV_SLOT_GONE)
+        return;
+    set_state(p, slot, INV_SLOT_GONE);
+    if (slot->group)
+        leave_group(p, slot);
+}
+
 void inv_pool_forget(struct inv_pool *p, struct inv_slot *slot)
 {
-    p->count[INV_SLOT_GONE]--;
+    leave_state(p, slot);
     free(slot);
+}
+
+/* ---- prewarmed containers ---- */
+
+struct inv_cell *inv_pool_cell(struct inv_pool *p, struct cw_slice kind, uint32_t memory_mb)
+{
+    struct inv_cell *cell = find_cell(p, kind, memory_mb);
+    char *copy;
+
+    if (cell)
+        return cell;
+    cell = cw_alloc(sizeof(*cell) + kind.n + 1);
+    copy = (char *)(cell + 1);
+    memcpy(copy, kind.p, kind.n);
+    cell->kind = copy;
+    cell->memory_mb = memory_mb;
+    cw_list_init(&cell->ready);
+    cw_list_push_back(&p->cells, &cell->link);
+    return cell;
+}
+
+struct inv_slot *inv_pool_prepare(struct inv_pool *p, struct inv_cell *cell)
+{
+    if ((uint64_t)p->used_mb + cell->memory_mb > p->memory_mb)
+        return NULL;
+    return new_slot(p, INV_SLOT_PREPARING, cell->memory_mb, cell);
+}
+
+void inv_pool_prepared(struct inv_pool *p, struct inv_slot *slot, int64_t expires_us)
+{
+    if (slot->state != INV_SLOT_PREPARING)
+        return;
+    slot->expires_us = expires_us;
+    set_state(p, slot, INV_SLOT_PREWARMED);
+}
+
+/* The one that expires first among all cells, if it has expired. */
+static struct inv_slot *first_expired(struct inv_pool *p, int64_t now_us)
+{
+    struct inv_slot *oldest = NULL;
+
+    CW_LIST_EACH (&p->cells, n) {
+        struct cw_link *first = cw_list_first(&CW_LIST_ENTRY(n, struct inv_cell, link)->ready);
+        struct inv_slot *slot = first ? CW_LIST_ENTRY(first, struct inv_slot, state_link) : NULL;
+
+        if (slot && slot->expires_us <= now_us &&
+            (!oldest || slot->expires_us < oldest->expires_us))
+            oldest = slot;
+    }
+    return oldest;
+}
+
+struct inv_slot *inv_pool_expire(struct inv_pool *p, int64_t now_us, size_t limit)
+{
+    struct inv_slot *expired = NULL, **at = &expired, *slot;
+
+    while (limit-- > 0 && (slot = first_expired(p, now_us))) {
+        inv_pool_drop(p, slot);
+        *at = slot;
+        at = &slot->next_evicted;
+    }
+    return expired;
+}
+
+size_t inv_cell_count(const struct inv_cell *cell)
+{
+    return cell->preparing + cell->ready.count;
 }
 
 void inv_pool_stats(const struct inv_pool *p, struct inv_pool_stats *ret)
@@ -232,9 +414,11 @@ void inv_pool_stats(const struct inv_pool *p, struct inv_pool_stats *ret)
     *ret = (struct inv_pool_stats){
         .memory_mb = p->memory_mb,
         .used_mb = p->used_mb,
-        .idle_mb = p->idle_mb,
-        .starting = p->count[INV_SLOT_STARTING],
-        .busy = p->count[INV_SLOT_BUSY],
+        .idle_mb = p->mb[INV_SLOT_IDLE],
+        .prewarmed_mb = p->mb[INV_SLOT_PREPARING] + p->mb[INV_SLOT_PREWARMED],
+        .active =
+            p->count[INV_SLOT_WARMING] + p->count[INV_SLOT_STARTING] + p->count[INV_SLOT_BUSY],
         .idle = p->count[INV_SLOT_IDLE],
+        .prewarmed = p->count[INV_SLOT_PREPARING] + p->count[INV_SLOT_PREWARMED],
     };
 }

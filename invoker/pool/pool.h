@@ -3,7 +3,9 @@
  * Pure: no I/O, no clock, no logging; equal calls give equal answers. A slot is the pool's view of
  * one container; the caller creates, runs and removes the real one. Order of choice: openwhisk
  * container.md 4.1. Unlike stock, the books never exceed the limit: eviction frees exactly what is
- * missing or nothing. Thread: owner only. */
+ * missing or nothing. Prewarmed containers belong to no action yet; those of one kind and size make
+ * a cell. They count against the memory and are evicted for nobody, unless they are all that
+ * stands in the way: nothing else would ever make room. Thread: owner only. */
 #pragma once
 
 #include <stdbool.h>
@@ -16,14 +18,28 @@
 enum { INV_ACTION_HASH_LEN = 32 };
 
 enum inv_slot_state {
-    INV_SLOT_STARTING, /* being created or initialised for its action */
-    INV_SLOT_BUSY,     /* runs at least one activation */
-    INV_SLOT_IDLE,     /* warm, runs nothing */
-    INV_SLOT_GONE,     /* out of the books; waits for inv_pool_forget */
+    INV_SLOT_PREPARING, /* being created for no action yet */
+    INV_SLOT_PREWARMED, /* created, waits for its first action */
+    INV_SLOT_WARMING,   /* was prewarmed; being initialised for its action */
+    INV_SLOT_STARTING,  /* being created or initialised for its action */
+    INV_SLOT_BUSY,      /* runs at least one activation */
+    INV_SLOT_IDLE,      /* warm, runs nothing */
+    INV_SLOT_GONE,      /* out of the books; waits for inv_pool_forget */
 };
 
 struct inv_group;
 struct inv_pool;
+
+/* The prewarmed containers of one kind and size. Owned by the pool; fields are for reading. */
+struct inv_cell {
+    struct cw_link link;
+    const char *kind;
+    uint32_t memory_mb;
+    struct cw_list ready; /* slots, earliest expiry first */
+    size_t preparing;     /* slots */
+    uint64_t cold_starts; /* activations of this kind and size that needed a new container */
+    uint64_t taken;       /* prewarmed containers that were given to an action */
+};
 
 struct inv_slot {
     enum inv_slot_state state;
@@ -33,7 +49,9 @@ struct inv_slot {
     void *owner;             /* the caller's container */
     struct inv_group *group; /* slots of the same namespace and action */
     struct cw_link group_link;
-    struct cw_link state_link; /* on the idle list, least recently used first */
+    struct cw_link state_link; /* on the idle list, least recently used first; or on its cell's */
+    struct inv_cell *cell;     /* PREPARING, PREWARMED, and GONE from there; otherwise NULL */
+    int64_t expires_us;        /* PREWARMED only */
     struct inv_slot *next_evicted;
 };
 
@@ -41,17 +59,21 @@ struct inv_slot {
 struct inv_need {
     struct cw_slice namespace_name;   /* invoking */
     const unsigned char *action_hash; /* INV_ACTION_HASH_LEN bytes */
+    struct cw_slice kind;             /* of its runtime */
     uint32_t memory_mb;               /* 1.. */
     uint32_t concurrency;             /* 1.. */
 };
 
 enum inv_choice {
     INV_CHOICE_WARM,     /* slot is warm: run there */
+    INV_CHOICE_WARMING,  /* slot was prewarmed, is being initialised for the same pair and has room:
+                            queue there */
     INV_CHOICE_STARTING, /* slot is starting for the same pair and has room: queue there */
-    INV_CHOICE_CREATE,   /* slot is new: create its container */
-    INV_CHOICE_RECREATE, /* as CREATE, after the evicted slots gave their memory */
-    INV_CHOICE_WAIT,     /* nothing now */
-    INV_CHOICE_NEVER,    /* needs more memory than there is altogether */
+    INV_CHOICE_PREWARMED, /* slot was prewarmed: initialise it and run there */
+    INV_CHOICE_CREATE,    /* slot is new: create its container */
+    INV_CHOICE_RECREATE,  /* as CREATE, after the evicted slots gave their memory */
+    INV_CHOICE_WAIT,      /* nothing now */
+    INV_CHOICE_NEVER,     /* needs more memory than there is altogether */
 };
 
 struct inv_decision {
@@ -76,8 +98,23 @@ void inv_pool_drop(struct inv_pool *p, struct inv_slot *slot);
 /* Frees a GONE slot. */
 void inv_pool_forget(struct inv_pool *p, struct inv_slot *slot);
 
+/* The cell of this kind and size, made when it is missing. kind is copied. */
+struct inv_cell *inv_pool_cell(struct inv_pool *p, struct cw_slice kind, uint32_t memory_mb);
+/* A slot for one more container of the cell (PREPARING); NULL when it would exceed the memory. */
+struct inv_slot *inv_pool_prepare(struct inv_pool *p, struct inv_cell *cell);
+/* The container is created; INT64_MAX: never expires. */
+void inv_pool_prepared(struct inv_pool *p, struct inv_slot *slot, int64_t expires_us);
+/* Puts prewarmed slots that have expired to GONE, oldest first, at most limit; chained by
+ * next_evicted. */
+struct inv_slot *inv_pool_expire(struct inv_pool *p, int64_t now_us, size_t limit);
+/* Containers of the cell: prepared and being prepared. */
+size_t inv_cell_count(const struct inv_cell *cell);
+
 struct inv_pool_stats {
-    uint32_t memory_mb, used_mb, idle_mb; /* used includes idle */
-    size_t starting, busy, idle;
+    /* used = active + idle + prewarmed */
+    uint32_t memory_mb, used_mb, idle_mb, prewarmed_mb;
+    size_t active; /* being created or initialised for an action, or running one */
+    size_t idle;
+    size_t prewarmed; /* those being prepared included */
 };
 void inv_pool_stats(const struct inv_pool *p, struct inv_pool_stats *ret);

@@ -8,7 +8,7 @@ static const unsigned char OTHER[INV_ACTION_HASH_LEN] = {2};
 static struct inv_need need(const char *ns, const unsigned char *hash, uint32_t memory_mb,
                             uint32_t concurrency)
 {
-    return (struct inv_need){cw_slice_of(ns), hash, memory_mb, concurrency};
+    return (struct inv_need){cw_slice_of(ns), hash, CW_SLICE("nodejs:20"), memory_mb, concurrency};
 }
 
 static struct inv_decision place(struct inv_pool *p, const char *ns, const unsigned char *hash,
@@ -61,7 +61,7 @@ static void first_activation_creates(void **state)
     assert_int_equal(d.choice, INV_CHOICE_CREATE);
     inv_pool_stats(p, &stats);
     assert_int_equal(stats.used_mb, 256);
-    assert_int_equal(stats.starting, 1);
+    assert_int_equal(stats.active, 1);
     end(p, d.slot);
     inv_pool_stats(p, &stats);
     assert_int_equal(stats.used_mb, 0);
@@ -229,6 +229,231 @@ static void dropped_slot_takes_no_more_and_frees_its_memory_once(void **state)
     inv_pool_free(p);
 }
 
+/* ---- prewarmed containers ---- */
+
+static struct inv_slot *prewarmed(struct inv_pool *p, const char *kind, uint32_t mb,
+                                  int64_t expires_us)
+{
+    struct inv_slot *slot = inv_pool_prepare(p, inv_pool_cell(p, cw_slice_of(kind), mb));
+
+    assert_non_null(slot);
+    inv_pool_prepared(p, slot, expires_us);
+    assert_int_equal(slot->state, INV_SLOT_PREWARMED);
+    return slot;
+}
+
+static void prewarmed_container_of_kind_and_size_is_taken(void **state)
+{
+    struct inv_pool *p = inv_pool_new(1024);
+    struct inv_slot *other_kind = prewarmed(p, "python:3", 256, INT64_MAX);
+    struct inv_slot *other_size = prewarmed(p, "nodejs:20", 128, INT64_MAX);
+    struct inv_slot *fits = prewarmed(p, "nodejs:20", 256, INT64_MAX);
+    struct inv_decision d = place(p, "guest", HELLO, 256, 1);
+
+    (void)state;
+    assert_int_equal(d.choice, INV_CHOICE_PREWARMED);
+    assert_ptr_equal(d.slot, fits);
+    assert_int_equal(d.slot->state, INV_SLOT_WARMING);
+    assert_int_equal(inv_pool_cell(p, CW_SLICE("nodejs:20"), 256)->taken, 1);
+    inv_pool_warmed(p, d.slot);
+    inv_pool_done(p, d.slot);
+    assert_int_equal(place(p, "guest", HELLO, 256, 1).choice, INV_CHOICE_WARM);
+    end(p, fits);
+    end(p, other_kind);
+    end(p, other_size);
+    inv_pool_free(p);
+}
+
+static void warm_container_is_preferred_to_a_prewarmed_one(void **state)
+{
+    struct inv_pool *p = inv_pool_new(1024);
+    struct inv_slot *warm = warm_idle(p, "guest", HELLO, 256);
+    struct inv_slot *pre = prewarmed(p, "nodejs:20", 256, INT64_MAX);
+    struct inv_decision d = place(p, "guest", HELLO, 256, 1);
+
+    (void)state;
+    assert_int_equal(d.choice, INV_CHOICE_WARM);
+    assert_ptr_equal(d.slot, warm);
+    assert_int_equal(pre->state, INV_SLOT_PREWARMED);
+    end(p, warm);
+    end(p, pre);
+    inv_pool_free(p);
+}
+
+static void prewarmed_container_that_expires_first_is_taken_first(void **state)
+{
+    struct inv_pool *p = inv_pool_new(1024);
+    struct inv_slot *late = prewarmed(p, "nodejs:20", 256, 30);
+    struct inv_slot *soon = prewarmed(p, "nodejs:20", 256, 10);
+    struct inv_slot *middle = prewarmed(p, "nodejs:20", 256, 20);
+
+    (void)state;
+    assert_ptr_equal(place(p, "a", HELLO, 256, 1).slot, soon);
+    assert_ptr_equal(place(p, "b", HELLO, 256, 1).slot, middle);
+    assert_ptr_equal(place(p, "c", HELLO, 256, 1).slot, late);
+    end(p, soon);
+    end(p, middle);
+    end(p, late);
+    inv_pool_free(p);
+}
+
+static void prewarmed_container_is_taken_although_memory_is_full(void **state)
+{
+    struct inv_pool *p = inv_pool_new(512);
+    struct inv_decision busy = place(p, "guest", OTHER, 256, 1);
+    struct inv_slot *pre = prewarmed(p, "nodejs:20", 256, INT64_MAX);
+    struct inv_pool_stats stats;
+
+    (void)state;
+    assert_ptr_equal(place(p, "guest", HELLO, 256, 1).slot, pre);
+    inv_pool_stats(p, &stats);
+    assert_int_equal(stats.used_mb, 512);
+    assert_int_equal(stats.prewarmed, 0);
+    assert_int_equal(stats.active, 2);
+    end(p, pre);
+    end(p, busy.slot);
+    inv_pool_free(p);
+}
+
+static void container_being_prepared_is_not_taken(void **state)
+{
+    struct inv_pool *p = inv_pool_new(512);
+    struct inv_cell *cell = inv_pool_cell(p, CW_SLICE("nodejs:20"), 256);
+    struct inv_slot *preparing = inv_pool_prepare(p, cell);
+    struct inv_decision d = place(p, "guest", HELLO, 256, 1);
+
+    (void)state;
+    assert_int_equal(d.choice, INV_CHOICE_CREATE);
+    assert_int_equal(cell->cold_starts, 1);
+    assert_int_equal(inv_cell_count(cell), 1);
+    end(p, preparing);
+    assert_int_equal(inv_cell_count(cell), 0);
+    end(p, d.slot);
+    inv_pool_free(p);
+}
+
+static void only_cold_starts_that_a_cell_could_have_served_are_counted(void **state)
+{
+    struct inv_pool *p = inv_pool_new(256);
+    struct inv_cell *cell = inv_pool_cell(p, CW_SLICE("nodejs:20"), 256);
+    struct inv_decision small = place(p, "guest", OTHER, 128, 1), recreated;
+
+    (void)state;
+    assert_int_equal(cell->cold_starts, 0);
+    inv_pool_warmed(p, small.slot);
+    inv_pool_done(p, small.slot);
+    recreated = place(p, "guest", HELLO, 256, 1);
+    assert_int_equal(recreated.choice, INV_CHOICE_RECREATE);
+    assert_int_equal(cell->cold_starts, 1);
+    inv_pool_forget(p, small.slot);
+    end(p, recreated.slot);
+    inv_pool_free(p);
+}
+
+static void prewarmed_containers_count_against_memory(void **state)
+{
+    struct inv_pool *p = inv_pool_new(640);
+    struct inv_cell *cell = inv_pool_cell(p, CW_SLICE("nodejs:20"), 256);
+    struct inv_slot *preparing = inv_pool_prepare(p, cell);
+    struct inv_slot *ready = prewarmed(p, "nodejs:20", 256, INT64_MAX);
+    struct inv_pool_stats stats;
+
+    (void)state;
+    assert_null(inv_pool_prepare(p, cell)); /* 768 of 640 MB */
+    inv_pool_stats(p, &stats);
+    assert_int_equal(stats.used_mb, 512);
+    assert_int_equal(stats.prewarmed_mb, 512);
+    assert_int_equal(stats.prewarmed, 2);
+    assert_int_equal(place(p, "guest", HELLO, 512, 1).choice, INV_CHOICE_WAIT);
+    end(p, preparing);
+    end(p, ready);
+    inv_pool_free(p);
+}
+
+static void prewarmed_containers_are_not_evicted_for_space(void **state)
+{
+    struct inv_pool *p = inv_pool_new(768);
+    struct inv_decision busy = place(p, "guest", HELLO, 512, 1);
+    struct inv_slot *pre = prewarmed(p, "nodejs:20", 256, INT64_MAX);
+    struct inv_decision d = place(p, "guest", OTHER, 128, 1);
+
+    (void)state;
+    assert_int_equal(d.choice, INV_CHOICE_WAIT);
+    assert_int_equal(pre->state, INV_SLOT_PREWARMED);
+    end(p, busy.slot);
+    end(p, pre);
+    inv_pool_free(p);
+}
+
+/* Stock would let the activation wait for ever. */
+static void prewarmed_containers_give_way_when_nothing_else_ever_would(void **state)
+{
+    struct inv_pool *p = inv_pool_new(768);
+    struct inv_slot *idle = warm_idle(p, "guest", HELLO, 256);
+    struct inv_slot *one = prewarmed(p, "nodejs:20", 256, INT64_MAX);
+    struct inv_slot *two = prewarmed(p, "nodejs:20", 256, INT64_MAX);
+    struct inv_decision d = place(p, "guest", OTHER, 512, 1);
+
+    (void)state;
+    assert_int_equal(d.choice, INV_CHOICE_RECREATE);
+    assert_int_equal(idle->state, INV_SLOT_GONE);
+    assert_int_equal(one->state, INV_SLOT_GONE);
+    assert_int_equal(two->state, INV_SLOT_PREWARMED);
+    assert_int_equal(forget_evicted(p, &d), 2);
+    end(p, two);
+    end(p, d.slot);
+    inv_pool_free(p);
+}
+
+static void warming_one_is_preferred_to_one_that_starts_cold(void **state)
+{
+    struct inv_pool *p = inv_pool_new(1024);
+    struct inv_slot *pre = prewarmed(p, "nodejs:20", 256, INT64_MAX);
+    struct inv_decision a = place(p, "guest", HELLO, 256, 2), b, c;
+
+    (void)state;
+    assert_int_equal(a.choice, INV_CHOICE_PREWARMED);
+    b = place(p, "guest", HELLO, 256, 2);
+    assert_int_equal(b.choice, INV_CHOICE_WARMING);
+    assert_ptr_equal(b.slot, pre);
+    c = place(p, "guest", HELLO, 256, 2); /* the other is full */
+    assert_int_equal(c.choice, INV_CHOICE_CREATE);
+    inv_pool_done(p, pre);
+    b = place(p, "guest", HELLO, 256, 2); /* both have room now */
+    assert_ptr_equal(b.slot, pre);
+    b = place(p, "guest", HELLO, 256, 2);
+    assert_int_equal(b.choice, INV_CHOICE_STARTING);
+    assert_ptr_equal(b.slot, c.slot);
+    end(p, pre);
+    end(p, c.slot);
+    inv_pool_free(p);
+}
+
+static void expired_ones_leave_oldest_first_up_to_the_limit(void **state)
+{
+    struct inv_pool *p = inv_pool_new(2048);
+    struct inv_slot *b = prewarmed(p, "nodejs:20", 256, 20);
+    struct inv_slot *a = prewarmed(p, "python:3", 256, 10);
+    struct inv_slot *c = prewarmed(p, "nodejs:20", 256, 30);
+    struct inv_slot *never = prewarmed(p, "nodejs:20", 128, INT64_MAX);
+    struct inv_slot *gone;
+
+    (void)state;
+    assert_null(inv_pool_expire(p, 9, 10));
+    gone = inv_pool_expire(p, 100, 2);
+    assert_ptr_equal(gone, a);
+    assert_ptr_equal(gone->next_evicted, b);
+    assert_null(b->next_evicted);
+    assert_int_equal(c->state, INV_SLOT_PREWARMED);
+    assert_ptr_equal(inv_pool_expire(p, 100, 2), c);
+    assert_int_equal(never->state, INV_SLOT_PREWARMED);
+    inv_pool_forget(p, a);
+    inv_pool_forget(p, b);
+    inv_pool_forget(p, c);
+    end(p, never);
+    inv_pool_free(p);
+}
+
 /* Many random steps: the books never exceed the limit and always equal the sum of what is alive. */
 static void books_hold_under_random_use(void **state)
 {
@@ -246,8 +471,12 @@ static void books_hold_under_random_use(void **state)
         rng = rng * 6364136223846793005u + 1442695040888963407u;
         r = (uint32_t)(rng >> 33);
         at = &live[r % LIVE];
-        if (*at && (*at)->state == INV_SLOT_STARTING) {
+        if (*at && ((*at)->state == INV_SLOT_STARTING || (*at)->state == INV_SLOT_WARMING)) {
             inv_pool_warmed(p, *at);
+        } else if (*at && (*at)->state == INV_SLOT_PREPARING) {
+            inv_pool_prepared(p, *at, r);
+        } else if (!*at && r & 256) {
+            *at = inv_pool_prepare(p, inv_pool_cell(p, CW_SLICE("nodejs:20"), 128 + (r & 128)));
         } else if (*at && (*at)->state == INV_SLOT_BUSY && r & 64) {
             inv_pool_done(p, *at);
         } else if (*at && r & 128) {
@@ -272,6 +501,7 @@ static void books_hold_under_random_use(void **state)
             sum += live[i] ? live[i]->memory_mb : 0;
         inv_pool_stats(p, &stats);
         assert_int_equal(stats.used_mb, sum);
+        assert_true(stats.idle_mb + stats.prewarmed_mb <= sum);
         assert_true(stats.used_mb <= 2048);
     }
     for (int i = 0; i < LIVE; i++)
@@ -293,6 +523,17 @@ int main(void)
         cmocka_unit_test(nothing_is_evicted_when_idle_ones_cannot_cover_the_need),
         cmocka_unit_test(what_never_fits_is_told_and_evicts_nothing),
         cmocka_unit_test(dropped_slot_takes_no_more_and_frees_its_memory_once),
+        cmocka_unit_test(prewarmed_container_of_kind_and_size_is_taken),
+        cmocka_unit_test(warm_container_is_preferred_to_a_prewarmed_one),
+        cmocka_unit_test(prewarmed_container_that_expires_first_is_taken_first),
+        cmocka_unit_test(prewarmed_container_is_taken_although_memory_is_full),
+        cmocka_unit_test(container_being_prepared_is_not_taken),
+        cmocka_unit_test(only_cold_starts_that_a_cell_could_have_served_are_counted),
+        cmocka_unit_test(prewarmed_containers_count_against_memory),
+        cmocka_unit_test(prewarmed_containers_are_not_evicted_for_space),
+        cmocka_unit_test(prewarmed_containers_give_way_when_nothing_else_ever_would),
+        cmocka_unit_test(warming_one_is_preferred_to_one_that_starts_cold),
+        cmocka_unit_test(expired_ones_leave_oldest_first_up_to_the_limit),
         cmocka_unit_test(books_hold_under_random_use),
     };
 
