@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <signal.h>
 
+#include <openssl/rand.h>
+
 #include "common/base/err.h"
 #include "common/bus/bus.h"
 #include "common/driver/container_driver.h"
@@ -238,6 +240,14 @@ static enum inv_store_level blocking_level(const struct inv_settings *s)
     return level;
 }
 
+static double random_fraction(void)
+{
+    uint32_t bits = 0;
+
+    (void)RAND_bytes((unsigned char *)&bits, sizeof(bits)); /* any value does */
+    return (double)bits / UINT32_MAX;
+}
+
 static void make_parts(struct inv_daemon *d)
 {
     const struct inv_settings *s = d->settings;
@@ -283,6 +293,7 @@ static void make_parts(struct inv_daemon *d)
         .manifest = d->manifest,
         .metrics = d->metrics,
         .instance = s->id,
+        .spread = random_fraction(),
         .on_result = on_result,
         .on_end = on_end,
         .arg = d,

@@ -11,6 +11,7 @@
 #include "invoker/admin.h"
 #include "invoker/cleanup.h"
 #include "invoker/daemon_priv.h"
+#include "invoker/dispatch.h"
 #include "invoker/feed.h"
 #include "invoker/health.h"
 #include "invoker/ownership.h"
@@ -50,6 +51,8 @@ static void on_clean(void *arg, size_t removed, const struct cw_err *err)
     else if (removed)
         cw_log(CW_LOG_INFO, NULL, COMPONENT, "removed %zu left-over containers", removed);
     d->clean = true;
+    if (d->phase == PHASE_RUNNING)
+        inv_dispatch_start_prewarming(d->dispatch); /* not before: they look like left-overs */
     inv_daemon_hold_or_hand_out(d);
 }
 

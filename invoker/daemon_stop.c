@@ -93,6 +93,7 @@ void inv_daemon_drain(struct inv_daemon *d, int status)
     d->status = status;
     d->stop_by_us = cw_loop_mono_us(d->loop) + d->settings->drain_ms * 1000;
     (void)inv_health_enable(d->health, false);
+    inv_dispatch_stop_prewarming(d->dispatch);
     inv_feed_stop(d->feed);
     inv_daemon_hold_or_hand_out(d);
     cw_timer_set_ms(&d->stop_tick, 0);

@@ -11,11 +11,14 @@
 #include "common/obs/metrics.h"
 #include "invoker/container/spec.h"
 #include "invoker/job.h"
+#include "invoker/prewarm.h"
 #include "invoker/settings.h"
 
 #define COMPONENT "ContainerPool"
 
-enum { FULL_LOG_INTERVAL_US = 10 * 1000000 };
+#define START_HELP "Activations by the state of the container that took them."
+
+enum { FULL_LOG_INTERVAL_US = 10 * 1000000, LABELS_MAX_BYTES = 8192 };
 
 /* A container with its place in the books. */
 struct holding {
@@ -25,14 +28,20 @@ struct holding {
     struct inv_slot *slot;
 };
 
-struct start_counters {
-    struct cw_counter *warmed, *warming_cold, *cold, *recreated;
+/* Stock's words for what an activation got. recreatedPrewarm (a prewarmed container after evicting
+ * others) cannot happen, here or there: it would have been taken before anything is evicted. */
+static const char *const START_NAMES[] = {
+    [INV_CHOICE_WARM] = "warmed",          [INV_CHOICE_WARMING] = "warming",
+    [INV_CHOICE_STARTING] = "warmingCold", [INV_CHOICE_PREWARMED] = "prewarmed",
+    [INV_CHOICE_CREATE] = "cold",          [INV_CHOICE_RECREATE] = "recreated",
 };
+enum { START_COUNT = CW_ARRAY_LEN(START_NAMES) };
 
 struct inv_dispatch {
     struct inv_dispatch_conf conf;
     struct inv_container_env env;
     struct inv_pool *pool;
+    struct inv_prewarm *prewarm;
     struct cw_list waiting;  /* run buffer: struct inv_job */
     struct cw_list holdings; /* struct holding */
     uint64_t waiting_mb;
@@ -41,7 +50,7 @@ struct inv_dispatch {
     bool draining;
     int64_t full_logged_us;
     struct cw_defer retry;
-    struct start_counters starts;
+    struct cw_counter *starts[START_COUNT]; /* without Kamon's tags */
     struct cw_counter *buffered, *returned;
 };
 
@@ -50,6 +59,7 @@ static void need_of(const struct inv_job *job, struct inv_need *ret)
     *ret = (struct inv_need){
         .namespace_name = cw_slice_of(job->msg->user.namespace_name),
         .action_hash = job->action->hash,
+        .kind = cw_slice_of(job->action->kind),
         .memory_mb = (uint32_t)job->action->limits.memory_mb,
         .concurrency = (uint32_t)job->action->limits.concurrency,
     };
@@ -75,6 +85,15 @@ static void fail_job(struct inv_dispatch *d, struct inv_job *job, enum cw_status
 }
 
 /* ---- what containers tell ---- */
+
+static void on_standby(void *arg, struct inv_container *c)
+{
+    struct inv_dispatch *d = arg;
+    struct holding *h = inv_container_owner(c);
+
+    inv_prewarm_created(d->prewarm, h->slot);
+    cw_defer_post(&d->retry);
+}
 
 static void on_warm(void *arg, struct inv_container *c)
 {
@@ -126,6 +145,8 @@ static void on_doomed(void *arg, struct inv_container *c)
     struct inv_dispatch *d = arg;
     struct holding *h = inv_container_owner(c);
 
+    if (h->slot->state == INV_SLOT_PREPARING)
+        inv_prewarm_failed(d->prewarm, h->slot);
     inv_pool_drop(d->pool, h->slot);
     cw_defer_post(&d->retry);
 }
@@ -142,12 +163,23 @@ static void on_gone(void *arg, struct inv_container *c)
 
 /* ---- placing ---- */
 
-static void create(struct inv_dispatch *d, struct inv_slot *slot, struct inv_job *job)
+static struct holding *hold(struct inv_dispatch *d, struct inv_slot *slot)
 {
     struct holding *h = cw_alloc(sizeof(*h));
+
+    h->d = d;
+    h->slot = slot;
+    slot->owner = h;
+    cw_list_push_back(&d->holdings, &h->link);
+    return h;
+}
+
+static void create(struct inv_dispatch *d, struct inv_slot *slot, struct inv_job *job)
+{
     struct cw_container_spec spec;
     struct cw_err err = {0};
     struct cw_arena arena;
+    struct holding *h;
 
     cw_arena_init(&arena);
     if (inv_container_spec(d->conf.settings, d->conf.manifest, d->conf.instance, ++d->created,
@@ -156,18 +188,29 @@ static void create(struct inv_dispatch *d, struct inv_slot *slot, struct inv_job
                err.msg);
         inv_pool_drop(d->pool, slot);
         inv_pool_forget(d->pool, slot);
-        free(h);
         fail_job(d, job, CW_STATUS_WHISK_ERROR, "Failed to provision resources to run the action.");
     } else {
-        h->d = d;
-        h->slot = slot;
-        slot->owner = h;
-        cw_list_push_back(&d->holdings, &h->link);
+        h = hold(d, slot);
         h->container = inv_container_new(&d->env, &spec, job, h);
     }
     cw_arena_done(&arena);
 }
 
+static void create_prewarmed(void *arg, struct inv_slot *slot, const struct cw_runtime *rt)
+{
+    struct inv_dispatch *d = arg;
+    struct holding *h = hold(d, slot);
+    struct cw_container_spec spec;
+    struct cw_arena arena;
+
+    cw_arena_init(&arena);
+    inv_container_spec_prewarmed(d->conf.settings, d->conf.instance, ++d->created, rt,
+                                 slot->memory_mb, &arena, &spec);
+    h->container = inv_container_new_prewarmed(&d->env, &spec, h);
+    cw_arena_done(&arena);
+}
+
+/* Their slots are out of the books. */
 static void remove_evicted(struct inv_slot *evicted)
 {
     struct inv_slot *next;
@@ -178,25 +221,29 @@ static void remove_evicted(struct inv_slot *evicted)
     }
 }
 
+static struct cw_counter *tagged_start(struct inv_dispatch *d, const struct inv_job *job,
+                                       enum inv_choice choice)
+{
+    const struct cw_action *a = job->action;
+    cw_auto_str struct cw_str labels;
+
+    cw_str_init(&labels, LABELS_MAX_BYTES);
+    cw_metrics_label(&labels, "containerState", START_NAMES[choice]);
+    cw_metrics_label(&labels, "initiator", job->msg->user.namespace_name);
+    cw_metrics_label(&labels, "namespace", a->namespace_path);
+    cw_metrics_label(&labels, "action", a->name);
+    return cw_metrics_counter(d->conf.metrics, "counter_invoker_containerStart_counter_total",
+                              labels.p, START_HELP);
+}
+
 static void count_start(struct inv_dispatch *d, const struct inv_job *job, enum inv_choice choice)
 {
-    static const char *const NAMES[] = {
-        [INV_CHOICE_WARM] = "warmed",
-        [INV_CHOICE_STARTING] = "warmingCold",
-        [INV_CHOICE_CREATE] = "cold",
-        [INV_CHOICE_RECREATE] = "recreated",
-    };
-    struct cw_counter *counters[] = {
-        [INV_CHOICE_WARM] = d->starts.warmed,
-        [INV_CHOICE_STARTING] = d->starts.warming_cold,
-        [INV_CHOICE_CREATE] = d->starts.cold,
-        [INV_CHOICE_RECREATE] = d->starts.recreated,
-    };
+    bool tags = d->conf.settings->kamon_tags;
 
-    cw_counter_add(counters[choice], 1);
+    cw_counter_add(tags ? tagged_start(d, job, choice) : d->starts[choice], 1);
     cw_log(CW_LOG_INFO, &job->msg->tx, COMPONENT,
            "containerStart containerState: %s action=%s namespace=%s activationId=%s",
-           NAMES[choice], job->msg->action.full, job->msg->user.namespace_name,
+           START_NAMES[choice], job->msg->action.full, job->msg->user.namespace_name,
            job->msg->activation_id);
 }
 
@@ -228,6 +275,8 @@ static bool place(struct inv_dispatch *d, struct inv_job *job)
         create(d, decision.slot, job);
     else
         inv_container_add(((struct holding *)decision.slot->owner)->container, job);
+    if (decision.choice == INV_CHOICE_PREWARMED)
+        cw_defer_post(&d->retry); /* its replacement */
     return true;
 }
 
@@ -251,7 +300,8 @@ static void remove_idle(struct inv_dispatch *d)
     CW_LIST_EACH (&d->holdings, n) {
         struct holding *h = CW_LIST_ENTRY(n, struct holding, link);
 
-        if (h->slot->state == INV_SLOT_IDLE)
+        if (h->slot->state == INV_SLOT_IDLE || h->slot->state == INV_SLOT_PREWARMED ||
+            h->slot->state == INV_SLOT_PREPARING)
             inv_container_remove(h->container);
     }
 }
@@ -271,8 +321,12 @@ static void retry(void *arg)
             break;
         }
     }
-    if (d->draining && cw_list_empty(&d->waiting))
+    if (!cw_list_empty(&d->waiting))
+        return; /* memory is theirs first */
+    if (d->draining)
         remove_idle(d);
+    else
+        inv_prewarm_fill(d->prewarm);
 }
 
 void inv_dispatch_submit(struct inv_dispatch *d, CW_TAKES struct inv_job *job)
@@ -282,20 +336,45 @@ void inv_dispatch_submit(struct inv_dispatch *d, CW_TAKES struct inv_job *job)
         wait_at_end(d, job);
 }
 
+static void remove_expired(void *arg, struct inv_slot *chain)
+{
+    (void)arg;
+    remove_evicted(chain);
+}
+
+static void wake(void *arg)
+{
+    struct inv_dispatch *d = arg;
+
+    cw_defer_post(&d->retry);
+}
+
 /* ---- life ---- */
 
-struct inv_dispatch *inv_dispatch_new(const struct inv_dispatch_conf *conf)
+static struct cw_counter *dead_counter(struct inv_dispatch *d, const char *state)
 {
-    struct inv_dispatch *d = cw_alloc(sizeof(*d));
-    const struct inv_settings *s = conf->settings;
-    struct cw_metrics *m = conf->metrics;
+    static const char HELP[] = "Containers found dead when they were needed or looked at.";
+    char name[96], label[48];
 
-    d->conf = *conf;
+    if (d->conf.settings->kamon_tags) {
+        (void)snprintf(label, sizeof(label), "containerState=\"%s\"", state);
+        return cw_metrics_counter(
+            d->conf.metrics, "counter_invoker_containerHealthFailed_counter_total", label, HELP);
+    }
+    (void)snprintf(name, sizeof(name), "counter_invoker_containerHealthFailed_%s_counter_total",
+                   state);
+    return cw_metrics_counter(d->conf.metrics, name, NULL, HELP);
+}
+
+static void make_env(struct inv_dispatch *d)
+{
+    const struct inv_settings *s = d->conf.settings;
+
     d->env = (struct inv_container_env){
-        .loop = conf->loop,
-        .driver = conf->driver,
-        .logs = conf->logs,
-        .events = {on_warm, on_result, on_end, on_return, on_doomed, on_gone, d},
+        .loop = d->conf.loop,
+        .driver = d->conf.driver,
+        .logs = d->conf.logs,
+        .events = {on_standby, on_warm, on_result, on_end, on_return, on_doomed, on_gone, d},
         .pause_grace_ms = s->pause_grace_ms,
         .idle_ms = s->idle_container_ms,
         .payload_max_bytes = s->payload_max_bytes,
@@ -303,25 +382,63 @@ struct inv_dispatch *inv_dispatch_new(const struct inv_dispatch_conf *conf)
         .containers_dir = s->containers_dir,
         .max_call_bytes =
             128u << 20, /* code of 48 MB as JSON text, at worst doubled, with arguments */
+        .dead_warm = dead_counter(d, "warm"),
+        .dead_prewarmed = dead_counter(d, "prewarm"),
     };
-    d->pool = inv_pool_new((uint32_t)(s->user_memory_bytes >> 20));
-    cw_list_init(&d->waiting);
-    cw_list_init(&d->holdings);
-    cw_defer_init(&d->retry, conf->loop, retry, d);
-#define START(state)                                                                               \
-    cw_metrics_counter(m, "counter_invoker_containerStart_" state "_counter_total", NULL,          \
-                       "Activations by the state of the container that took them.")
-    d->starts.warmed = START("warmed");
-    d->starts.warming_cold = START("warmingCold");
-    d->starts.cold = START("cold");
-    d->starts.recreated = START("recreated");
-#undef START
+}
+
+static void make_counters(struct inv_dispatch *d)
+{
+    struct cw_metrics *m = d->conf.metrics;
+    char name[96];
+
+    for (size_t i = 0; i < START_COUNT && !d->conf.settings->kamon_tags; i++) {
+        (void)snprintf(name, sizeof(name), "counter_invoker_containerStart_%s_counter_total",
+                       START_NAMES[i]);
+        d->starts[i] = cw_metrics_counter(m, name, NULL, START_HELP);
+    }
     d->buffered =
         cw_metrics_counter(m, "counter_containerPool_rescheduledActivation_counter_total", NULL,
                            "Activations that found no room and waited in the run buffer.");
     d->returned = cw_metrics_counter(m, "cwhisk_activation_returned_total", NULL,
                                      "Activations placed again because their container was dead.");
+}
+
+struct inv_dispatch *inv_dispatch_new(const struct inv_dispatch_conf *conf)
+{
+    struct inv_dispatch *d = cw_alloc(sizeof(*d));
+
+    d->conf = *conf;
+    make_env(d);
+    make_counters(d);
+    d->pool = inv_pool_new((uint32_t)(conf->settings->user_memory_bytes >> 20));
+    d->prewarm = inv_prewarm_new(&(struct inv_prewarm_conf){
+        .loop = conf->loop,
+        .settings = conf->settings,
+        .manifest = conf->manifest,
+        .pool = d->pool,
+        .metrics = conf->metrics,
+        .spread = conf->spread,
+        .create = create_prewarmed,
+        .remove = remove_expired,
+        .wake = wake,
+        .arg = d,
+    });
+    cw_list_init(&d->waiting);
+    cw_list_init(&d->holdings);
+    cw_defer_init(&d->retry, conf->loop, retry, d);
     return d;
+}
+
+void inv_dispatch_start_prewarming(struct inv_dispatch *d)
+{
+    inv_prewarm_start(d->prewarm);
+    cw_defer_post(&d->retry);
+}
+
+void inv_dispatch_stop_prewarming(struct inv_dispatch *d)
+{
+    inv_prewarm_stop(d->prewarm);
 }
 
 void inv_dispatch_free(struct inv_dispatch *d)
@@ -329,6 +446,7 @@ void inv_dispatch_free(struct inv_dispatch *d)
     if (!d)
         return;
     cw_defer_cancel(&d->retry);
+    inv_prewarm_free(d->prewarm);
     inv_pool_free(d->pool);
     free(d);
 }
@@ -341,6 +459,7 @@ size_t inv_dispatch_jobs(const struct inv_dispatch *d)
 void inv_dispatch_drain(struct inv_dispatch *d)
 {
     d->draining = true;
+    inv_prewarm_stop(d->prewarm);
     cw_defer_post(&d->retry);
 }
 
@@ -349,6 +468,7 @@ void inv_dispatch_kill(struct inv_dispatch *d, const char *why)
     struct cw_link *n;
 
     d->draining = true;
+    inv_prewarm_stop(d->prewarm);
     while ((n = cw_list_pop_front(&d->waiting))) {
         struct inv_job *job = CW_LIST_ENTRY(n, struct inv_job, link);
 

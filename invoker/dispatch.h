@@ -27,6 +27,7 @@ struct inv_dispatch_conf {
     const struct cw_manifest *manifest;
     struct cw_metrics *metrics;
     int64_t instance; /* id, for container names and labels */
+    double spread;    /* 0..1, random: inv_prewarm_conf */
     /* The outcome is known, logs are not collected yet. */
     void (*on_result)(void *arg, struct inv_job *job);
     /* The job is over; the callee owns it. */
@@ -38,6 +39,10 @@ struct inv_dispatch_conf {
 struct inv_dispatch *inv_dispatch_new(const struct inv_dispatch_conf *conf);
 /* All containers must be gone (inv_dispatch_idle). Accepts NULL. */
 void inv_dispatch_free(struct inv_dispatch *d);
+/* From now on there are prewarmed containers. */
+void inv_dispatch_start_prewarming(struct inv_dispatch *d);
+/* No new ones; those that exist stay until they are used or the drain. */
+void inv_dispatch_stop_prewarming(struct inv_dispatch *d);
 /* job->action is set. */
 void inv_dispatch_submit(struct inv_dispatch *d, CW_TAKES struct inv_job *job);
 /* Jobs waiting or in containers. */

@@ -21,7 +21,8 @@ enum inv_moment {
     INV_AT_FETCHED,   /* action present */
     INV_AT_PLACED,    /* a container was chosen */
     INV_AT_CREATED,   /* its container exists (cold start only) */
-    INV_AT_INITED,    /* /init answered (cold start only) */
+    INV_AT_INIT_SENT, /* /init handed to the socket (first job of a container only) */
+    INV_AT_INITED,    /* /init answered (likewise) */
     INV_AT_RUN_SENT,  /* /run handed to the socket */
     INV_AT_RUN_DONE,  /* answered */
     INV_AT_LOGS_DONE, /* logs collected */

@@ -41,6 +41,8 @@ struct inv_settings {
     double user_cpus;
     double concurrent_peek_factor;
     int64_t idle_container_ms, pause_grace_ms;
+    int64_t prewarm_check_delay_ms, prewarm_check_ms, prewarm_check_variance_ms,
+        prewarm_expiration_limit;
     /* limits */
     int64_t memory_min_bytes, memory_max_bytes, time_min_ms, time_max_ms, log_min_bytes,
         log_max_bytes, log_std_bytes, time_std_ms;
@@ -74,11 +76,11 @@ struct inv_settings {
     int log_level;   /* enum cw_log_level */
     int log_format;  /* enum cw_log_format */
     bool prometheus; /* stock: needs kamon too; ours is on by default */
-    bool log_markers;
+    bool log_markers, kamon_tags;
     char **tags, **dedicated_namespaces;
     int64_t drain_ms;
     int stale_work; /* enum inv_stale_work */
-    int takeover; /* enum inv_takeover */
+    int takeover;   /* enum inv_takeover */
     char *data_dir;
     int64_t catalog_bytes;
 };

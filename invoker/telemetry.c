@@ -18,7 +18,7 @@ static const struct step {
     {"step=\"fetch\"", INV_AT_TAKEN, INV_AT_FETCHED},
     {"step=\"placement\"", INV_AT_FETCHED, INV_AT_PLACED},
     {"step=\"create\"", INV_AT_PLACED, INV_AT_CREATED},
-    {"step=\"init\"", INV_AT_CREATED, INV_AT_INITED},
+    {"step=\"init\"", INV_AT_INIT_SENT, INV_AT_INITED},
     {"step=\"run\"", INV_AT_RUN_SENT, INV_AT_RUN_DONE},
     {"step=\"logs\"", INV_AT_RUN_DONE, INV_AT_LOGS_DONE},
     {"step=\"ack\"", INV_AT_LOGS_DONE, INV_AT_ENDED},
@@ -127,7 +127,7 @@ void inv_telemetry_ended(struct inv_telemetry *t, const struct inv_job *job)
     for (int i = 0; i < STEP_COUNT; i++)
         if (job->at[STEPS[i].from] && job->at[STEPS[i].to])
             cw_histogram_observe(t->steps[i], seconds(job, STEPS[i].from, STEPS[i].to));
-    observe(t, &t->init, job, "activationInit", INV_AT_CREATED, INV_AT_INITED,
+    observe(t, &t->init, job, "activationInit", INV_AT_INIT_SENT, INV_AT_INITED,
             job->at[INV_AT_RUN_SENT] != 0);
     observe(t, &t->run, job, "activationRun", INV_AT_RUN_SENT, INV_AT_RUN_DONE, ok);
     if (inv_job_collects_logs(job))

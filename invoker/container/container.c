@@ -17,14 +17,15 @@
 enum { MAX_REMOVAL_TRIES = 6 /* 1, 2, 4… s apart: a minute */ };
 
 static const char *const STATE_NAMES[CT_STATES] = {
-    "creating", "initializing", "running", "ready",   "pausing",
-    "paused",   "resuming",     "doomed",  "thawing", "removing",
+    "creating", "standby",  "initializing", "running", "ready",    "pausing",
+    "paused",   "resuming", "doomed",       "thawing", "removing",
 };
 
 /* FROM may be followed by the states whose bit is set. */
 #define TO(s) (1u << (s))
 static const unsigned FOLLOWS[CT_STATES] = {
-    [CT_CREATING] = TO(CT_INITIALIZING) | TO(CT_DOOMED) | TO(CT_REMOVING),
+    [CT_CREATING] = TO(CT_STANDBY) | TO(CT_INITIALIZING) | TO(CT_DOOMED) | TO(CT_REMOVING),
+    [CT_STANDBY] = TO(CT_INITIALIZING) | TO(CT_DOOMED),
     [CT_INITIALIZING] = TO(CT_RUNNING) | TO(CT_DOOMED),
     [CT_RUNNING] = TO(CT_READY) | TO(CT_DOOMED),
     [CT_READY] = TO(CT_RUNNING) | TO(CT_PAUSING) | TO(CT_DOOMED),
@@ -186,15 +187,21 @@ static const char *failure_text(const struct inv_container *c, enum cw_create_fa
     return buf;
 }
 
+/* Prewarmed ones have no job that could be told. */
 static void fail_creation(struct inv_container *c, enum cw_status status, const char *text)
 {
-    struct inv_job *first = CW_LIST_ENTRY(cw_list_pop_front(&c->waiting), struct inv_job, link);
+    struct cw_link *n = cw_list_pop_front(&c->waiting);
+    struct inv_job *first = n ? CW_LIST_ENTRY(n, struct inv_job, link) : NULL;
 
-    inv_job_fail(first, status, text, cw_loop_wall_ms(c->env->loop));
-    first->ended_in_container = true;
+    if (first) {
+        inv_job_fail(first, status, text, cw_loop_wall_ms(c->env->loop));
+        first->ended_in_container = true;
+    }
     inv_ct_close_to_jobs(c);
-    inv_ct_abort_waiting(c, first);
-    c->env->events.on_end(c->env->events.arg, c, first, INV_END_FAILED_START);
+    if (first) {
+        inv_ct_abort_waiting(c, first);
+        c->env->events.on_end(c->env->events.arg, c, first, INV_END_FAILED_START);
+    }
     inv_ct_doom(c);
 }
 
@@ -209,29 +216,21 @@ static void use_real_container(struct inv_container *c, const struct cw_containe
     c->log_source = inv_log_source_new(c->env->logs, c->log_path);
 }
 
-static void on_created(void *arg, const struct cw_container *real, enum cw_create_failure failure,
-                       const struct cw_err *err)
+/* With the first job in front of the waiting ones: its action is the container's from now on. */
+static void adopt_and_init(struct inv_container *c)
 {
-    struct inv_container *c = arg;
-    struct cw_err client_err = {0};
+    struct inv_job *first = CW_LIST_ENTRY(cw_list_first(&c->waiting), struct inv_job, link);
+    struct cw_err err = {0};
     char text[600];
 
-    c->driver_call = NULL;
-    if (err) {
-        cw_log(CW_LOG_ERROR, tx_of(c), COMPONENT, "container %s could not be created: %s", c->name,
-               err->msg);
-        fail_creation(
-            c, failure == CW_CREATE_PLATFORM ? CW_STATUS_WHISK_ERROR : CW_STATUS_DEVELOPER_ERROR,
-            failure_text(c, failure, text, sizeof(text)));
-        return;
-    }
-    use_real_container(c, real);
-    CW_LIST_ENTRY(cw_list_first(&c->waiting), struct inv_job, link)->at[INV_AT_CREATED] =
-        inv_ct_now_us(c);
-    c->client = cw_action_client_new(c->env->loop, real->address, real->port,
-                                     (unsigned)c->action->limits.concurrency, &client_err);
+    if (!c->action)
+        c->action = cw_action_ref(first->action);
+    /* Images that are never pulled are the operator's own: native, also when a user names them. */
+    c->sentinels = c->action->sentinelled_logs || (c->action->image && c->never_pulled);
+    c->client = cw_action_client_new(c->env->loop, c->real.address, c->real.port,
+                                     (unsigned)c->action->limits.concurrency, &err);
     if (!c->client) {
-        cw_log(CW_LOG_ERROR, tx_of(c), COMPONENT, "container %s: %s", c->name, client_err.msg);
+        cw_log(CW_LOG_ERROR, tx_of(c), COMPONENT, "container %s: %s", c->name, err.msg);
         fail_creation(c, CW_STATUS_WHISK_ERROR,
                       failure_text(c, CW_CREATE_PLATFORM, text, sizeof(text)));
         return;
@@ -240,27 +239,75 @@ static void on_created(void *arg, const struct cw_container *real, enum cw_creat
     inv_ct_init(c);
 }
 
+static void creation_failed(struct inv_container *c, enum cw_create_failure failure,
+                            const struct cw_err *err)
+{
+    enum cw_status status =
+        failure == CW_CREATE_PLATFORM ? CW_STATUS_WHISK_ERROR : CW_STATUS_DEVELOPER_ERROR;
+    char text[600];
+
+    cw_log(CW_LOG_ERROR, tx_of(c), COMPONENT, "container %s could not be created: %s", c->name,
+           err->msg);
+    fail_creation(c, status, c->action ? failure_text(c, failure, text, sizeof(text)) : "");
+}
+
+static void on_created(void *arg, const struct cw_container *real, enum cw_create_failure failure,
+                       const struct cw_err *err)
+{
+    struct inv_container *c = arg;
+
+    c->driver_call = NULL;
+    if (err) {
+        creation_failed(c, failure, err);
+        return;
+    }
+    use_real_container(c, real);
+    if (!c->action) {
+        inv_ct_set_state(c, CT_STANDBY);
+        c->standby_us = inv_ct_now_us(c);
+        cw_log(CW_LOG_INFO, NULL, COMPONENT, "container %s is prewarmed", c->name);
+        c->env->events.on_standby(c->env->events.arg, c);
+        return;
+    }
+    CW_LIST_ENTRY(cw_list_first(&c->waiting), struct inv_job, link)->at[INV_AT_CREATED] =
+        inv_ct_now_us(c);
+    adopt_and_init(c);
+}
+
 static void on_timer(void *arg);
 
-struct inv_container *inv_container_new(const struct inv_container_env *env,
-                                        const struct cw_container_spec *spec, struct inv_job *first,
-                                        void *owner)
+static struct inv_container *new_container(const struct inv_container_env *env,
+                                           const struct cw_container_spec *spec, void *owner)
 {
     struct inv_container *c = cw_alloc(sizeof(*c));
 
     c->env = env;
     c->owner = owner;
     c->name = cw_strdup(spec->name);
-    c->action = cw_action_ref(first->action);
-    /* Images that are never pulled are the operator's own: native, also when a user names them. */
-    c->sentinels = c->action->sentinelled_logs || (c->action->image && spec->pull == CW_PULL_NEVER);
+    c->never_pulled = spec->pull == CW_PULL_NEVER;
     cw_list_init(&c->waiting);
     cw_list_init(&c->runs);
     cw_timer_init(&c->timer, env->loop, on_timer, c);
     cw_defer_init(&c->gone, env->loop, on_gone, c);
-    cw_list_push_back(&c->waiting, &first->link);
     c->driver_call = env->driver->ops->create(env->driver, spec, on_created, c);
     return c;
+}
+
+struct inv_container *inv_container_new(const struct inv_container_env *env,
+                                        const struct cw_container_spec *spec, struct inv_job *first,
+                                        void *owner)
+{
+    struct inv_container *c = new_container(env, spec, owner);
+
+    c->action = cw_action_ref(first->action);
+    cw_list_push_back(&c->waiting, &first->link);
+    return c;
+}
+
+struct inv_container *inv_container_new_prewarmed(const struct inv_container_env *env,
+                                                  const struct cw_container_spec *spec, void *owner)
+{
+    return new_container(env, spec, owner);
 }
 
 /* ---- idling, freezing, waking ---- */
@@ -338,6 +385,11 @@ void inv_ct_advance_idle(struct inv_container *c)
 void inv_container_add(struct inv_container *c, struct inv_job *job)
 {
     switch (c->state) {
+    case CT_STANDBY:
+        cw_timer_stop(&c->timer);
+        cw_list_push_back(&c->waiting, &job->link);
+        adopt_and_init(c);
+        break;
     case CT_READY:
         cw_timer_stop(&c->timer);
         inv_ct_set_state(c, CT_RUNNING);
@@ -357,15 +409,25 @@ void inv_container_add(struct inv_container *c, struct inv_job *job)
     }
 }
 
+static void cancel_driver_call(struct inv_container *c)
+{
+    if (c->driver_call)
+        c->env->driver->ops->cancel(c->env->driver, c->driver_call);
+    c->driver_call = NULL;
+}
+
 void inv_container_remove(struct inv_container *c)
 {
+    bool prewarmed = c->state == CT_STANDBY || (c->state == CT_CREATING && !c->action);
+
     if (c->told_doomed)
         return;
     if (c->state == CT_PAUSED || c->state == CT_PAUSING) {
         tell_doomed(c);
         if (c->state == CT_PAUSED)
             thaw_and_remove(c);
-    } else if (c->state == CT_READY) {
+    } else if (c->state == CT_READY || prewarmed) {
+        cancel_driver_call(c); /* the engine removes what it was creating */
         inv_ct_doom(c);
     }
 }
@@ -407,10 +469,7 @@ void inv_container_kill(struct inv_container *c, const char *why)
             thaw_and_remove(c);
         return;
     }
-    if (c->driver_call) {
-        c->env->driver->ops->cancel(c->env->driver, c->driver_call);
-        c->driver_call = NULL;
-    }
+    cancel_driver_call(c);
     inv_ct_close_to_jobs(c);
     end_all_jobs(c);
     thaw_and_remove(c);

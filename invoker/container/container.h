@@ -1,10 +1,10 @@
 /* invoker/container/container.h -- one action container: created, initialised, run, frozen,
  * removed.
  *
- * A container belongs to one (invocation namespace, action) for life. States and rules: openwhisk
- * container.md 5 and 8.3; the table is in container.c. Results are reported before logs are
- * collected; the container takes its next activation only afterwards. Thread: loop. Callbacks never
- * run inside the call that requested them. */
+ * A container belongs to one (invocation namespace, action) for life; a prewarmed one from its
+ * first job on. States and rules: openwhisk container.md 5 and 8.3; the table is in container.c.
+ * Results are reported before logs are collected; the container takes its next activation only
+ * afterwards. Thread: loop. Callbacks never run inside the call that requested them. */
 #pragma once
 
 #include <stdbool.h>
@@ -12,6 +12,7 @@
 
 #include "common/driver/container_driver.h"
 
+struct cw_counter;
 struct cw_loop;
 struct inv_container;
 struct inv_job;
@@ -26,6 +27,8 @@ enum inv_end {
 };
 
 struct inv_container_events {
+    /* A prewarmed container is created: its first job may come. */
+    void (*on_standby)(void *arg, struct inv_container *c);
     /* It is initialised: more activations may be placed there. */
     void (*on_warm)(void *arg, struct inv_container *c);
     /* The outcome of job is known; its logs are not collected yet. The job stays with the
@@ -54,6 +57,7 @@ struct inv_container_env {
     const char *containers_dir; /* where Docker's container directory is mounted; NULL: as the
                                    engine names it */
     size_t max_call_bytes;      /* of one /init or /run body */
+    struct cw_counter *dead_warm, *dead_prewarmed; /* containers found dead */
 };
 
 /* Creates the container for job's action and runs job in it; spec is copied. owner: for the caller.
@@ -61,9 +65,15 @@ struct inv_container_env {
 struct inv_container *inv_container_new(const struct inv_container_env *env,
                                         const struct cw_container_spec *spec, struct inv_job *first,
                                         void *owner);
-/* Gives it another job: runs now, or after creation, initialisation or resume. */
+/* Creates a container for no action yet. */
+struct inv_container *inv_container_new_prewarmed(const struct inv_container_env *env,
+                                                  const struct cw_container_spec *spec,
+                                                  void *owner);
+/* Gives it another job (a prewarmed one: the first, after on_standby): runs now, or after creation,
+ * initialisation or resume. */
 void inv_container_add(struct inv_container *c, struct inv_job *job);
-/* Removes an idle (or paused) container; no effect on one that is doomed already. */
+/* Removes an idle (or paused, or prewarmed) container; no effect on one that has jobs or is doomed
+ * already. */
 void inv_container_remove(struct inv_container *c);
 /* Ends it now, whatever it does: jobs inside end through on_end (inside this call) as failed by the
  * platform. For the end of a drain. */

@@ -23,6 +23,7 @@ struct inv_log_source;
 
 enum ct_state {
     CT_CREATING,
+    CT_STANDBY, /* prewarmed: belongs to no action yet */
     CT_INITIALIZING,
     CT_RUNNING,
     CT_READY,
@@ -43,7 +44,8 @@ struct inv_container {
     struct cw_container real; /* id is "" until created */
     char log_path[1024];
     bool sentinels;           /* its runtime marks the end of each activation's logs */
-    struct cw_action *action; /* a reference */
+    bool never_pulled;        /* its image is the operator's own */
+    struct cw_action *action; /* a reference; NULL while prewarmed */
     struct cw_action_client *client;
     struct inv_log_source *log_source;
     struct cw_driver_call *driver_call;
@@ -51,6 +53,7 @@ struct inv_container {
     struct cw_list runs;    /* struct run */
     bool maybe_paused;      /* thaw before removal */
     bool used;              /* ran something before, so a refused connection means that it died */
+    int64_t standby_us;     /* prewarmed since; 0: it never was */
     bool told_doomed;
     unsigned removal_tries;
     struct cw_timer timer; /* pause grace, then idle limit; between tries to remove */
@@ -66,7 +69,7 @@ struct run {
     struct inv_job *job;
     enum run_step step;
     bool initializing; /* the outcome being looked at is /init's */
-    bool reused;       /* the container had been idle before: a refusal gives the job back */
+    bool reused;       /* the container listened before: a refusal gives the job back */
     struct cw_call_body body;
     struct cw_action_call *call;
     struct cw_driver_call *oom_call;

@@ -6,6 +6,7 @@
 #include "common/model/action_doc.h"
 #include "common/model/activation_message.h"
 #include "common/obs/log.h"
+#include "common/obs/metrics.h"
 #include "invoker/container/container_priv.h"
 #include "invoker/job.h"
 #include "invoker/logs/log_collector.h"
@@ -16,6 +17,7 @@ enum {
     CONNECT_WITHIN_MS =
         1000, /* the kernel answers for a listening container, however busy that is */
     MAX_RESCHEDULES = 3,
+    SETTLED_US = 10 * 1000000, /* by then every runtime listens */
 };
 
 /* ---- the end of a job ---- */
@@ -202,6 +204,8 @@ static bool give_back(struct run *r, const struct cw_action_reply *reply)
     cw_log(CW_LOG_WARN, &job->msg->tx, COMPONENT,
            "container %s is %s; activation %s is placed again", c->name,
            dead ? "dead" : "shutting down", job->msg->activation_id);
+    if (dead)
+        cw_counter_add(c->used ? c->env->dead_warm : c->env->dead_prewarmed, 1);
     inv_ct_free_run(r);
     cw_list_push_front(&c->waiting, &job->link);
     inv_ct_doom(c);
@@ -244,7 +248,7 @@ static struct run *new_run(struct inv_container *c, struct inv_job *job)
 
     r->c = c;
     r->job = job;
-    r->reused = c->used;
+    r->reused = c->used || (c->standby_us && inv_ct_now_us(c) - c->standby_us >= SETTLED_US);
     cw_call_body_init(&r->body, c->env->max_call_bytes);
     cw_list_push_back(&c->runs, &r->link);
     return r;
@@ -359,5 +363,7 @@ void inv_ct_init(struct inv_container *c)
         fail_before_sending(r, &err);
         return;
     }
-    send_call(r, "/init", RETRY_CONNECT_MS, (size_t)c->env->payload_max_bytes, on_init_reply);
+    job->at[INV_AT_INIT_SENT] = inv_ct_now_us(c);
+    send_call(r, "/init", r->reused ? 0 : RETRY_CONNECT_MS, (size_t)c->env->payload_max_bytes,
+              on_init_reply);
 }

@@ -107,7 +107,8 @@ static char *label(struct cw_arena *arena, const char *key, const char *value)
     return text;
 }
 
-static const char *const *labels(int64_t instance, const char *namespace_name,
+/* a: NULL for a prewarmed container. */
+static const char *const *labels(int64_t instance, const char *kind, const char *namespace_name,
                                  const struct cw_action *a, struct cw_arena *arena)
 {
     const char **list = cw_arena_alloc(arena, 5 * sizeof(*list));
@@ -115,9 +116,11 @@ static const char *const *labels(int64_t instance, const char *namespace_name,
 
     (void)snprintf(number, sizeof(number), "%lld", (long long)instance);
     list[0] = label(arena, "org.cwhisk.instance", number);
-    list[1] = label(arena, "org.cwhisk.namespace", namespace_name);
-    list[2] = label(arena, "org.cwhisk.action", a->id);
-    list[3] = label(arena, "org.cwhisk.kind", a->kind);
+    if (a) {
+        list[1] = label(arena, "org.cwhisk.namespace", namespace_name);
+        list[2] = label(arena, "org.cwhisk.action", a->id);
+    }
+    list[a ? 3 : 1] = label(arena, "org.cwhisk.kind", kind);
     return list;
 }
 
@@ -172,16 +175,15 @@ static int choose_image(const struct inv_settings *s, const struct cw_manifest *
     return 0;
 }
 
-int inv_container_spec(const struct inv_settings *s, const struct cw_manifest *m, int64_t instance,
-                       uint64_t n, const char *namespace_name, const struct cw_action *a,
-                       struct cw_arena *arena, struct cw_container_spec *ret, struct cw_err *err)
+/* What all containers have in common. */
+static void basic_spec(const struct inv_settings *s, int64_t memory_mb, struct cw_arena *arena,
+                       struct cw_container_spec *ret)
 {
     static const char *const CAP_DROP[] = {"NET_RAW", "NET_ADMIN", NULL};
-    int64_t memory_bytes = a->limits.memory_mb << 20;
+    int64_t memory_bytes = memory_mb << 20;
 
     *ret = (struct cw_container_spec){
-        .name = container_name(s, instance, n, namespace_name, a->name, arena),
-        .memory_mb = (uint32_t)a->limits.memory_mb,
+        .memory_mb = (uint32_t)memory_mb,
         .cpu_shares = inv_cpu_shares(s->user_memory_bytes, memory_bytes),
         .cpus = cpu_quota(s, memory_bytes),
         .network = s->network,
@@ -189,11 +191,30 @@ int inv_container_spec(const struct inv_settings *s, const struct cw_manifest *m
         .dns_servers = (const char *const *)s->dns_servers,
         .dns_search = (const char *const *)s->dns_search,
         .dns_options = (const char *const *)s->dns_options,
-        .labels = labels(instance, namespace_name, a, arena),
         .cap_drop = CAP_DROP,
         .pids_limit = 1024,
         .nofile = 1024,
         .log_driver = "json-file",
     };
+}
+
+int inv_container_spec(const struct inv_settings *s, const struct cw_manifest *m, int64_t instance,
+                       uint64_t n, const char *namespace_name, const struct cw_action *a,
+                       struct cw_arena *arena, struct cw_container_spec *ret, struct cw_err *err)
+{
+    basic_spec(s, a->limits.memory_mb, arena, ret);
+    ret->name = container_name(s, instance, n, namespace_name, a->name, arena);
+    ret->labels = labels(instance, a->kind, namespace_name, a, arena);
     return choose_image(s, m, a, arena, ret, err);
+}
+
+void inv_container_spec_prewarmed(const struct inv_settings *s, int64_t instance, uint64_t n,
+                                  const struct cw_runtime *rt, uint32_t memory_mb,
+                                  struct cw_arena *arena, struct cw_container_spec *ret)
+{
+    basic_spec(s, memory_mb, arena, ret);
+    ret->name = container_name(s, instance, n, "prewarm", rt->kind, arena);
+    ret->labels = labels(instance, rt->kind, NULL, NULL, arena);
+    ret->image = managed_image(s, rt, arena);
+    ret->pull = CW_PULL_NEVER;
 }

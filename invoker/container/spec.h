@@ -12,6 +12,7 @@
 struct cw_action;
 struct cw_err;
 struct cw_manifest;
+struct cw_runtime;
 struct inv_settings;
 
 /* "wsk" + unique name + id + "_": what all container names of an invoker start with. */
@@ -23,5 +24,9 @@ int inv_container_spec(const struct inv_settings *s, const struct cw_manifest *m
                        uint64_t n, const char *namespace_name, const struct cw_action *a,
                        struct cw_arena *arena, struct cw_container_spec *ret,
                        struct cw_err *err) CW_MUST_CHECK;
+/* The same for a prewarmed container: "…_prewarm_<kind>", no labels of an action. */
+void inv_container_spec_prewarmed(const struct inv_settings *s, int64_t instance, uint64_t n,
+                                  const struct cw_runtime *rt, uint32_t memory_mb,
+                                  struct cw_arena *arena, struct cw_container_spec *ret);
 /* cpu shares: max(int(1024 / (user memory div memory)), 2). */
 uint32_t inv_cpu_shares(int64_t user_memory_bytes, int64_t memory_bytes);

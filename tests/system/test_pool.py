@@ -245,30 +245,76 @@ def test_killed_while_paused_is_replaced(make_invoker, controller, docker, ns):
     assert run(controller, invoker, action)["runs"] == 1
 
 
-def prewarming(count, memory="128 MB"):
+def prewarming(count, memory="128 MB", reactive=None, **settings):
     manifest = copy.deepcopy(MANIFEST)
-    manifest["runtimes"]["nodejs"][0]["stemCells"] = [{"initialCount": count, "memory": memory}]
-    return {"RUNTIMES_MANIFEST": json.dumps(manifest)}
+    cell = {"initialCount": count, "memory": memory, **({"reactive": reactive} if reactive else {})}
+    manifest["runtimes"]["nodejs"][0]["stemCells"] = [cell]
+    return {"RUNTIMES_MANIFEST": json.dumps(manifest), **{f"CONFIG_whisk_container{k}": v for k, v in settings.items()}}
 
 
-@pytest.mark.setting("whisk.container-pool.prewarm-expiration-check-interval")
+def wait_prewarmed(invoker, count):
+    """Until so many became ready since the start."""
+    wait_until(lambda: invoker.log().count(" is prewarmed") == count, timeout=40, what=f"{count} prewarmed containers")
+
+
+def prewarmed_names(invoker):
+    return [n for n in invoker.containers() if n.endswith("_prewarm_nodejs20")]
+
+
 def test_prewarmed_container_is_used_and_replaced(make_invoker, controller, ns):
     invoker = make_invoker(prewarming(1)).start(controller)
-    [(name, before)] = wait_until(lambda: list(invoker.containers().items()), what="the prewarmed container")
+    wait_prewarmed(invoker, 1)
+    [(name, before)] = invoker.containers().items()
     assert name.endswith("_prewarm_nodejs20")
     action = controller.put(f"{ns}/pre", "nodejs:20", NODE_ID, limits={"memory": 128})
     assert run(controller, invoker, action)["runs"] == 1
-    both = wait_until(lambda: c if len(c := invoker.containers()) == 2 else None, what="a replacement for the used one")
+    wait_prewarmed(invoker, 2)
+    both = invoker.containers()
     assert before["Id"] in [c["Id"] for c in both.values()] and all(n.endswith("_prewarm_nodejs20") for n in both)
+    assert run(controller, invoker, action)["runs"] == 2
+    assert "containerState: prewarmed" in invoker.log() and "containerState: cold" not in invoker.log()
 
 
-@pytest.mark.setting("whisk.container-pool.prewarm-expiration-check-interval")
 def test_prewarmed_container_of_another_size_is_not_used(make_invoker, controller, ns):
     invoker = make_invoker(prewarming(1)).start(controller)
-    wait_until(invoker.containers, what="the prewarmed container")
+    wait_prewarmed(invoker, 1)
     action = controller.put(f"{ns}/other", "nodejs:20", NODE_ID, limits={"memory": 256})
     run(controller, invoker, action)
     assert sorted(n.split("_", 2)[2] for n in invoker.containers()) == sorted(["prewarm_nodejs20", f"{ns}_other"])
+
+
+def test_prewarmed_containers_stay_within_the_memory_and_leave_with_the_invoker(make_invoker, controller):
+    invoker = make_invoker(prewarming(3, Pool_userMemory="300 m")).start(controller)
+    wait_prewarmed(invoker, 2)
+    assert len(prewarmed_names(invoker)) == 2 and "memory limit of 300 MB" in invoker.log()
+    invoker.terminate()
+    assert not invoker.containers()
+
+
+def test_prewarmed_containers_of_a_killed_invoker_are_removed_by_the_next(make_invoker, controller):
+    first = make_invoker(prewarming(1)).start(controller)
+    wait_prewarmed(first, 1)
+    left_over = first.containers()
+    first.kill()
+    second = make_invoker(prewarming(1), number=first.number, unique=first.unique).start(controller)
+    wait_prewarmed(second, 2)  # the log is the first one's, continued
+    assert not {c["Id"] for c in left_over.values()} & {c["Id"] for c in second.containers().values()}
+    assert len(prewarmed_names(second)) == 1
+
+
+def test_reactive_stem_cells_follow_cold_starts_and_expire(make_invoker, controller, ns):
+    reactive = {"minCount": 0, "maxCount": 2, "ttl": "1 second", "threshold": 1, "increment": 1}
+    invoker = make_invoker(prewarming(1, "256 MB", reactive, Pool_prewarmExpirationCheckInitDelay="1 s",
+                                      Pool_prewarmExpirationCheckInterval="1 s",
+                                      Pool_prewarmExpirationCheckIntervalVariance="0 s")).start(controller)
+    wait_prewarmed(invoker, 1)
+    wait_until(lambda: not invoker.containers(), what="the initial one has expired")
+    run(controller, invoker, controller.put(f"{ns}/cold", "nodejs:20", NODE_ID))
+    wait_prewarmed(invoker, 2)
+    wait_until(lambda: not prewarmed_names(invoker), what="the one for the cold start has expired")
+    metrics = invoker.http("/metrics").text
+    assert "counter_containerPool_prewarmColdstart_counter_total 1" in metrics
+    assert "counter_containerPool_prewarmExpired_counter_total 2" in metrics
 
 
 def test_wait_time_counts_from_the_start_of_the_transaction(invoker, controller, ns):
