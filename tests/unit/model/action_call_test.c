@@ -121,8 +121,8 @@ static void init_without_code_leaves_the_member_out(void **state)
 
     (void)state;
     set_up(&f, "{}", "", "[]", "\"kind\":\"blackbox\",\"image\":\"a/b\",\"binary\":true");
-    check_init(&f,
-               "{\"value\":{\"name\":\"hello\",\"binary\":true,\"main\":\"main\",\"env\":{" CONTEXT
+    check_init(&f, /* no code is not binary, whatever the document says */
+               "{\"value\":{\"name\":\"hello\",\"binary\":false,\"main\":\"main\",\"env\":{" CONTEXT
                "}}}");
     tear_down(&f);
 }
@@ -132,7 +132,9 @@ static void code_still_to_be_fetched_is_an_error(void **state)
     struct fixture f;
 
     (void)state;
-    set_up(&f, "{}", "", "[]", "\"kind\":\"nodejs:20\",\"code\":{\"attachmentName\":\"couch:1\"}");
+    set_up(&f, "{}", "", "[]",
+           "\"kind\":\"nodejs:20\",\"code\":{\"attachmentName\":\"couch:1\","
+           "\"attachmentType\":\"text/plain\"}");
     assert_int_equal(cw_init_body(f.m, f.a, f.m->content, 1, &f.body, &f.err), -1);
     assert_int_equal(f.err.code, CW_INTERNAL);
     tear_down(&f);
