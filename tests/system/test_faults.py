@@ -137,7 +137,7 @@ def far_store(couch):
     proxy.close()
 
 
-def test_slow_store_delays_records_but_not_answers(make_invoker, controller, far_store, ns):
+def test_slow_store_delays_records_but_not_answers(far_store, make_invoker, controller, ns):
     proxy, store = far_store
     invoker = make_invoker(store=store).start(controller)
     proxy.delay(150)
@@ -148,7 +148,7 @@ def test_slow_store_delays_records_but_not_answers(make_invoker, controller, far
         assert activation.record()["response"]["result"] == {"n": n}
 
 
-def test_store_that_answers_garbage_gets_its_records_later(make_invoker, controller, far_store, ns):
+def test_store_that_answers_garbage_gets_its_records_later(far_store, make_invoker, controller, ns):
     proxy, store = far_store
     invoker = make_invoker(store=store).start(controller)
     action = controller.put(f"{ns}/known", "nodejs:20", NODE_ECHO)
@@ -164,7 +164,7 @@ def test_store_that_answers_garbage_gets_its_records_later(make_invoker, control
         assert len([a for a in activation.acks() if "instance" in a.json]) == 1
 
 
-def test_store_whose_lines_break_in_the_middle_of_answers_gets_its_records(make_invoker, controller, far_store, ns):
+def test_store_whose_lines_break_in_the_middle_of_answers_gets_its_records(far_store, make_invoker, controller, ns):
     proxy, store = far_store
     invoker = make_invoker(store=store).start(controller)
     action = controller.put(f"{ns}/known", "nodejs:20", NODE_ECHO)
@@ -178,9 +178,15 @@ def test_store_whose_lines_break_in_the_middle_of_answers_gets_its_records(make_
     assert activation.record(60)["response"]["result"] == {"n": 1}
 
 
-def test_stalled_engine_does_not_stop_warm_containers(make_invoker, controller, docker, tmp_path, ns):
-    path = str(tmp_path / "engine.sock")
-    proxy = FaultProxy(docker.path, path)
+@pytest.fixture
+def far_engine(docker, tmp_path):
+    proxy = FaultProxy(docker.path, str(tmp_path / "engine.sock"))
+    yield proxy, str(tmp_path / "engine.sock")
+    proxy.close()
+
+
+def test_stalled_engine_does_not_stop_warm_containers(far_engine, make_invoker, controller, ns):
+    proxy, path = far_engine
     invoker = make_invoker({"CWHISK_DOCKER_SOCKET": path, "CONFIG_whisk_docker_client_timeouts_run": "2 s"}).start(controller)
     warm = controller.put(f"{ns}/warm", "nodejs:20", NODE_ECHO)
     controller.invoke(invoker, warm).finished()
@@ -191,4 +197,3 @@ def test_stalled_engine_does_not_stop_warm_containers(make_invoker, controller, 
     assert (response["statusCode"], response["result"]) == (3, {"error": "Failed to provision resources to run the action."})
     proxy.stall(False)
     wait_until(lambda: len(invoker.containers()) == 1, what="what the failed start left is removed")
-    proxy.close()
