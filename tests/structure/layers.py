@@ -4,7 +4,7 @@
 usage: layers.py [ROOT]      checks the tree (default: the one this file is in)
        layers.py --self-test checks that each kind of violation is caught
 
-base <- loop, json <- http, model, conf, obs <- bus, store, kv, driver, cgroup <- daemons <- cmd. A folder may include itself
+base <- loop, json <- http, model, conf, obs <- bus, store, kv, driver, cgroup, zk <- daemons <- cmd. A folder may include itself
 and what is below it, never its neighbours or what is above. Daemons never include each other. Pure parts (PURE_PATHS) are
 numbers in, decision out: they may include base, json and model only, and each other. Tests may include everything, and
 nothing includes tests."""
@@ -18,11 +18,11 @@ LEVELS = [
     ["base"],
     ["loop", "json"],
     ["http", "model", "conf", "obs"],
-    ["bus", "store", "kv", "driver", "cgroup"],
+    ["bus", "store", "kv", "driver", "cgroup", "zk"],
 ]
 DAEMONS = ["invoker", "fnmanager", "preopt"]
 MAIN = "cmd"  # picks a daemon and runs it
-PURE_PATHS = ("invoker/placement/", "invoker/pool/", "invoker/resize/solver")
+PURE_PATHS = ("invoker/id_plan.", "invoker/placement/", "invoker/pool/", "invoker/resize/solver")
 PURE_MAY_INCLUDE = ["base", "json", "model"]
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"', re.MULTILINE)
