@@ -1,14 +1,18 @@
 /* cwhisk invoker: options, settings, log, loop, daemon. */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cmd/roles.h"
 #include "common/base/err.h"
 #include "common/loop/loop.h"
 #include "common/obs/log.h"
 #include "invoker/daemon.h"
+#include "invoker/id_assign.h"
 #include "invoker/settings.h"
 
 enum { TEXT_MAX_BYTES = 1 << 20 };
@@ -20,7 +24,7 @@ static void print_help(void)
     cw_str_init(&text, TEXT_MAX_BYTES);
     cw_conf_usage(inv_settings_table(), &text);
     (void)printf(
-        "usage: cwhisk invoker --id N [--uniqueName NAME] [options]\n\n"
+        "usage: cwhisk invoker {--id N | --uniqueName NAME} [options]\n\n"
         "Takes activation messages from Kafka, runs them in containers, acknowledges them "
         "and stores their\n"
         "records in CouchDB, in place of OpenWhisk's invoker and with its environment "
@@ -116,13 +120,39 @@ static void use_mounted_containers_dir(struct inv_settings *s)
         stat("/containers", &st) == 0 && S_ISDIR(st.st_mode) ? cw_strdup("/containers") : NULL;
 }
 
-static int run(const struct inv_settings *s)
+/* By name, from ZooKeeper. A stop signal ends the waiting: CW_CANCELLED. */
+static int assign_id(struct inv_settings *s, const sigset_t *stop, struct cw_err *err)
+{
+    struct inv_id_request request = {
+        .zookeeper_hosts = s->zookeeper_hosts,
+        .unique_name = s->unique_name,
+        .overwrite_id = s->overwrite_id,
+        .timeout_ms = s->zookeeper_ms,
+    };
+    int rc;
+
+    if (!s->unique_name || !s->unique_name[0])
+        return cw_fail(err, CW_INVALID,
+                       "Either --id or --uniqueName must be configured with correct values: --id "
+                       "0..1000000, or a name that ZooKeeper keeps an id for");
+    if (inv_daemon_check(s, err) != 0)
+        return -1;
+    request.stop_fd = signalfd(-1, stop, SFD_CLOEXEC);
+    if (request.stop_fd < 0)
+        return cw_fail_errno(err, errno, "signalfd");
+    rc = inv_id_assign(&request, &s->id, err);
+    (void)close(request.stop_fd);
+    return rc;
+}
+
+static int run_daemon(const struct inv_settings *s, const sigset_t *unblocked)
 {
     struct cw_err err = {0};
     struct cw_loop *loop = cw_loop_new(NULL, &err);
     struct inv_daemon *daemon = loop ? inv_daemon_new(loop, s, &err) : NULL;
     int status = 1;
 
+    (void)sigprocmask(SIG_SETMASK, unblocked, NULL);
     if (daemon) {
         cw_loop_run(loop);
         status = inv_daemon_status(daemon);
@@ -134,6 +164,28 @@ static int run(const struct inv_settings *s)
     return status;
 }
 
+/* Stop signals are held back until somebody takes them: the id's assignment by a descriptor, then
+ * the loop. Process 1 of a container would lose those that come before it has handlers. */
+static int run(struct inv_settings *s)
+{
+    struct cw_err err = {0};
+    sigset_t stop, before;
+
+    (void)sigemptyset(&stop);
+    (void)sigaddset(&stop, SIGTERM);
+    (void)sigaddset(&stop, SIGINT);
+    (void)sigprocmask(SIG_BLOCK, &stop, &before);
+    if (s->id >= 0) {
+        cw_log(CW_LOG_INFO, NULL, "Invoker", "invokerReg: using proposedInvokerId %lld",
+               (long long)s->id);
+    } else if (assign_id(s, &stop, &err) != 0) {
+        cw_log(err.code == CW_CANCELLED ? CW_LOG_INFO : CW_LOG_ERROR, NULL, "Invoker", "%s",
+               err.msg);
+        return err.code == CW_CANCELLED ? 0 : 1;
+    }
+    return run_daemon(s, &before);
+}
+
 static void print_settings(const struct inv_settings *s)
 {
     cw_auto_str struct cw_str text;
@@ -143,7 +195,7 @@ static void print_settings(const struct inv_settings *s)
     (void)fputs(text.p, stdout);
 }
 
-static int start(const struct inv_settings *s, const struct notes *notes)
+static int start(struct inv_settings *s, const struct notes *notes)
 {
     (void)signal(SIGPIPE, SIG_IGN);
     cw_log_setup(&(struct cw_log_conf){.level = (enum cw_log_level)s->log_level,

@@ -209,16 +209,27 @@ static void make_lag_gauge(struct inv_daemon *d)
                               "Messages on the invoker's topic not yet taken.");
 }
 
+static struct cw_manifest *read_manifest(const struct inv_settings *s, struct cw_err *err)
+{
+    struct cw_manifest *m = cw_manifest_parse(cw_slice_of(s->runtimes_manifest), err);
+
+    if (!m) {
+        (void)cw_err_wrap(err, "RUNTIMES_MANIFEST");
+        return NULL;
+    }
+    if (cw_manifest_kind(m, CW_SLICE("nodejs:default")))
+        return m;
+    (void)cw_fail(err, CW_INVALID,
+                  "RUNTIMES_MANIFEST: no default kind in family nodejs; the health test action "
+                  "needs one");
+    cw_manifest_free(m);
+    return NULL;
+}
+
 static int make_manifest(struct inv_daemon *d, struct cw_err *err)
 {
-    d->manifest = cw_manifest_parse(cw_slice_of(d->settings->runtimes_manifest), err);
-    if (!d->manifest)
-        return cw_err_wrap(err, "RUNTIMES_MANIFEST");
-    if (!cw_manifest_kind(d->manifest, CW_SLICE("nodejs:default")))
-        return cw_fail(err, CW_INVALID,
-                       "RUNTIMES_MANIFEST: no default kind in family nodejs; the health test "
-                       "action needs one");
-    return 0;
+    d->manifest = read_manifest(d->settings, err);
+    return d->manifest ? 0 : -1;
 }
 
 static int make_param_keys(struct inv_daemon *d, struct cw_err *err)
@@ -342,6 +353,17 @@ static int make_admin(struct inv_daemon *d, struct cw_err *err)
         },
         err);
     return d->admin ? 0 : -1;
+}
+
+int inv_daemon_check(const struct inv_settings *settings, struct cw_err *err)
+{
+    struct cw_manifest *m;
+
+    if (inv_daemon_check_settings(settings, err) != 0)
+        return -1;
+    m = read_manifest(settings, err);
+    cw_manifest_free(m);
+    return m ? 0 : -1;
 }
 
 struct inv_daemon *inv_daemon_new(struct cw_loop *loop, const struct inv_settings *settings,

@@ -47,8 +47,6 @@ static int check_extra_args(const struct inv_settings *s, struct cw_err *err)
 
 int inv_daemon_check_settings(const struct inv_settings *s, struct cw_err *err)
 {
-    if (s->id < 0)
-        return cw_fail(err, CW_INVALID, "--id is missing: the number of this invoker, 0..1000000");
     if (strcmp(s->couch_provider, "CouchDB") != 0 && strcmp(s->couch_provider, "Cloudant") != 0)
         return cw_fail(err, CW_INVALID,
                        "whisk.couchdb.provider: \"%s\" is not known; accepted: CouchDB, Cloudant",

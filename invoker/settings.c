@@ -7,11 +7,17 @@
 /* clang-format off */
 static const struct cw_conf_item ITEMS[] = {
     {.section = "Identity", .key = "cwhisk.id", .env = NULL, .cli = "id", .type = CW_CONF_INT, FIELD(id), .def = "-1", .min = "-1", .max = "1000000",
-     .help = "Number of this invoker: its Kafka topic is <prefix>invoker<id>. Ids must be dense from 0."},
+     .help = "Number of this invoker: its Kafka topic is <prefix>invoker<id>. Ids must be dense from 0. Not given: ZooKeeper keeps one for the unique name."},
     {.section = "Identity", .key = "cwhisk.unique-name", .cli = "uniqueName", .type = CW_CONF_STRING, FIELD(unique_name),
      .help = "Name of this invoker; part of its instance id and of container names."},
     {.section = "Identity", .key = "cwhisk.displayed-name", .cli = "displayedName", .type = CW_CONF_STRING, FIELD(displayed_name),
      .help = "Name that controllers show; only reported in pings."},
+    {.section = "Identity", .key = "cwhisk.overwrite-id", .cli = "overwriteId", .type = CW_CONF_INT, FIELD(overwrite_id), .def = "-1", .min = "-1", .max = "1000000",
+     .help = "Without an id: makes ZooKeeper give this one to the unique name, and forget any other name that has it."},
+    {.section = "Identity", .key = "zookeeper.hosts", .env = "ZOOKEEPER_HOSTS", .type = CW_CONF_STRING, FIELD(zookeeper_hosts),
+     .help = "Servers of ZooKeeper, host:port separated by commas; needed and used only without an id."},
+    {.section = "Identity", .key = "cwhisk.zookeeper-timeout", .env = "CWHISK_ZOOKEEPER_TIMEOUT", .type = CW_CONF_DURATION, FIELD(zookeeper_ms), .def = "10 seconds", .min = "1 ms", .max = "1 hour",
+     .help = "So long ZooKeeper is tried for an id, every half second; then the start fails."},
     {.section = "Identity", .key = "whisk.invoker.resource.tags", .type = CW_CONF_LIST, FIELD(tags),
      .help = "Resource tags reported in pings."},
     {.section = "Identity", .key = "whisk.invoker.dedicated.namespaces", .type = CW_CONF_LIST, FIELD(dedicated_namespaces),

@@ -25,6 +25,9 @@ struct inv_settings {
     /* command line */
     int64_t id; /* -1: not given */
     char *unique_name, *displayed_name;
+    int64_t overwrite_id; /* -1: not given */
+    char *zookeeper_hosts;
+    int64_t zookeeper_ms;
     /* HTTP */
     int64_t port;
     char *http_address;

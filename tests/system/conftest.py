@@ -1,5 +1,6 @@
 """Fixtures of the system tests. The services come from tests/system/run, which names them in the environment:
-CW_TEST_KAFKA (host:port), CW_TEST_COUCH (http://user:password@host:port), CW_TEST_DOCKER (the engine's socket).
+CW_TEST_KAFKA (host:port), CW_TEST_COUCH (http://user:password@host:port), CW_TEST_DOCKER (the engine's socket),
+CW_TEST_ZOOKEEPER (host:port).
 Whatever is missing means skip, with the reason."""
 
 import itertools
@@ -41,6 +42,11 @@ def couch():
 @pytest.fixture(scope="session")
 def docker():
     return Docker(need("CW_TEST_DOCKER", "no Docker engine"))
+
+
+@pytest.fixture(scope="session")
+def zookeeper_hosts():
+    return need("CW_TEST_ZOOKEEPER", "no ZooKeeper")
 
 
 @pytest.fixture(scope="session")

@@ -44,6 +44,9 @@ static void identity_and_network_have_the_defaults_of_stock(void **state)
     assert_int_equal(s.id, -1);
     assert_null(s.unique_name);
     assert_null(s.displayed_name);
+    assert_int_equal(s.overwrite_id, -1);
+    assert_null(s.zookeeper_hosts);
+    assert_int_equal(s.zookeeper_ms, 10 * SECOND);
     assert_null(s.tags[0]);
     assert_null(s.dedicated_namespaces[0]);
     assert_int_equal(s.port, 8080);
