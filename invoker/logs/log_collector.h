@@ -1,11 +1,17 @@
-/* invoker/logs/log_collector.h -- an activation's log lines out of Docker's json file, woken by
- * inotify.
+/* invoker/logs/log_collector.h -- an activation's log lines, out of Docker's json file (woken by
+ * inotify) or out of the engine's own log stream.
  *
  * One struct inv_log_source per container remembers how far it has read (sentinel lines included).
  * A collection ends at two sentinel lines, at the end of the file (no-wait mode), at a limit, or at
- * a deadline. Never polls: one inotify descriptor serves all sources; rotation (rename, new file)
- * and lines that Docker splits at 16 KiB are handled. Source: openwhisk container.md 3. Thread:
- * loop. Callbacks never run inside the call that requested them. */
+ * a deadline. Rotation (rename, new file, cut in place) and lines that Docker splits at 16 KiB are
+ * handled. Source: openwhisk container.md 3.
+ *
+ * Whose line is it? Collections of one container are served in order, and a line belongs to the
+ * first collection whose two sentinels come behind it. One that ends without both (cut by the
+ * limit, or the sentinels are late) leaves the source out of step: what comes up to the missing
+ * sentinels is dropped, in the background and before anything of the next collection is read, so
+ * that it can never appear in another activation's log. inv_log_settle tells when that is over, or
+ * that it will not be. Thread: loop. Callbacks never run inside the call that requested them. */
 #pragma once
 
 #include <stdbool.h>
@@ -26,12 +32,18 @@ struct inv_log_request {
     /* How long to wait for sentinels without any new line, and altogether; 0: 2 s, and 2 s per MiB
      * of the limit but at least 10 s. */
     int64_t idle_timeout_ms, total_timeout_ms;
+    /* NULL, or gets the json lines as the engine wrote them, each with raw_tail inside (for the
+     * file store). Both are borrowed until the callback. */
+    struct cw_str *raw;
+    struct cw_slice raw_tail;
 };
 
 /* logs: raw JSON array of strings in stored format. complete false: lines are missing or cut
  * (sentinels absent, limit, unreadable file). truncated: the reason is the limit. Both borrowed for
  * the callback. */
 typedef void inv_log_fn(void *arg, struct cw_slice logs, bool complete, bool truncated);
+
+typedef void inv_log_settled_fn(void *arg, bool in_step);
 
 struct inv_log_hub *inv_log_hub_new(struct cw_loop *loop, struct cw_err *err) CW_MUST_CHECK;
 /* No source is told anything afterwards; those that are left must still be freed. Accepts NULL. */
@@ -46,3 +58,10 @@ void inv_log_source_free(struct inv_log_source *s);
 struct inv_log_call *inv_log_collect(struct inv_log_source *s, const struct inv_log_request *req,
                                      inv_log_fn *fn, void *arg);
 void inv_log_cancel(struct inv_log_call *call);
+/* false: sentinels of earlier collections are still to come. Who begins an activation in the
+ * container now could get their lines mixed up. */
+bool inv_log_in_step(const struct inv_log_source *s);
+/* Calls fn once: true as soon as the source is in step, false when nothing more came for two
+ * seconds (counting from the end of the collection when that had waited already). One at a time per
+ * source; ends with it. */
+void inv_log_settle(struct inv_log_source *s, inv_log_settled_fn *fn, void *arg);

@@ -107,6 +107,8 @@ static bool strip_escape(struct cw_slice *text, char c)
 static void put_line(struct inv_log_lines *l, struct cw_slice time, unsigned stream,
                      struct cw_slice head, struct cw_slice tail)
 {
+    if (l->discard)
+        return;
     cw_str_addz(&l->json, l->json.n ? ",\"" : "[\"");
     cw_str_adds(&l->json, time);
     for (size_t n = time.n; n < TIME_COLUMNS; n++)
@@ -138,6 +140,13 @@ static void close_pieces(struct inv_log_lines *l)
         close_piece(l, i, l->pieces[i].text.n, CW_SLICE(""));
 }
 
+/* As much as the beginning of a sentinel may need. */
+static void keep_tail(struct cw_str *text)
+{
+    if (text->n > SENTINEL_LEN)
+        cw_str_consume(text, text->n - SENTINEL_LEN);
+}
+
 static void open_piece(struct inv_log_lines *l, const struct fields *f)
 {
     struct inv_log_piece *p = &l->pieces[f->stream];
@@ -147,6 +156,8 @@ static void open_piece(struct inv_log_lines *l, const struct fields *f)
         p->time[f->time.n] = '\0';
         p->open = true;
     }
+    if (l->discard)
+        keep_tail(&p->text);
     cw_str_adds(&p->text, f->text);
 }
 
@@ -193,19 +204,36 @@ static enum inv_log_verdict take(struct inv_log_lines *l, const struct fields *f
     return INV_LOG_MORE;
 }
 
+/* The line as it is, with more members at its end. */
+static void add_raw(struct inv_log_lines *l, struct cw_slice line)
+{
+    line = cw_slice_trim(line);
+    if (!l->raw || l->discard || line.n == 0)
+        return;
+    cw_str_add(l->raw, line.p, line.n - 1);
+    cw_str_adds(l->raw, l->raw_tail);
+    cw_str_addz(l->raw, "}\n");
+}
+
 enum inv_log_verdict inv_log_lines_add(struct inv_log_lines *l, struct cw_slice line)
 {
+    bool sentinel = memmem(line.p, line.n, SENTINEL, SENTINEL_LEN) != NULL;
     struct fields f = {.stream = 0};
-    bool sentinel;
 
-    if (line.n > inv_log_lines_longest(l))
-        return INV_LOG_BROKEN;
-    l->used_bytes += (int64_t)line.n + 1;
-    if (l->used_bytes > l->limit_bytes)
-        return INV_LOG_TRUNCATED;
-    sentinel = memmem(line.p, line.n, SENTINEL, SENTINEL_LEN) != NULL;
-    if (parse(line, &f))
+    if (!l->discard) {
+        if (line.n > inv_log_lines_longest(l))
+            return INV_LOG_BROKEN;
+        l->used_bytes += (int64_t)line.n + 1;
+        if (l->used_bytes > l->limit_bytes) {
+            l->sentinels += sentinel;
+            return INV_LOG_TRUNCATED;
+        }
+    }
+    if (parse(line, &f)) {
+        if (!sentinel)
+            add_raw(l, line);
         return take(l, &f, sentinel);
+    }
     if (sentinel) /* stock looks for it in the raw line, too */
         return end_of_activation(l);
     l->garbage = true;
@@ -219,6 +247,24 @@ void inv_log_lines_note(struct inv_log_lines *l, const char *text, int64_t wall_
     close_pieces(l);
     cw_clock_iso(wall_ms, time);
     put_line(l, cw_slice_of(time), 1, cw_slice_of(text), CW_SLICE(""));
+    if (l->raw)
+        cw_str_addf(l->raw, "{\"time\":\"%s\",\"stream\":\"stderr\",\"log\":\"%s\"%.*s}\n", time,
+                    text, (int)l->raw_tail.n, l->raw_tail.p);
+}
+
+void inv_log_lines_rest(const struct inv_log_lines *l, struct inv_log_lines *ret)
+{
+    *ret = (struct inv_log_lines){.discard = true, .sentinels = l->sentinels};
+    cw_str_init(&ret->json, 0);
+    for (size_t i = 0; i < CW_ARRAY_LEN(l->pieces); i++) {
+        const struct inv_log_piece *from = &l->pieces[i];
+        size_t n = from->text.n < SENTINEL_LEN ? from->text.n : SENTINEL_LEN;
+        struct inv_log_piece *to = &ret->pieces[i];
+
+        cw_str_init(&to->text, INV_LOG_MAX_LINE + SENTINEL_LEN);
+        cw_str_add(&to->text, from->text.p + from->text.n - n, n);
+        to->open = from->open;
+    }
 }
 
 struct cw_slice inv_log_lines_finish(struct inv_log_lines *l)

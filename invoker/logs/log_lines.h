@@ -20,7 +20,7 @@ enum {
 enum inv_log_verdict {
     INV_LOG_MORE,
     INV_LOG_DONE,      /* two sentinels seen */
-    INV_LOG_TRUNCATED, /* this line went over the limit and was not taken */
+    INV_LOG_TRUNCATED, /* this line went over the limit; of it only a sentinel was taken */
     INV_LOG_BROKEN,    /* this line is too long to be read */
 };
 
@@ -38,6 +38,9 @@ struct inv_log_lines {
     bool garbage;                   /* a line could not be understood and was skipped */
     struct cw_str json;             /* the array under construction */
     struct inv_log_piece pieces[2]; /* stdout, stderr */
+    bool discard;                   /* only sentinels matter */
+    struct cw_str *raw;             /* NULL, or gets the json lines, each with raw_tail inside */
+    struct cw_slice raw_tail;       /* ",\"key\":value…"; as long-lived as the lines */
 };
 
 void inv_log_lines_init(struct inv_log_lines *l, int64_t limit_bytes);
@@ -46,6 +49,9 @@ void inv_log_lines_done(struct inv_log_lines *l);
 enum inv_log_verdict inv_log_lines_add(struct inv_log_lines *l, struct cw_slice line);
 /* A line of our own on stderr, after what streams left open. text: needs no escapes. */
 void inv_log_lines_note(struct inv_log_lines *l, const char *text, int64_t wall_ms);
+/* *ret goes on where l stands, keeps nothing and limits nothing: it only counts sentinels on, also
+ * one that Docker cut in two. Call before l is ended. done() it. */
+void inv_log_lines_rest(const struct inv_log_lines *l, struct inv_log_lines *ret);
 /* Ends the array; valid until done. */
 struct cw_slice inv_log_lines_finish(struct inv_log_lines *l);
 /* The longest line that add would take. */

@@ -262,9 +262,6 @@ static void over_the_limit_the_rest_is_cut_and_said(void **state)
     assert_true(f->r.truncated);
     assert_non_null(strstr(f->r.logs, notice));
     assert_int_equal(strncmp(f->r.logs, KEPT, sizeof(KEPT) - 1), 0);
-    (void)collect(f, waiting()); /* behind the line that went over */
-    await(f);
-    expect(f, "[]", true);
 }
 
 static void silence_ends_the_wait(void **state)
@@ -385,10 +382,254 @@ static void a_line_without_end_is_given_up_and_the_next_one_found(void **state)
     await(f);
     assert_false(f->r.complete);
     assert_non_null(strstr(f->r.logs, ISSUE));
-    append(f, "x\n" OUT("b") END);
+    append(f, "x\n" OUT("a") END OUT("b") END);
     (void)collect(f, waiting());
     await(f);
     expect(f, "[\"" TIME " stdout: b\"]", true);
+}
+
+/* ---- out of step: no line of one activation in the log of another ---- */
+
+static void on_settled(void *arg, bool in_step)
+{
+    int *settled = arg;
+
+    assert_int_equal(*settled, -1);
+    *settled = in_step;
+}
+
+static bool is_settled(void *arg)
+{
+    return *(int *)arg != -1;
+}
+
+static bool settles_in_step(struct fixture *f)
+{
+    int settled = -1;
+
+    inv_log_settle(f->source, on_settled, &settled);
+    assert_int_equal(settled, -1);
+    assert_true(cw_loop_run_until(f->loop, is_settled, &settled, WAIT_MS));
+    assert_int_equal(settled, inv_log_in_step(f->source));
+    return settled;
+}
+
+static struct inv_log_request one_line(void)
+{
+    struct inv_log_request req = brief();
+
+    req.limit_bytes = (int64_t)strlen(OUT("12345"));
+    return req;
+}
+
+static void a_complete_collection_is_in_step(void **state)
+{
+    struct fixture *f = *state;
+
+    append(f, OUT("a") END);
+    (void)collect(f, waiting());
+    await(f);
+    assert_true(inv_log_in_step(f->source));
+    assert_true(settles_in_step(f));
+}
+
+static void the_rest_of_a_cut_log_is_never_the_next_activations(void **state)
+{
+    struct fixture *f = *state;
+
+    append(f, OUT("12345") OUT("12345") OUT("left") END OUT("b") END);
+    (void)collect(f, one_line());
+    await(f);
+    assert_true(f->r.truncated);
+    assert_false(inv_log_in_step(f->source));
+    (void)collect(f, waiting());
+    await(f);
+    expect(f, "[\"" TIME " stdout: b\"]", true);
+    assert_true(inv_log_in_step(f->source));
+}
+
+static void the_rest_of_a_cut_log_is_read_in_the_background(void **state)
+{
+    struct fixture *f = *state;
+
+    append(f, OUT("12345") OUT("12345") OUT("left"));
+    (void)collect(f, one_line());
+    await(f);
+    pass(f);
+    assert_false(inv_log_in_step(f->source));
+    append(f, END OUT("b"));
+    assert_true(settles_in_step(f));
+    append(f, END);
+    (void)collect(f, waiting());
+    await(f);
+    expect(f, "[\"" TIME " stdout: b\"]", true);
+}
+
+static void the_rest_is_followed_over_a_rotation(void **state)
+{
+    struct fixture *f = *state;
+    char old[128];
+
+    append(f, OUT("12345") OUT("12345") OUT("left"));
+    (void)collect(f, one_line());
+    await(f);
+    (void)snprintf(old, sizeof(old), "%s.1", f->path);
+    assert_int_equal(rename(f->path, old), 0);
+    write_file(f->path, 0, OUT("left, too") END OUT("b") END);
+    (void)collect(f, waiting());
+    await(f);
+    expect(f, "[\"" TIME " stdout: b\"]", true);
+}
+
+static void a_sentinel_on_the_line_that_goes_over_the_limit_counts(void **state)
+{
+    struct fixture *f = *state;
+    struct inv_log_request req = brief();
+
+    req.limit_bytes = (int64_t)strlen(OUT("a") ERR(SENTINEL));
+    append(f, OUT("a") ERR(SENTINEL) OUT(SENTINEL) OUT("b") END);
+    (void)collect(f, req);
+    await(f);
+    assert_true(f->r.truncated);
+    assert_true(inv_log_in_step(f->source));
+    (void)collect(f, waiting());
+    await(f);
+    expect(f, "[\"" TIME " stdout: b\"]", true);
+}
+
+static void a_sentinel_that_comes_late_is_eaten_first(void **state)
+{
+    struct fixture *f = *state;
+
+    append(f, OUT("a") OUT(SENTINEL));
+    (void)collect(f, brief());
+    await(f);
+    assert_false(f->r.complete);
+    assert_false(inv_log_in_step(f->source));
+    append(f, ERR("late") ERR(SENTINEL));
+    assert_true(settles_in_step(f));
+    append(f, OUT("b") END);
+    (void)collect(f, waiting());
+    await(f);
+    expect(f, "[\"" TIME " stdout: b\"]", true);
+}
+
+static void a_late_sentinel_that_docker_cut_in_two_is_eaten(void **state)
+{
+    struct fixture *f = *state;
+
+    append(f, OUT(SENTINEL) "{\"log\":\"aXXX_THE_END_OF\",\"stream\":\"stderr\",\"time\":\"" TIME
+                            "\"}\n");
+    (void)collect(f, brief());
+    await(f);
+    assert_false(f->r.complete);
+    append(f, ERR("_A_WHISK_ACTIVATION_XXX") OUT("b") END);
+    (void)collect(f, waiting());
+    await(f);
+    expect(f, "[\"" TIME " stdout: b\"]", true);
+}
+
+static void a_source_whose_sentinels_do_not_come_is_given_up(void **state)
+{
+    struct fixture *f = *state;
+
+    append(f, OUT("a") OUT(SENTINEL));
+    (void)collect(f, brief());
+    await(f);
+    assert_false(settles_in_step(f)); /* that was waited for already */
+    append(f, OUT("12345") OUT("12345"));
+    (void)collect(f, one_line());
+    await(f);
+    assert_false(settles_in_step(f)); /* within the idle time-out */
+}
+
+static void who_waits_behind_a_cut_collection_gets_his_own_lines(void **state)
+{
+    struct inv_log_request req = waiting();
+    struct fixture *f = *state;
+
+    append(f, OUT("12345") OUT("12345") OUT("left"));
+    (void)collect(f, one_line());
+    (void)inv_log_collect(f->source, &req, on_logs, &f->r2);
+    await(f);
+    append(f, END OUT("b") END);
+    assert_true(cw_loop_run_until(f->loop, called, &f->r2, WAIT_MS));
+    assert_string_equal(f->r2.logs, "[\"" TIME " stdout: b\"]");
+    assert_true(f->r2.complete);
+}
+
+static void without_wait_a_cut_log_is_skipped_to_its_end(void **state)
+{
+    struct inv_log_request req = {.limit_bytes = (int64_t)strlen(OUT("12345"))};
+    struct fixture *f = *state;
+
+    append(f, OUT("12345") OUT("12345") OUT("left"));
+    (void)collect(f, req);
+    await(f);
+    assert_true(f->r.truncated);
+    assert_true(settles_in_step(f));
+    append(f, OUT("b"));
+    req.limit_bytes = LIMIT;
+    (void)collect(f, req);
+    await(f);
+    expect(f, "[\"" TIME " stdout: b\"]", true);
+}
+
+static void freeing_a_source_out_of_step_leaves_nothing_behind(void **state)
+{
+    struct fixture *f = *state;
+    int settled = -1;
+
+    append(f, OUT("a"));
+    (void)collect(f, brief());
+    await(f);
+    pass(f); /* it is watched now */
+    inv_log_settle(f->source, on_settled, &settled);
+    inv_log_source_free(CW_STEAL(f->source));
+    pass(f);
+    assert_int_equal(settled, -1);
+}
+
+static void a_file_removed_under_us_is_read_on(void **state)
+{
+    struct fixture *f = *state;
+    int fd = open(f->path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+
+    assert_true(fd >= 0);
+    append(f, OUT("a") END);
+    (void)collect(f, waiting());
+    await(f);
+    assert_int_equal(unlink(f->path), 0);
+    (void)collect(f, waiting());
+    pass(f);
+    assert_int_equal(write(fd, OUT("b") END, strlen(OUT("b") END)), strlen(OUT("b") END));
+    close(fd);
+    await(f);
+    expect(f, "[\"" TIME " stdout: b\"]", true);
+}
+
+static void raw_lines_are_handed_out_with_more_members(void **state)
+{
+    static const char BEGIN[] =
+        "{\"log\":\"a \\\"\\n\",\"stream\":\"stdout\",\"time\":\"" TIME
+        "\",\"activationId\":\"1\"}\n"
+        "{\"log\":\"b\\n\",\"stream\":\"stderr\",\"time\":\"" TIME "\",\"activationId\":\"1\"}\n"
+        "{\"time\":\"20";
+    struct fixture *f = *state;
+    struct inv_log_request req = brief();
+    struct cw_str raw;
+
+    cw_str_init(&raw, LIMIT);
+    req.raw = &raw;
+    req.raw_tail = CW_SLICE(",\"activationId\":\"1\"");
+    append(f, OUT("a \\\"") OUT(SENTINEL) ERR("b"));
+    (void)collect(f, req);
+    await(f);
+    assert_int_equal(strncmp(raw.p, BEGIN, sizeof(BEGIN) - 1), 0);
+    assert_non_null(
+        strstr(raw.p, "\",\"stream\":\"stderr\",\"log\":\"" ISSUE "\",\"activationId\":\"1\"}\n"));
+    assert_null(strstr(raw.p, SENTINEL));
+    cw_str_done(&raw);
 }
 
 static void rotate(struct fixture *f, int keep)
@@ -559,6 +800,19 @@ int main(void)
         T(a_file_that_cannot_be_read_gives_one_bare_text),
         T(garbage_is_skipped_and_said),
         T(a_line_without_end_is_given_up_and_the_next_one_found),
+        T(a_complete_collection_is_in_step),
+        T(the_rest_of_a_cut_log_is_never_the_next_activations),
+        T(the_rest_of_a_cut_log_is_read_in_the_background),
+        T(the_rest_is_followed_over_a_rotation),
+        T(a_sentinel_on_the_line_that_goes_over_the_limit_counts),
+        T(a_sentinel_that_comes_late_is_eaten_first),
+        T(a_late_sentinel_that_docker_cut_in_two_is_eaten),
+        T(a_source_whose_sentinels_do_not_come_is_given_up),
+        T(who_waits_behind_a_cut_collection_gets_his_own_lines),
+        T(without_wait_a_cut_log_is_skipped_to_its_end),
+        T(freeing_a_source_out_of_step_leaves_nothing_behind),
+        T(a_file_removed_under_us_is_read_on),
+        T(raw_lines_are_handed_out_with_more_members),
         T(rotations_while_waiting_are_followed),
         T(rotations_between_collections_lose_nothing),
         T(a_file_cut_in_place_is_read_from_its_beginning),
