@@ -68,7 +68,7 @@ void inv_job_restart(struct inv_job *job)
 
 bool inv_job_collects_logs(const struct inv_job *job)
 {
-    return job->action && job->action->limits.logs_mb > 0;
+    return !job->logs_elsewhere && job->action && job->action->limits.logs_mb > 0;
 }
 
 void inv_job_record(const struct inv_job *job, int64_t now_ms, struct cw_activation_record *ret)

@@ -43,8 +43,9 @@ struct inv_job {
     int64_t init_ms;          /* -1: this activation did no /init */
     int64_t wait_ms;
     bool timeout;
-    bool excused; /* a whisk error that must not count against the invoker's health */
-    bool blocked; /* by the blacklist: shrunk ack, no record */
+    bool excused;        /* a whisk error that must not count against the invoker's health */
+    bool blocked;        /* by the blacklist: shrunk ack, no record */
+    bool logs_elsewhere; /* a log driver takes them: nothing is collected */
     struct cw_call_result outcome;
     struct cw_str logs; /* raw JSON array; empty text = [] */
     bool answered;      /* the slot-freeing ack was handed to the bus */

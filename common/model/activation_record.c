@@ -105,6 +105,18 @@ void cw_activation_record_encode(const struct cw_activation_record *r, struct cw
     cw_json_object_end(&w);
 }
 
+void cw_activation_record_encode_plain(const struct cw_activation_record *r,
+                                       const char *namespace_uuid, struct cw_str *out)
+{
+    struct cw_json_writer w;
+
+    cw_json_begin(&w, out);
+    cw_json_object(&w);
+    write_members(&w, r, CW_SLICE("[]"));
+    cw_json_kv_string(&w, "namespaceId", namespace_uuid);
+    cw_json_object_end(&w);
+}
+
 /* ---- acks ---- */
 
 /* What arrived is echoed byte for byte; ids of our own have no bytes yet. */

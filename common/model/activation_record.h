@@ -46,6 +46,11 @@ struct cw_activation_record {
 void cw_activation_record_encode(const struct cw_activation_record *r, struct cw_slice logs,
                                  struct cw_str *out);
 
+/* Appends the record as acks carry it ({"namespace":…}, logs [] ) with "namespaceId" behind it, as
+ * the log file store writes it (openwhisk container.md 3). */
+void cw_activation_record_encode_plain(const struct cw_activation_record *r,
+                                       const char *namespace_uuid, struct cw_str *out);
+
 /* Acks. Each appends one message; instance: what cw_instance_id_encode wrote. A result that makes
  * the message longer than out->max sets out->failed; the caller then sends the shrunk form. */
 void cw_ack_result_encode(const struct cw_activation_record *r, const struct cw_tx *tx,
