@@ -30,6 +30,7 @@
 #include "invoker/job.h"
 #include "invoker/kafka_conf.h"
 #include "invoker/logs/log_collector.h"
+#include "invoker/logs/userlogs.h"
 #include "invoker/ownership.h"
 #include "invoker/records.h"
 #include "invoker/settings.h"
@@ -300,6 +301,7 @@ static void make_parts(struct inv_daemon *d)
         .loop = d->loop,
         .driver = d->driver,
         .logs = d->log_hub,
+        .userlogs = d->userlogs,
         .settings = s,
         .manifest = d->manifest,
         .metrics = d->metrics,
@@ -425,6 +427,7 @@ void inv_daemon_free(struct inv_daemon *d)
     inv_acks_free(d->acks);
     inv_health_free(d->health);
     inv_log_hub_free(d->log_hub);
+    inv_userlogs_free(d->userlogs);
     cw_docstore_free(d->store);
     cw_http_free(d->http);
     cw_manifest_free(d->manifest);

@@ -13,6 +13,8 @@
 #include "invoker/daemon_priv.h"
 #include "invoker/kafka_conf.h"
 #include "invoker/logs/log_collector.h"
+#include "invoker/logs/log_store.h"
+#include "invoker/logs/userlogs.h"
 #include "invoker/settings.h"
 
 enum { FLAG_NAMES_MAX = 4096, LABEL_MAX = 4096 };
@@ -47,6 +49,8 @@ static int check_extra_args(const struct inv_settings *s, struct cw_err *err)
 
 int inv_daemon_check_settings(const struct inv_settings *s, struct cw_err *err)
 {
+    enum inv_log_store store;
+
     if (strcmp(s->couch_provider, "CouchDB") != 0 && strcmp(s->couch_provider, "Cloudant") != 0)
         return cw_fail(err, CW_INVALID,
                        "whisk.couchdb.provider: \"%s\" is not known; accepted: CouchDB, Cloudant",
@@ -56,6 +60,8 @@ int inv_daemon_check_settings(const struct inv_settings *s, struct cw_err *err)
         return cw_fail(err, CW_INVALID,
                        "DOCKER_HOST: \"%s\" is not supported; accepted: unix:///path",
                        s->docker_host);
+    if (inv_log_store_parse(s->log_store_provider, &store, err) != 0)
+        return -1;
     return check_extra_args(s, err);
 }
 
@@ -94,6 +100,26 @@ static const char *const *owner_labels(struct inv_daemon *d)
     labels[2] = arena_text(d, "org.cwhisk.boot=%" PRId64, cw_loop_wall_ms(d->loop));
     labels[3] = NULL;
     return labels;
+}
+
+static int make_logs(struct inv_daemon *d, struct cw_err *err)
+{
+    const struct inv_settings *s = d->settings;
+    enum inv_log_store store;
+
+    if (inv_log_store_parse(s->log_store_provider, &store, err) != 0)
+        return -1;
+    d->log_hub = inv_log_hub_new(d->loop, err);
+    if (!d->log_hub)
+        return -1;
+    if (store == INV_LOG_STORE_FILE) {
+        d->userlogs = inv_userlogs_new(&(struct inv_userlogs_conf){.loop = d->loop,
+                                                                   .metrics = d->metrics,
+                                                                   .folder = s->userlogs_dir},
+                                       err);
+        return d->userlogs ? 0 : -1;
+    }
+    return 0;
 }
 
 int inv_daemon_make_clients(struct inv_daemon *d, struct cw_err *err)
@@ -146,6 +172,5 @@ int inv_daemon_make_clients(struct inv_daemon *d, struct cw_err *err)
     d->driver = cw_docker_driver_new(d->loop, d->http, &docker, err);
     if (!d->driver)
         return -1;
-    d->log_hub = inv_log_hub_new(d->loop, err);
-    return d->log_hub ? 0 : -1;
+    return make_logs(d, err);
 }

@@ -33,6 +33,7 @@ struct inv_log_hub;
 struct inv_ownership;
 struct inv_records;
 struct inv_telemetry;
+struct inv_userlogs;
 
 #define COMPONENT "Invoker"
 
@@ -59,6 +60,7 @@ struct inv_daemon {
     struct cw_docstore *store;
     struct cw_driver *driver;
     struct inv_log_hub *log_hub;
+    struct inv_userlogs *userlogs; /* NULL: this log store has none */
     struct inv_catalog *catalog;
     struct inv_acks *acks;
     struct inv_records *records;

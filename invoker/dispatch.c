@@ -374,12 +374,14 @@ static void make_env(struct inv_dispatch *d)
         .loop = d->conf.loop,
         .driver = d->conf.driver,
         .logs = d->conf.logs,
+        .userlogs = d->conf.userlogs,
         .events = {on_standby, on_warm, on_result, on_end, on_return, on_doomed, on_gone, d},
         .pause_grace_ms = s->pause_grace_ms,
         .idle_ms = s->idle_container_ms,
         .payload_max_bytes = s->payload_max_bytes,
         .truncation_bytes = s->truncation_bytes,
         .containers_dir = s->containers_dir,
+        .remove_on_incomplete_logs = s->remove_on_incomplete_logs,
         .max_call_bytes =
             128u << 20, /* code of 48 MB as JSON text, at worst doubled, with arguments */
         .dead_warm = dead_counter(d, "warm"),

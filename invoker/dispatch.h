@@ -23,6 +23,7 @@ struct inv_dispatch_conf {
     struct cw_loop *loop;
     struct cw_driver *driver;
     struct inv_log_hub *logs;
+    struct inv_userlogs *userlogs; /* NULL: log lines go into records only */
     const struct inv_settings *settings;
     const struct cw_manifest *manifest;
     struct cw_metrics *metrics;

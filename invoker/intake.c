@@ -13,6 +13,7 @@
 #include "invoker/blacklist.h"
 #include "invoker/catalog.h"
 #include "invoker/job.h"
+#include "invoker/logs/log_store.h"
 #include "invoker/settings.h"
 
 #define COMPONENT "InvokerReactive"
@@ -26,6 +27,7 @@ struct fetch {
 struct inv_intake {
     struct inv_intake_conf conf;
     struct cw_list fetches;
+    bool logs_elsewhere; /* this log store collects none */
     struct cw_counter *started, *unreadable, *blocked, *stale;
 };
 
@@ -207,6 +209,7 @@ void inv_intake_message(struct inv_intake *in, struct cw_slice payload, int64_t 
         return;
     }
     job = inv_job_new(msg, cw_loop_mono_us(in->conf.loop));
+    job->logs_elsewhere = in->logs_elsewhere;
     if (in->conf.blacklist && inv_blacklist_has(in->conf.blacklist, msg->user.namespace_name))
         refuse_blocked(in, job);
     else
@@ -218,6 +221,7 @@ struct inv_intake *inv_intake_new(const struct inv_intake_conf *conf)
     struct inv_intake *in = cw_alloc(sizeof(*in));
 
     in->conf = *conf;
+    in->logs_elsewhere = !inv_log_store_collects(conf->settings->log_store_provider);
     cw_list_init(&in->fetches);
     in->started = cw_metrics_counter(conf->metrics, "counter_invoker_activation_start_total", NULL,
                                      "Activation messages taken.");

@@ -143,6 +143,13 @@ static const struct cw_conf_item ITEMS[] = {
     {.section = "Containers", .key = "whisk.docker.client.timeouts.unpause", .type = CW_CONF_DURATION, FIELD(docker_unpause_ms), .def = "10 seconds", .min = "1 ms", .help = "Deadline for resuming."},
     {.section = "Containers", .key = "whisk.docker.client.timeouts.version", .type = CW_CONF_DURATION, FIELD(docker_version_ms), .def = "10 seconds", .min = "1 ms", .help = "Deadline for the handshake at start."},
 
+    {.section = "Logs of actions", .key = "whisk.spi.LogStoreProvider", .type = CW_CONF_STRING, FIELD(log_store_provider), .def = "org.apache.openwhisk.core.containerpool.logging.DockerToActivationLogStoreProvider",
+     .help = "Where logs of activations go, by the last part of the class name: DockerToActivationLogStoreProvider (into the record), DockerToActivationFileLogStoreProvider and ElasticSearchLogStoreProvider (also into files), LogDriverLogStoreProvider and SplunkLogStoreProvider (not collected: extra-args name the log driver), DockerCliLogStoreProvider (into the record, by the engine's stream)."},
+    {.section = "Logs of actions", .key = "cwhisk.userlogs-dir", .env = "CWHISK_USERLOGS_DIR", .type = CW_CONF_STRING, FIELD(userlogs_dir), .def = "logs",
+     .help = "Folder of the files userlogs-<epoch ms>.log; relative to the working directory, as OpenWhisk's."},
+    {.section = "Logs of actions", .key = "cwhisk.destroy-on-incomplete-logs", .env = "CWHISK_DESTROY_ON_INCOMPLETE_LOGS", .type = CW_CONF_BOOL, FIELD(remove_on_incomplete_logs), .def = "false",
+     .help = "Remove a container after an activation whose logs were cut by the limit or came late, as OpenWhisk does. Otherwise it is kept if the run was healthy; the next activation begins only after the missing end of those logs."},
+
     {.section = "Operation", .key = "logback.log.level", .type = CW_CONF_CHOICE, FIELD(log_level), .def = "INFO", .choices = "ERROR|WARN|INFO|DEBUG", .help = "Least severe log lines that are written."},
     {.section = "Operation", .key = "cwhisk.log-format", .env = "CWHISK_LOG_FORMAT", .type = CW_CONF_CHOICE, FIELD(log_format), .def = "whisk", .choices = "whisk|json", .help = "Log lines in OpenWhisk's shape, or JSON objects."},
     {.section = "Operation", .key = "metrics.log", .env = "METRICS_LOG", .type = CW_CONF_BOOL, FIELD(log_markers), .def = "true", .help = "Append OpenWhisk's [marker:…] to log lines."},

@@ -80,6 +80,9 @@ struct inv_settings {
     int log_format;  /* enum cw_log_format */
     bool prometheus; /* stock: needs kamon too; ours is on by default */
     bool log_markers, kamon_tags;
+    bool remove_on_incomplete_logs;
+    char *log_store_provider; /* inv_log_store_parse */
+    char *userlogs_dir;
     char **tags, **dedicated_namespaces;
     int64_t drain_ms;
     int stale_work; /* enum inv_stale_work */

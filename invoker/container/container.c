@@ -375,7 +375,7 @@ void inv_ct_advance_idle(struct inv_container *c)
     if (c->state != CT_RUNNING)
         return;
     inv_ct_run_waiting(c);
-    if (c->state == CT_RUNNING && cw_list_empty(&c->runs)) {
+    if (c->state == CT_RUNNING && cw_list_empty(&c->runs) && cw_list_empty(&c->waiting)) {
         inv_ct_set_state(c, CT_READY);
         cw_timer_set_ms(&c->timer,
                         c->env->driver->ops->pause ? c->env->pause_grace_ms : c->env->idle_ms);
@@ -393,10 +393,12 @@ void inv_container_add(struct inv_container *c, struct inv_job *job)
     case CT_READY:
         cw_timer_stop(&c->timer);
         inv_ct_set_state(c, CT_RUNNING);
-        inv_ct_run(c, job);
+        cw_list_push_back(&c->waiting, &job->link);
+        inv_ct_run_waiting(c);
         break;
     case CT_RUNNING:
-        inv_ct_run(c, job);
+        cw_list_push_back(&c->waiting, &job->link);
+        inv_ct_run_waiting(c);
         break;
     case CT_PAUSED:
         cw_timer_stop(&c->timer);

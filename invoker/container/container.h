@@ -17,6 +17,7 @@ struct cw_loop;
 struct inv_container;
 struct inv_job;
 struct inv_log_hub;
+struct inv_userlogs;
 
 /* How a job left its container; decides how it is acknowledged (openwhisk kafka.md 6.1). */
 enum inv_end {
@@ -51,6 +52,7 @@ struct inv_container_env {
     struct cw_loop *loop;
     struct cw_driver *driver;
     struct inv_log_hub *logs;
+    struct inv_userlogs *userlogs; /* NULL: logs go into records only */
     struct inv_container_events events;
     int64_t pause_grace_ms, idle_ms;
     int64_t payload_max_bytes, truncation_bytes; /* system's; the caller's limits may lower them */
@@ -58,6 +60,7 @@ struct inv_container_env {
                                    engine names it */
     size_t max_call_bytes;      /* of one /init or /run body */
     struct cw_counter *dead_warm, *dead_prewarmed; /* containers found dead */
+    bool remove_on_incomplete_logs;                /* as stock does */
 };
 
 /* Creates the container for job's action and runs job in it; spec is copied. owner: for the caller.

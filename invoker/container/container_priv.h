@@ -55,6 +55,7 @@ struct inv_container {
     bool used;              /* ran something before, so a refused connection means that it died */
     int64_t standby_us;     /* prewarmed since; 0: it never was */
     bool told_doomed;
+    bool settling; /* waits for log lines of an earlier job before the next one may begin */
     unsigned removal_tries;
     struct cw_timer timer; /* pause grace, then idle limit; between tries to remove */
     struct cw_defer gone;
@@ -74,7 +75,8 @@ struct run {
     struct cw_action_call *call;
     struct cw_driver_call *oom_call;
     struct inv_log_call *log_call;
-    struct cw_call_answer answer; /* kept over the check for out-of-memory; has no body then */
+    struct cw_str raw_logs, raw_tail; /* for files of log lines; unused otherwise */
+    struct cw_call_answer answer;     /* kept over the check for out-of-memory; has no body then */
 };
 
 /* ---- container.c ---- */
@@ -93,7 +95,7 @@ void inv_ct_advance_idle(struct inv_container *c);
 
 /* Sends /init with the first waiting job. */
 void inv_ct_init(struct inv_container *c);
-void inv_ct_run(struct inv_container *c, struct inv_job *job);
+/* As soon as no log lines of an earlier job are outstanding. */
 void inv_ct_run_waiting(struct inv_container *c);
 /* Activations that wait end with the outcome of the one that failed (openwhisk container.md 5). */
 void inv_ct_abort_waiting(struct inv_container *c, const struct inv_job *failed);

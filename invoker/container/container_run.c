@@ -3,6 +3,7 @@
  * collected. */
 #include "common/base/err.h"
 #include "common/http/action_client.h"
+#include "common/json/writer.h"
 #include "common/model/action_doc.h"
 #include "common/model/activation_message.h"
 #include "common/obs/log.h"
@@ -10,6 +11,7 @@
 #include "invoker/container/container_priv.h"
 #include "invoker/job.h"
 #include "invoker/logs/log_collector.h"
+#include "invoker/logs/userlogs.h"
 
 enum {
     RETRY_CONNECT_MS =
@@ -18,6 +20,8 @@ enum {
         1000, /* the kernel answers for a listening container, however busy that is */
     MAX_RESCHEDULES = 3,
     SETTLED_US = 10 * 1000000, /* by then every runtime listens */
+    RAW_LOGS_MAX_BYTES = 64 << 20,
+    RAW_TAIL_MAX_BYTES = 64 << 10,
 };
 
 /* ---- the end of a job ---- */
@@ -31,6 +35,8 @@ void inv_ct_free_run(struct run *r)
     if (r->log_call)
         inv_log_cancel(r->log_call);
     cw_call_body_done(&r->body);
+    cw_str_done(&r->raw_logs);
+    cw_str_done(&r->raw_tail);
     cw_list_remove(&r->c->runs, &r->link);
     free(r);
 }
@@ -58,6 +64,41 @@ static void end_run(struct run *r, bool healthy)
         inv_ct_advance_idle(c);
 }
 
+/* What every line of the activation gets in the files. */
+static struct cw_slice file_members(struct run *r)
+{
+    const struct cw_activation_message *m = r->job->msg;
+    struct cw_json_writer w;
+
+    cw_json_begin(&w, &r->raw_tail);
+    cw_json_object(&w);
+    cw_json_kv_string(&w, "activationId", m->activation_id);
+    cw_json_kv_string(&w, "action", m->action.full);
+    cw_json_kv_string(&w, "namespace", m->user.namespace_name);
+    cw_json_kv_string(&w, "namespaceId", m->user.namespace_uuid);
+    r->raw_tail.p[0] = ','; /* members behind others */
+    return cw_str_slice(&r->raw_tail);
+}
+
+/* The record comes last, without logs (openwhisk container.md 3). */
+static void write_to_files(struct run *r)
+{
+    struct inv_userlogs *files = r->c->env->userlogs;
+    struct cw_activation_record record;
+
+    if (!files)
+        return;
+    inv_job_record(r->job, 0, &record);
+    cw_activation_record_encode_plain(&record, r->job->msg->user.namespace_uuid, &r->raw_logs);
+    cw_str_addc(&r->raw_logs, '\n');
+    if (!r->raw_logs.failed)
+        inv_userlogs_write(files, cw_str_slice(&r->raw_logs));
+    else
+        cw_log(CW_LOG_WARN, &r->job->msg->tx, COMPONENT,
+               "activation %s: log lines are over %zu bytes and not written to files",
+               r->job->msg->activation_id, r->raw_logs.max);
+}
+
 static void on_logs(void *arg, struct cw_slice logs, bool complete, bool truncated)
 {
     struct run *r = arg;
@@ -67,7 +108,8 @@ static void on_logs(void *arg, struct cw_slice logs, bool complete, bool truncat
     if (!complete)
         cw_log(CW_LOG_WARN, &r->job->msg->tx, COMPONENT, "container %s: logs are %s (%s)",
                r->c->name, truncated ? "truncated" : "incomplete", r->c->log_path);
-    end_run(r, complete && !is_failure(r->job));
+    write_to_files(r);
+    end_run(r, (complete || !r->c->env->remove_on_incomplete_logs) && !is_failure(r->job));
 }
 
 static void collect_logs(struct run *r)
@@ -84,6 +126,10 @@ static void collect_logs(struct run *r)
     if (!inv_job_collects_logs(r->job)) {
         end_run(r, !is_failure(r->job));
         return;
+    }
+    if (c->env->userlogs) {
+        req.raw = &r->raw_logs;
+        req.raw_tail = file_members(r);
     }
     r->log_call = inv_log_collect(c->log_source, &req, on_logs, r);
 }
@@ -250,6 +296,8 @@ static struct run *new_run(struct inv_container *c, struct inv_job *job)
     r->job = job;
     r->reused = c->used || (c->standby_us && inv_ct_now_us(c) - c->standby_us >= SETTLED_US);
     cw_call_body_init(&r->body, c->env->max_call_bytes);
+    cw_str_init(&r->raw_logs, RAW_LOGS_MAX_BYTES);
+    cw_str_init(&r->raw_tail, RAW_TAIL_MAX_BYTES);
     cw_list_push_back(&c->runs, &r->link);
     return r;
 }
@@ -304,17 +352,47 @@ static void send_run(struct run *r)
     send_call(r, "/run", 0, (size_t)result_limit(c, job), on_run_reply);
 }
 
-void inv_ct_run(struct inv_container *c, struct inv_job *job)
+static void run_job(struct inv_container *c, struct inv_job *job)
 {
     send_run(new_run(c, job));
+}
+
+static void on_settled(void *arg, bool in_step)
+{
+    struct inv_container *c = arg;
+
+    c->settling = false;
+    if (c->state != CT_RUNNING)
+        return;
+    if (in_step) {
+        inv_ct_advance_idle(c);
+        return;
+    }
+    cw_log(CW_LOG_WARN, NULL, COMPONENT,
+           "container %s is removed: the end of its last activation's logs did not come (%s)",
+           c->name, c->log_path);
+    inv_ct_doom(c);
+}
+
+/* Lines of an earlier job that are still to come must not end up in the next one's log. */
+static bool held_by_logs(struct inv_container *c)
+{
+    if (!c->log_source || inv_log_in_step(c->log_source))
+        return false;
+    if (!c->settling)
+        inv_log_settle(c->log_source, on_settled, c);
+    c->settling = true;
+    return true;
 }
 
 void inv_ct_run_waiting(struct inv_container *c)
 {
     struct cw_link *n;
 
-    while ((c->state == CT_RUNNING) && (n = cw_list_pop_front(&c->waiting)))
-        inv_ct_run(c, CW_LIST_ENTRY(n, struct inv_job, link));
+    while (c->state == CT_RUNNING && !cw_list_empty(&c->waiting) && !held_by_logs(c)) {
+        n = cw_list_pop_front(&c->waiting);
+        run_job(c, CW_LIST_ENTRY(n, struct inv_job, link));
+    }
 }
 
 static void on_init_reply(void *arg, const struct cw_action_reply *reply)

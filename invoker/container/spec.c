@@ -7,6 +7,7 @@
 #include "common/base/err.h"
 #include "common/model/action_doc.h"
 #include "common/model/manifest.h"
+#include "invoker/logs/log_store.h"
 #include "invoker/settings.h"
 
 enum { NAME_MAX_BYTES = 1024, ENV_MAX_BYTES = 4096 };
@@ -175,6 +176,12 @@ static int choose_image(const struct inv_settings *s, const struct cw_manifest *
     return 0;
 }
 
+/* Where logs are collected, whatever the engine's default is. extra-args may say otherwise. */
+static const char *log_driver(const struct inv_settings *s)
+{
+    return inv_log_store_collects(s->log_store_provider) ? "json-file" : NULL;
+}
+
 /* What all containers have in common. */
 static void basic_spec(const struct inv_settings *s, int64_t memory_mb, struct cw_arena *arena,
                        struct cw_container_spec *ret)
@@ -194,7 +201,7 @@ static void basic_spec(const struct inv_settings *s, int64_t memory_mb, struct c
         .cap_drop = CAP_DROP,
         .pids_limit = 1024,
         .nofile = 1024,
-        .log_driver = "json-file",
+        .log_driver = log_driver(s),
     };
 }
 

@@ -1,11 +1,14 @@
-"""What an activation wrote, as it stands in its record."""
+"""What an activation wrote, as it stands in its record, and the other places where it may go."""
 
+import json
 import re
+import stat
 import time
 
 import pytest
 
 from harness.code import NODE_ID, NODE_LOG, OFFICIAL, texts
+from harness.wait import wait_until
 
 LINE = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z {0,10} (stdout|stderr): ")
 
@@ -59,18 +62,33 @@ def test_log_limit_zero_collects_nothing(invoker, controller, ns):
     assert controller.invoke(invoker, action).finished()["logs"] == []
 
 
-def test_log_over_the_limit_is_truncated_and_the_container_not_used_again(invoker, controller, ns):
-    code = NODE_ID.replace("{ return", "{ if (args.loud) for (let i = 0; i < 20000; i++) console.log('x'.repeat(100)); return")
-    action = controller.put(f"{ns}/log", "nodejs:20", code, limits={"logs": 1})
-    loud = controller.invoke(invoker, action, {"loud": True})
-    record = loud.finished(40)
+LOUD = NODE_ID.replace("{ return", "{ if (args.loud) for (let i = 0; i < 20000; i++) console.log('x'.repeat(100)); return")
+
+
+def check_truncated(record):
     assert record["response"]["statusCode"] == 0
     lines = texts(record)
     assert lines[-1] == ("stderr", "Logs were truncated because the total bytes size exceeds the limit of 1048576 bytes.")
     assert 5000 < len(lines) < 9000 and set(lines[:-1]) == {("stdout", "x" * 100)}
-    quiet = controller.invoke(invoker, action, {})
-    assert quiet.response()["result"]["id"] != record["response"]["result"]["id"]
-    assert quiet.finished()["logs"] == []
+
+
+def test_log_over_the_limit_is_truncated_and_the_container_kept(invoker, controller, ns):
+    action = controller.put(f"{ns}/log", "nodejs:20", LOUD, limits={"logs": 1})
+    record = controller.invoke(invoker, action, {"loud": True}).finished(40)
+    check_truncated(record)
+    for _ in range(2):
+        quiet = controller.invoke(invoker, action, {}).finished()
+        assert quiet["response"]["result"]["id"] == record["response"]["result"]["id"]
+        assert quiet["logs"] == []  # nothing of what the first one wrote over the limit
+
+
+def test_with_the_switch_a_truncated_log_costs_the_container_as_with_stock(make_invoker, controller, ns):
+    invoker = make_invoker({"CWHISK_DESTROY_ON_INCOMPLETE_LOGS": "true"}).start(controller)
+    action = controller.put(f"{ns}/log", "nodejs:20", LOUD, limits={"logs": 1})
+    record = controller.invoke(invoker, action, {"loud": True}).finished(40)
+    check_truncated(record)
+    quiet = controller.invoke(invoker, action, {}).finished()
+    assert quiet["response"]["result"]["id"] != record["response"]["result"]["id"]
 
 
 def test_logs_of_a_timed_out_run_are_there(invoker, controller, ns):
@@ -89,3 +107,61 @@ def test_missing_sentinel_ends_after_two_seconds_with_a_notice(invoker, controll
     record = activation.finished()
     assert time.monotonic() - started < 15
     assert texts(record) == [("stdout", "words"), ("stderr", "There was an issue while collecting your logs. Data might be missing.")]
+
+
+# ---- log stores ----
+
+PROVIDER = "CONFIG_whisk_spi_LogStoreProvider"
+LOGGING = "org.apache.openwhisk.core.containerpool.logging."
+
+
+def test_file_store_writes_each_line_and_the_record_behind_them(make_invoker, controller, ns, tmp_path):
+    folder = tmp_path / "userlogs"
+    folder.mkdir()
+    invoker = make_invoker({PROVIDER: LOGGING + "DockerToActivationFileLogStoreProvider", "CWHISK_USERLOGS_DIR": str(folder)}).start(controller)
+    record = controller.invoke(invoker, controller.put(f"{ns}/log", "nodejs:20", NODE_LOG)).finished()
+    assert sorted(texts(record)) == [("stderr", "to err"), ("stdout", "to out")]
+
+    def of_ours():
+        found = [json.loads(line) for path in folder.glob("userlogs-*.log") for line in path.read_text().splitlines()]
+        return [o for o in found if o["activationId"] == record["activationId"]]
+    wait_until(lambda: len(of_ours()) == 3, timeout=10, what=of_ours)
+    lines, stored = of_ours()[:2], of_ours()[2]
+    assert sorted((o["stream"], o["log"]) for o in lines) == [("stderr", "to err\n"), ("stdout", "to out\n")]
+    uuid = stored["namespaceId"]
+    for line, kept in zip(lines, record["logs"]):
+        assert set(line) == {"log", "stream", "time", "activationId", "action", "namespace", "namespaceId"}
+        assert kept.startswith(line["time"]) and line["namespaceId"] == uuid and re.fullmatch(r"[0-9a-f-]{36}", uuid)
+        assert line["action"] == f"{ns}/log" and line["namespace"] == record["namespace"]
+    expected = {k: v for k, v in record.items() if not k.startswith("_") and k not in ("entityType", "updated")}
+    assert stored == {**expected, "logs": [], "namespaceId": uuid}
+    assert [stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()] == [0o666]
+
+
+def test_without_its_folder_the_file_store_says_so_and_loses_no_activation(make_invoker, controller, ns, tmp_path):
+    invoker = make_invoker({PROVIDER: LOGGING + "ElasticSearchLogStoreProvider", "CWHISK_USERLOGS_DIR": str(tmp_path / "none")}).start(controller)
+    action = controller.put(f"{ns}/log", "nodejs:20", NODE_LOG)
+    for _ in range(2):
+        assert len(texts(controller.invoke(invoker, action).finished())) == 2
+    said = [line for line in invoker.log().splitlines() if "log lines cannot be written to files" in line]
+    assert len(said) == 1 and "[ERROR]" in said[0] and str(tmp_path / "none") in said[0]
+
+
+def test_log_driver_store_collects_nothing_and_does_not_split_acks(make_invoker, controller, docker, ns):
+    invoker = make_invoker({PROVIDER: LOGGING + "LogDriverLogStoreProvider",
+                            "CONFIG_whisk_containerFactory_containerArgs_extraArgs_logDriver_0": "none"}).start(controller)
+    action = controller.put(f"{ns}/log", "nodejs:20", NODE_LOG)
+    activation = controller.invoke(invoker, action)
+    assert activation.finished()["logs"] == []
+    assert [set(a.json) for a in activation.acks()] == [{"transid", "response", "isSystemError", "instance"}]
+    unwaited = controller.invoke(invoker, action, blocking=False)
+    assert unwaited.finished()["logs"] == []
+    assert [set(a.json) for a in unwaited.acks()] == [{"transid", "activationId", "isSystemError", "instance"}]
+    container = next(c for name, c in invoker.containers().items() if f"_{ns}_" in name)
+    assert docker.inspect(container["Id"])["HostConfig"]["LogConfig"]["Type"] == "none"
+
+
+def test_an_unknown_log_store_is_refused_by_name(make_invoker):
+    invoker = make_invoker({PROVIDER: "org.example.MyLogStoreProvider"}).spawn()
+    assert invoker.wait_exit() == 1
+    assert 'whisk.spi.LogStoreProvider: "MyLogStoreProvider" is not known; accepted: DockerToActivation, ' in invoker.log()

@@ -42,6 +42,7 @@ struct world {
     struct scripted_action *peer;
     unsigned results;
     struct end_seen ends[MAX_ENDS];
+    char *logs; /* of the last one */
     unsigned end_count, wanted;
 };
 
@@ -64,6 +65,8 @@ static void on_end(void *arg, struct inv_job *job, enum inv_end how)
     e->placed_us = job->at[INV_AT_PLACED];
     e->timeout = job->timeout;
     (void)snprintf(e->result, sizeof(e->result), "%s", job->outcome.result.p);
+    free(w->logs);
+    w->logs = cw_slice_dup(cw_str_slice(&job->logs));
     inv_job_free(job);
 }
 
@@ -132,6 +135,7 @@ static void end_world(struct world *w)
     cw_metrics_free(w->metrics);
     cw_conf_free(inv_settings_table(), &w->settings);
     cw_loop_free(w->loop);
+    free(w->logs);
     free(w);
 }
 
@@ -211,7 +215,155 @@ static void fails_to_run(struct scripted_conn *conn, void *arg)
         scripted_answer(conn, 502, "{\"error\":\"boom\"}");
 }
 
+/* ---- logs ---- */
+
+#define SENTINEL_LINE(stream)                                                                      \
+    "{\"log\":\"XXX_THE_END_OF_A_WHISK_ACTIVATION_XXX\\n\",\"stream\":\"" stream                   \
+    "\",\"time\":\"2026-01-02T03:04:05Z\"}\n"
+#define BOTH_SENTINELS SENTINEL_LINE("stdout") SENTINEL_LINE("stderr")
+
+static char *new_log(struct world *w)
+{
+    char *path = cw_strdup("/tmp/cw-dispatch-XXXXXX");
+    int fd = mkstemp(path);
+
+    assert_true(fd >= 0);
+    close(fd);
+    w->driver.log_path = path;
+    return path;
+}
+
+static void add_log(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "a");
+
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* A megabyte and some. */
+static void add_too_much(const char *path)
+{
+    char line[1024];
+
+    memset(line, 'x', sizeof(line) - 1);
+    line[sizeof(line) - 1] = '\0';
+    for (int i = 0; i < 1100; i++) {
+        add_log(path, "{\"stream\":\"stdout\",\"time\":\"2026-01-02T03:04:05Z\",\"log\":\"");
+        add_log(path, line);
+        add_log(path, "\\n\"}\n");
+    }
+}
+
+static void end_log(char *path)
+{
+    (void)unlink(path);
+    free(path);
+}
+
+static struct cw_action *logging_action(struct world *w)
+{
+    return test_action(w->manifest, "hello", 5000, 256, 1, 1);
+}
+
 /* ---- tests ---- */
+
+static void a_cut_log_does_not_cost_the_container(void **state)
+{
+    struct world *w = begin(well_behaved);
+    char *path = new_log(w);
+
+    (void)state;
+    add_too_much(path);
+    add_log(path, BOTH_SENTINELS);
+    submit(w, logging_action(w), 'a');
+    wait_ends(w, 1);
+    assert_non_null(strstr(w->logs, "Logs were truncated because the total bytes size exceeds"));
+    add_log(path, BOTH_SENTINELS);
+    submit(w, logging_action(w), 'b');
+    wait_ends(w, 2);
+    assert_string_equal(w->logs, "[]");
+    assert_int_equal(w->driver.created, 1);
+    end_world(w);
+    end_log(path);
+}
+
+static void the_switch_gives_stocks_removal_after_a_cut_log(void **state)
+{
+    struct world *w = begin(well_behaved);
+    char *path = new_log(w);
+
+    (void)state;
+    inv_dispatch_free(w->dispatch);
+    w->settings.remove_on_incomplete_logs = true;
+    make_dispatch(w);
+    add_too_much(path);
+    add_log(path, BOTH_SENTINELS);
+    submit(w, logging_action(w), 'a');
+    wait_ends(w, 1);
+    assert_true(cw_loop_run_until(w->loop, containers_gone, w, WAIT_MS));
+    assert_int_equal(w->driver.removed, 1);
+    end_world(w);
+    end_log(path);
+}
+
+/* The next job waits for the rest of the log, and goes elsewhere when that does not come. */
+static void a_log_whose_end_does_not_come_sends_the_next_job_elsewhere(void **state)
+{
+    struct world *w = begin(well_behaved);
+    char *path = new_log(w), *other;
+
+    (void)state;
+    add_too_much(path);
+    submit(w, logging_action(w), 'a');
+    wait_ends(w, 1);
+    other = new_log(w);
+    add_log(other, BOTH_SENTINELS);
+    submit(w, logging_action(w), 'b');
+    wait_ends(w, 2);
+    assert_int_equal(w->ends[1].status, CW_STATUS_SUCCESS);
+    assert_true(w->ends[1].init_ms >= 0);
+    assert_string_equal(w->logs, "[]");
+    assert_int_equal(w->driver.created, 2);
+    assert_int_equal(scripted_action_posts(w->peer, "/run"), 2);
+    end_world(w);
+    end_log(path);
+    end_log(other);
+}
+
+static bool sent_twice(void *arg)
+{
+    return scripted_action_posts(((struct world *)arg)->peer, "/run") == 2;
+}
+
+static bool never(void *arg)
+{
+    (void)arg;
+    return false;
+}
+
+static void a_job_waits_for_the_end_of_the_log_before_it(void **state)
+{
+    struct world *w = begin(well_behaved);
+    char *path = new_log(w);
+
+    (void)state;
+    add_too_much(path);
+    submit(w, logging_action(w), 'a');
+    wait_ends(w, 1);
+    submit(w, logging_action(w), 'b');
+    (void)cw_loop_run_until(w->loop, never, NULL, 50);
+    assert_int_equal(scripted_action_posts(w->peer, "/run"), 1);
+    add_log(path, BOTH_SENTINELS);
+    assert_true(cw_loop_run_until(w->loop, sent_twice, w, WAIT_MS));
+    add_log(path, BOTH_SENTINELS);
+    wait_ends(w, 2);
+    assert_string_equal(w->logs, "[]");
+    assert_int_equal(w->driver.created, 1);
+    end_world(w);
+    end_log(path);
+}
 
 static void warm_container_is_used_again_without_init(void **state)
 {
@@ -748,6 +900,10 @@ static void drain_removes_prewarmed_containers_and_cancels_those_being_created(v
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_cut_log_does_not_cost_the_container),
+        cmocka_unit_test(the_switch_gives_stocks_removal_after_a_cut_log),
+        cmocka_unit_test(a_log_whose_end_does_not_come_sends_the_next_job_elsewhere),
+        cmocka_unit_test(a_job_waits_for_the_end_of_the_log_before_it),
         cmocka_unit_test(warm_container_is_used_again_without_init),
         cmocka_unit_test(init_failure_answers_and_destroys),
         cmocka_unit_test(developer_error_on_run_destroys_the_container),

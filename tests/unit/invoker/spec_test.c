@@ -201,6 +201,17 @@ static void limits_and_capabilities_are_those_of_stock(void **state)
     tear_down(&m);
 }
 
+static void a_log_driver_store_leaves_the_driver_to_the_engine_and_extra_args(void **state)
+{
+    struct made m;
+
+    (void)state;
+    SET_UP(&m, "CONFIG_whisk_spi_LogStoreProvider=a.LogDriverLogStoreProvider");
+    assert_int_equal(make(&m), 0);
+    assert_null(m.spec.log_driver);
+    tear_down(&m);
+}
+
 /* ---- network and environment ---- */
 
 static void network_and_dns_are_as_configured(void **state)
@@ -405,6 +416,7 @@ int main(void)
         cmocka_unit_test(memory_and_shares_are_of_the_action),
         cmocka_unit_test(cores_are_shared_out_by_memory),
         cmocka_unit_test(limits_and_capabilities_are_those_of_stock),
+        cmocka_unit_test(a_log_driver_store_leaves_the_driver_to_the_engine_and_extra_args),
         cmocka_unit_test(network_and_dns_are_as_configured),
         cmocka_unit_test(api_host_leaves_the_protocols_own_port_out),
         cmocka_unit_test(extra_environment_may_lack_values),
