@@ -378,6 +378,8 @@ static void make_env(struct inv_dispatch *d)
         .events = {on_standby, on_warm, on_result, on_end, on_return, on_doomed, on_gone, d},
         .pause_grace_ms = s->pause_grace_ms,
         .idle_ms = s->idle_container_ms,
+        .health_check_ms = s->health_check ? s->health_check_ms : 0,
+        .health_check_fails = s->health_check_max_fails,
         .payload_max_bytes = s->payload_max_bytes,
         .truncation_bytes = s->truncation_bytes,
         .containers_dir = s->containers_dir,

@@ -69,6 +69,12 @@ static const struct cw_conf_item ITEMS[] = {
      .help = "A random part of this is added to the interval, once, so that invokers do not all look at the same moment."},
     {.section = "Pool", .key = "whisk.container-pool.prewarm-expiration-limit", .type = CW_CONF_INT, FIELD(prewarm_expiration_limit), .def = "100", .min = "0", .max = "1000000",
      .help = "Expired prewarmed containers removed at one look, oldest first."},
+    {.section = "Pool", .key = "whisk.container-proxy.action-health-check.enabled", .type = CW_CONF_BOOL, FIELD(health_check), .def = "false",
+     .help = "Connect to the port of prewarmed containers from time to time and replace those that do not answer."},
+    {.section = "Pool", .key = "whisk.container-proxy.action-health-check.check-period", .type = CW_CONF_DURATION, FIELD(health_check_ms), .def = "3 seconds", .min = "1 ms",
+     .help = "Time between two such connections."},
+    {.section = "Pool", .key = "whisk.container-proxy.action-health-check.max-fails", .type = CW_CONF_INT, FIELD(health_check_max_fails), .def = "3", .min = "1", .max = "1000000",
+     .help = "Failures in a row after which the container is replaced."},
 
     {.section = "Limits", .key = "whisk.memory.min", .type = CW_CONF_SIZE, FIELD(memory_min_bytes), .def = "128 m", .min = "1 m", .help = "Least memory of an action."},
     {.section = "Limits", .key = "whisk.memory.max", .type = CW_CONF_SIZE, FIELD(memory_max_bytes), .def = "512 m", .min = "1 m", .help = "Most memory of an action."},

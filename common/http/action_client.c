@@ -48,7 +48,7 @@ enum conn_state {
     CONN_RETRY,      /* no socket; the timer will connect again */
     CONN_CONNECTING, /* write event armed */
     CONN_EXCHANGE,   /* read event armed; write event while the request does not fit */
-    CONN_FAILED,     /* no socket; the timer will report */
+    CONN_FAILED,     /* no socket; the timer will report (of a probe also its success) */
 };
 
 struct conn {
@@ -66,6 +66,7 @@ struct conn {
 
 struct cw_action_call {
     struct conn *conn;
+    bool probe; /* to be connected is all */
     cw_action_fn *fn;
     void *arg;
     size_t max_response, truncate_to;
@@ -376,6 +377,10 @@ static void on_connected(struct conn *conn)
         connect_failed(conn, e);
         return;
     }
+    if (conn->call->probe) {
+        fail(conn, CW_ACTION_ANSWERED, "connected");
+        return;
+    }
     cw_timer_set_us(&conn->timer, left_us(conn));
     (void)event_add(&conn->read_ev, NULL);
     send_more(conn);
@@ -611,6 +616,20 @@ struct cw_action_call *cw_action_post(struct cw_action_client *c,
         cw_timer_set_ms(&conn->timer, call->timeout_ms);
         send_more(conn);
     }
+    return call;
+}
+
+struct cw_action_call *cw_action_probe(struct cw_action_client *c, int64_t within_ms,
+                                       cw_action_fn *fn, void *arg)
+{
+    const struct cw_action_request req = {.path = "", .timeout_ms = within_ms};
+    struct cw_action_call *call = call_new(c, &req, fn, arg);
+    struct conn *conn = conn_new(c);
+
+    call->probe = true;
+    conn->call = call;
+    call->conn = conn;
+    connect_now(conn);
     return call;
 }
 

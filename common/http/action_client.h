@@ -74,5 +74,10 @@ void cw_action_client_close_idle(struct cw_action_client *c);
 struct cw_action_call *cw_action_post(struct cw_action_client *c,
                                       const struct cw_action_request *req, cw_action_fn *fn,
                                       void *arg);
+/* Asks whether anybody takes connections: connects anew within within_ms, closes, sends nothing.
+ * fn's reply: ANSWERED without status and body if so; otherwise REFUSED, TIMEOUT (nobody answered
+ * in time), or NOT_SENT. */
+struct cw_action_call *cw_action_probe(struct cw_action_client *c, int64_t within_ms,
+                                       cw_action_fn *fn, void *arg);
 /* Closes the call's connection; fn will not be called. */
 void cw_action_cancel(struct cw_action_call *call);

@@ -10,11 +10,15 @@
 #include "common/model/action_doc.h"
 #include "common/model/activation_message.h"
 #include "common/obs/log.h"
+#include "common/obs/metrics.h"
 #include "invoker/container/container_priv.h"
 #include "invoker/job.h"
 #include "invoker/logs/log_collector.h"
 
-enum { MAX_REMOVAL_TRIES = 6 /* 1, 2, 4… s apart: a minute */ };
+enum {
+    MAX_REMOVAL_TRIES = 6, /* 1, 2, 4… s apart: a minute */
+    PROBE_WITHIN_MS = 1000,
+};
 
 static const char *const STATE_NAMES[CT_STATES] = {
     "creating", "standby",  "initializing", "running", "ready",    "pausing",
@@ -227,6 +231,7 @@ static void adopt_and_init(struct inv_container *c)
         c->action = cw_action_ref(first->action);
     /* Images that are never pulled are the operator's own: native, also when a user names them. */
     c->sentinels = c->action->sentinelled_logs || (c->action->image && c->never_pulled);
+    cw_action_client_free(c->client); /* the one that looked whether it is alive */
     c->client = cw_action_client_new(c->env->loop, c->real.address, c->real.port,
                                      (unsigned)c->action->limits.concurrency, &err);
     if (!c->client) {
@@ -237,6 +242,16 @@ static void adopt_and_init(struct inv_container *c)
     }
     inv_ct_set_state(c, CT_INITIALIZING);
     inv_ct_init(c);
+}
+
+static void stand_by(struct inv_container *c)
+{
+    inv_ct_set_state(c, CT_STANDBY);
+    c->standby_us = inv_ct_now_us(c);
+    if (c->env->health_check_ms > 0)
+        cw_timer_set_ms(&c->timer, c->env->health_check_ms);
+    cw_log(CW_LOG_INFO, NULL, COMPONENT, "container %s is prewarmed", c->name);
+    c->env->events.on_standby(c->env->events.arg, c);
 }
 
 static void creation_failed(struct inv_container *c, enum cw_create_failure failure,
@@ -263,10 +278,7 @@ static void on_created(void *arg, const struct cw_container *real, enum cw_creat
     }
     use_real_container(c, real);
     if (!c->action) {
-        inv_ct_set_state(c, CT_STANDBY);
-        c->standby_us = inv_ct_now_us(c);
-        cw_log(CW_LOG_INFO, NULL, COMPONENT, "container %s is prewarmed", c->name);
-        c->env->events.on_standby(c->env->events.arg, c);
+        stand_by(c);
         return;
     }
     CW_LIST_ENTRY(cw_list_first(&c->waiting), struct inv_job, link)->at[INV_AT_CREATED] =
@@ -354,12 +366,51 @@ static void on_paused(void *arg, const struct cw_err *err)
         cw_timer_set_ms(&c->timer, c->env->idle_ms);
 }
 
+/* ---- is a prewarmed one alive? ---- */
+
+static void on_probed(void *arg, const struct cw_action_reply *reply)
+{
+    struct inv_container *c = arg;
+
+    if (c->state != CT_STANDBY)
+        return;
+    if (reply->outcome == CW_ACTION_ANSWERED) {
+        c->listened = true;
+        c->health_fails = 0;
+    } else if (reply->outcome != CW_ACTION_NOT_SENT) { /* that would be our own fault */
+        cw_log(CW_LOG_WARN, NULL, COMPONENT, "container %s does not take connections: %s", c->name,
+               reply->why);
+        c->health_fails++;
+    }
+    if (c->health_fails < c->env->health_check_fails) {
+        cw_timer_set_ms(&c->timer, c->env->health_check_ms);
+        return;
+    }
+    cw_log(CW_LOG_ERROR, NULL, COMPONENT, "container %s is dead and is replaced", c->name);
+    cw_counter_add(c->env->dead_prewarmed, 1);
+    inv_ct_doom(c);
+}
+
+static void probe(struct inv_container *c)
+{
+    struct cw_err err = {0};
+
+    if (!c->client)
+        c->client = cw_action_client_new(c->env->loop, c->real.address, c->real.port, 0, &err);
+    if (c->client)
+        (void)cw_action_probe(c->client, PROBE_WITHIN_MS, on_probed, c);
+    else
+        cw_log(CW_LOG_ERROR, NULL, COMPONENT, "container %s: %s", c->name, err.msg);
+}
+
 static void on_timer(void *arg)
 {
     struct inv_container *c = arg;
 
     if (c->state == CT_REMOVING) {
         ask_remove(c);
+    } else if (c->state == CT_STANDBY) {
+        probe(c);
     } else if (c->state == CT_READY && c->env->driver->ops->pause) {
         inv_ct_set_state(c, CT_PAUSING);
         c->maybe_paused = true;

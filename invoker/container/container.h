@@ -55,6 +55,8 @@ struct inv_container_env {
     struct inv_userlogs *userlogs; /* NULL: logs go into records only */
     struct inv_container_events events;
     int64_t pause_grace_ms, idle_ms;
+    int64_t health_check_ms;    /* between looks at a prewarmed container; 0: never */
+    int64_t health_check_fails; /* in a row, after which it is removed */
     int64_t payload_max_bytes, truncation_bytes; /* system's; the caller's limits may lower them */
     const char *containers_dir; /* where Docker's container directory is mounted; NULL: as the
                                    engine names it */

@@ -54,6 +54,8 @@ struct inv_container {
     bool maybe_paused;      /* thaw before removal */
     bool used;              /* ran something before, so a refused connection means that it died */
     int64_t standby_us;     /* prewarmed since; 0: it never was */
+    bool listened;          /* it was seen to take connections */
+    int64_t health_fails;   /* in a row */
     bool told_doomed;
     bool settling; /* waits for log lines of an earlier job before the next one may begin */
     unsigned removal_tries;

@@ -294,7 +294,8 @@ static struct run *new_run(struct inv_container *c, struct inv_job *job)
 
     r->c = c;
     r->job = job;
-    r->reused = c->used || (c->standby_us && inv_ct_now_us(c) - c->standby_us >= SETTLED_US);
+    r->reused =
+        c->used || c->listened || (c->standby_us && inv_ct_now_us(c) - c->standby_us >= SETTLED_US);
     cw_call_body_init(&r->body, c->env->max_call_bytes);
     cw_str_init(&r->raw_logs, RAW_LOGS_MAX_BYTES);
     cw_str_init(&r->raw_tail, RAW_TAIL_MAX_BYTES);

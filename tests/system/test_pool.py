@@ -302,6 +302,17 @@ def test_prewarmed_containers_of_a_killed_invoker_are_removed_by_the_next(make_i
     assert len(prewarmed_names(second)) == 1
 
 
+def test_killed_prewarmed_container_is_replaced_when_it_is_looked_at(make_invoker, controller, docker):
+    invoker = make_invoker(prewarming(1, Proxy_actionHealthCheck_enabled="true", Proxy_actionHealthCheck_checkPeriod="100 ms",
+                                      Proxy_actionHealthCheck_maxFails="2")).start(controller)
+    wait_prewarmed(invoker, 1)
+    [name] = invoker.containers()
+    docker.kill(name)
+    wait_prewarmed(invoker, 2)
+    wait_until(lambda: len(c := invoker.containers()) == 1 and name not in c, what="the dead one is removed")
+    assert "counter_invoker_containerHealthFailed_prewarm_counter_total 1" in invoker.http("/metrics").text
+
+
 def test_reactive_stem_cells_follow_cold_starts_and_expire(make_invoker, controller, ns):
     reactive = {"minCount": 0, "maxCount": 2, "ttl": "1 second", "threshold": 1, "increment": 1}
     invoker = make_invoker(prewarming(1, "256 MB", reactive, Pool_prewarmExpirationCheckInitDelay="1 s",

@@ -1035,6 +1035,63 @@ static void refused_connection_is_reported_as_such(void **state)
     tear_down(&f);
 }
 
+static bool two_connections(struct fixture *f)
+{
+    return scripted_action_connections(f->server) >= 2;
+}
+
+static struct result probe(struct fixture *f)
+{
+    struct result r = {.inside = true};
+
+    (void)cw_action_probe(f->client, PATIENCE_MS, on_reply, &r);
+    r.inside = false;
+    wait_for(f, &r);
+    free(r.body);
+    r.body = NULL;
+    return r;
+}
+
+static void probe_tells_whether_anybody_listens_and_sends_nothing(void **state)
+{
+    struct fixture f = set_up_closed();
+
+    (void)state;
+    assert_int_equal(probe(&f).reply.outcome, CW_ACTION_REFUSED);
+    scripted_action_listen(f.server);
+    assert_int_equal(probe(&f).reply.outcome, CW_ACTION_ANSWERED);
+    assert_int_equal(probe(&f).reply.outcome, CW_ACTION_ANSWERED);
+    assert_null(scripted_action_head(f.server, 0));
+    tear_down(&f);
+}
+
+static void probe_leaves_idle_connections_alone(void **state)
+{
+    struct fixture f = set_up(NULL, NULL);
+    struct result r = simple_run(&f);
+
+    (void)state;
+    expect_answer(&r, 200, "{}");
+    assert_int_equal(probe(&f).reply.outcome, CW_ACTION_ANSWERED);
+    r = simple_run(&f);
+    expect_answer(&r, 200, "{}");
+    wait_until(&f, two_connections);
+    assert_int_equal(scripted_action_connections(f.server), 2);
+    tear_down(&f);
+}
+
+static void cancelled_probe_is_not_reported(void **state)
+{
+    struct fixture f = set_up(NULL, NULL);
+    struct result r = {0};
+
+    (void)state;
+    cw_action_cancel(cw_action_probe(f.client, PATIENCE_MS, on_reply, &r));
+    assert_int_equal(probe(&f).reply.outcome, CW_ACTION_ANSWERED); /* turns of the loop */
+    assert_int_equal(r.calls, 0);
+    tear_down(&f);
+}
+
 static void start_listening(void *arg)
 {
     scripted_action_listen(((struct fixture *)arg)->server);
@@ -1327,6 +1384,9 @@ int main(void)
         cmocka_unit_test(answer_that_is_read_after_the_deadline_is_a_timeout),
         cmocka_unit_test(no_time_is_a_timeout_and_sends_nothing),
         cmocka_unit_test(refused_connection_is_reported_as_such),
+        cmocka_unit_test(probe_tells_whether_anybody_listens_and_sends_nothing),
+        cmocka_unit_test(probe_leaves_idle_connections_alone),
+        cmocka_unit_test(cancelled_probe_is_not_reported),
         cmocka_unit_test(init_is_sent_once_when_the_container_begins_to_listen),
         cmocka_unit_test(retries_end_at_the_timeout),
         cmocka_unit_test(reset_is_final_even_when_connects_are_retried),

@@ -683,10 +683,9 @@ static void kill_answers_everything(void **state)
 
 /* ---- prewarmed containers ---- */
 
-/* As begin, with `count` stem cells of nodejs:20 and 256 MB. */
-static struct world *begin_prewarmed(scripted_fn *script, unsigned count)
+/* `count` stem cells of nodejs:20 and 256 MB. */
+static void add_stem_cells(struct world *w, unsigned count)
 {
-    struct world *w = begin(script);
     struct cw_err err = {0};
     char text[512];
 
@@ -702,6 +701,13 @@ static struct world *begin_prewarmed(scripted_fn *script, unsigned count)
     assert_non_null(w->manifest);
     make_dispatch(w);
     inv_dispatch_start_prewarming(w->dispatch);
+}
+
+static struct world *begin_prewarmed(scripted_fn *script, unsigned count)
+{
+    struct world *w = begin(script);
+
+    add_stem_cells(w, count);
     return w;
 }
 
@@ -734,6 +740,12 @@ static uint64_t starts(struct world *w, const char *state)
 
     (void)snprintf(name, sizeof(name), "counter_invoker_containerStart_%s_counter_total", state);
     return cw_counter_value(cw_metrics_counter(w->metrics, name, NULL, NULL));
+}
+
+static uint64_t dead_prewarmed(struct world *w)
+{
+    return cw_counter_value(cw_metrics_counter(
+        w->metrics, "counter_invoker_containerHealthFailed_prewarm_counter_total", NULL, NULL));
 }
 
 static void prewarmed_container_runs_its_first_job_and_is_replaced(void **state)
@@ -813,10 +825,7 @@ static void dead_prewarmed_container_gives_its_job_to_another(void **state)
     assert_int_equal(w->ends[0].status, CW_STATUS_SUCCESS);
     assert_int_equal(starts(w, "prewarmed"), 1);
     assert_int_equal(starts(w, "cold"), 1);
-    assert_int_equal(
-        cw_counter_value(cw_metrics_counter(
-            w->metrics, "counter_invoker_containerHealthFailed_prewarm_counter_total", NULL, NULL)),
-        1);
+    assert_int_equal(dead_prewarmed(w), 1);
     end_world(w);
 }
 
@@ -855,6 +864,55 @@ static void prewarmed_container_that_cannot_be_created_is_nobodys_failure(void *
     wait_ends(w, 1);
     assert_int_equal(w->ends[0].status, CW_STATUS_SUCCESS);
     assert_int_equal(w->driver.created, 3); /* the next try comes after a second */
+    end_world(w);
+}
+
+static void watch_health(struct world *w)
+{
+    w->settings.health_check = true;
+    w->settings.health_check_ms = 1;
+    w->settings.health_check_max_fails = 3;
+}
+
+static bool was_connected(void *arg)
+{
+    return scripted_action_connections(((struct world *)arg)->peer) >= 2;
+}
+
+static void dead_prewarmed_container_is_replaced_when_it_is_looked_at(void **state)
+{
+    struct world *w = begin(well_behaved);
+    struct scripted_action *first;
+
+    (void)state;
+    watch_health(w);
+    add_stem_cells(w, 1);
+    wait_created(w, 1);
+    assert_true(cw_loop_run_until(w->loop, was_connected, w, WAIT_MS)); /* it lives */
+    assert_int_equal(w->driver.created, 1);
+    first = w->peer;
+    w->peer = scripted_action_new(well_behaved, w);
+    w->driver.port = scripted_action_port(w->peer);
+    scripted_action_free(first); /* its port refuses from now on */
+    wait_created(w, 2);
+    assert_int_equal(dead_prewarmed(w), 1);
+    assert_int_equal(prewarmed(w), 1);
+    end_world(w);
+}
+
+static void prewarmed_container_that_was_looked_at_runs_its_job(void **state)
+{
+    struct world *w = begin(well_behaved);
+
+    (void)state;
+    watch_health(w);
+    add_stem_cells(w, 1);
+    wait_created(w, 1);
+    assert_true(cw_loop_run_until(w->loop, was_connected, w, WAIT_MS));
+    submit(w, make_action(w, "hello", 5000, 256, 1), 'a');
+    wait_ends(w, 1);
+    assert_int_equal(w->ends[0].status, CW_STATUS_SUCCESS);
+    assert_int_equal(starts(w, "prewarmed"), 1);
     end_world(w);
 }
 
@@ -928,6 +986,8 @@ int main(void)
         cmocka_unit_test(dead_prewarmed_container_gives_its_job_to_another),
         cmocka_unit_test(fresh_prewarmed_container_may_take_its_time_to_listen),
         cmocka_unit_test(prewarmed_container_that_cannot_be_created_is_nobodys_failure),
+        cmocka_unit_test(dead_prewarmed_container_is_replaced_when_it_is_looked_at),
+        cmocka_unit_test(prewarmed_container_that_was_looked_at_runs_its_job),
         cmocka_unit_test(memory_goes_to_waiting_jobs_before_replacements),
         cmocka_unit_test(drain_removes_prewarmed_containers_and_cancels_those_being_created),
     };
