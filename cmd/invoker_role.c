@@ -120,6 +120,24 @@ static void use_mounted_containers_dir(struct inv_settings *s)
         stat("/containers", &st) == 0 && S_ISDIR(st.st_mode) ? cw_strdup("/containers") : NULL;
 }
 
+/* Where the docker command would look. */
+static void use_home_docker_config(struct inv_settings *s, char *const *environment)
+{
+    cw_auto_str struct cw_str folder;
+
+    cw_str_init(&folder, TEXT_MAX_BYTES);
+    if (s->docker_config && s->docker_config[0])
+        return;
+    for (; *environment; environment++) {
+        if (strncmp(*environment, "HOME=/", 6) != 0)
+            continue;
+        cw_str_addf(&folder, "%s/.docker", *environment + strlen("HOME="));
+        free(s->docker_config);
+        s->docker_config = cw_str_steal(&folder);
+        return;
+    }
+}
+
 /* By name, from ZooKeeper. A stop signal ends the waiting: CW_CANCELLED. */
 static int assign_id(struct inv_settings *s, const sigset_t *stop, struct cw_err *err)
 {
@@ -225,6 +243,7 @@ int role_invoker(int argc, char **argv, char **environment)
         status = 1;
     } else {
         use_mounted_containers_dir(&settings);
+        use_home_docker_config(&settings, environment);
         if (print_config)
             print_settings(&settings);
         else

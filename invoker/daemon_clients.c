@@ -1,6 +1,6 @@
 /* Connections to the outside, made from the settings. */
 #include <inttypes.h>
-#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/base/err.h"
@@ -17,12 +17,18 @@
 #include "invoker/logs/userlogs.h"
 #include "invoker/settings.h"
 
-enum { FLAG_NAMES_MAX = 4096, LABEL_MAX = 4096 };
+enum { FLAG_NAMES_MAX = 4096 };
 
 static void on_bus_error(void *arg, const struct cw_err *err)
 {
     (void)arg;
     cw_log(CW_LOG_WARN, NULL, "Kafka", "%s", err->msg);
+}
+
+static void on_docker_warning(void *arg, const char *text)
+{
+    (void)arg;
+    cw_log(CW_LOG_WARN, NULL, "DockerClient", "%s", text);
 }
 
 static void on_ignored_key(const char *prefix, const char *key)
@@ -74,31 +80,19 @@ static const char *docker_socket(const struct inv_settings *s)
     return "/var/run/docker.sock";
 }
 
-static const char *arena_text(struct inv_daemon *d, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static const char *arena_text(struct inv_daemon *d, const char *fmt, ...)
-{
-    cw_auto_str struct cw_str text;
-    va_list ap;
-
-    cw_str_init(&text, LABEL_MAX);
-    va_start(ap, fmt);
-    cw_str_addv(&text, fmt, ap);
-    va_end(ap);
-    return cw_arena_dup(&d->arena, cw_str_slice(&text));
-}
-
-/* Whose a container is; which process's, by the moment it began (a pid means nothing to another
- * host or container). */
+/* Whose a container is, and which process's: by the moment it began, for a pid means nothing to
+ * another host or container. */
 static const char *const *owner_labels(struct inv_daemon *d)
 {
-    const char **labels = cw_arena_alloc(&d->arena, 4 * sizeof(*labels));
+    const char **labels = cw_arena_alloc(&d->arena, 5 * sizeof(*labels));
+    char boot[24];
 
-    labels[0] = arena_text(d, CW_LABEL_CLUSTER "=%s", d->settings->cluster);
-    labels[1] = arena_text(d, "org.cwhisk.invoker=%s", d->printed_id);
-    labels[2] = arena_text(d, "org.cwhisk.boot=%" PRId64, cw_loop_wall_ms(d->loop));
-    labels[3] = NULL;
+    (void)snprintf(boot, sizeof(boot), "%" PRId64, cw_loop_wall_ms(d->loop));
+    labels[0] = "org.cwhisk.invoker";
+    labels[1] = d->printed_id;
+    labels[2] = "org.cwhisk.boot";
+    labels[3] = cw_arena_dup(&d->arena, cw_slice_of(boot));
+    labels[4] = NULL;
     return labels;
 }
 
@@ -156,6 +150,9 @@ int inv_daemon_make_clients(struct inv_daemon *d, struct cw_err *err)
         .unpause_ms = s->docker_unpause_ms,
         .version_ms = s->docker_version_ms,
         .metrics = d->metrics,
+        .config_folder = s->docker_config,
+        .warn = on_docker_warning,
+        .cluster = s->cluster,
         .labels = owner_labels(d),
         .run_flags = (const char *const *)s->extra_args,
     };

@@ -137,6 +137,8 @@ static const struct cw_conf_item ITEMS[] = {
      .help = "Unix socket of the Docker Engine; empty: from DOCKER_HOST, else /var/run/docker.sock."},
     {.section = "Containers", .key = "docker.host", .env = "DOCKER_HOST", .type = CW_CONF_STRING, FIELD(docker_host),
      .help = "Docker's own variable; only unix:///path is accepted."},
+    {.section = "Containers", .key = "docker.config", .env = "DOCKER_CONFIG", .type = CW_CONF_STRING, FIELD(docker_config),
+     .help = "Docker's own variable: folder of the config.json that has registry credentials for pulls (auths; helper programs are not run); empty: $HOME/.docker. Changes count at the next pull."},
     {.section = "Containers", .key = "cwhisk.containers-dir", .env = "CWHISK_CONTAINERS_DIR", .type = CW_CONF_STRING, FIELD(containers_dir),
      .help = "Where Docker's container directory is mounted; empty: /containers if it exists, else the path that Docker names."},
     {.section = "Containers", .key = "whisk.docker.client.parallel-runs", .type = CW_CONF_INT, FIELD(docker_parallel_runs), .def = "10", .min = "0", .max = "1000", .help = "Containers created at once; 0: no bound."},

@@ -17,7 +17,7 @@ struct cw_driver_call; /* an operation in flight; dead once its callback ran */
 struct cw_err;
 
 enum cw_pull_policy {
-    CW_PULL_NEVER,  /* managed images must be present */
+    CW_PULL_NEVER,  /* managed images: only when they are missing */
     CW_PULL_ALWAYS, /* pull must succeed (tag latest or none) */
     CW_PULL_TRY,    /* a failed pull is tolerated if the image is present */
 };

@@ -168,6 +168,26 @@ int cw_docker_decode_inspect(struct cw_slice body, const char *network,
     return decode_network(doc, network, ret, err);
 }
 
+int cw_docker_check_cluster(struct cw_slice body, const char *cluster, struct cw_err *err)
+{
+    cw_auto_json json_t *doc = cw_json_parse(body, CW_DOCKER_INSPECT_ANSWER, "docker inspect", err);
+    const json_t *config = NULL, *labels = NULL;
+    const char *theirs = NULL;
+
+    if (!doc || cw_json_get_object(doc, "docker inspect", "Config", false, &config, err) != 0 ||
+        (config &&
+         cw_json_get_object(config, "docker inspect.Config", "Labels", false, &labels, err) != 0) ||
+        (labels && cw_json_get_string(labels, "docker inspect.Config.Labels", CW_LABEL_CLUSTER,
+                                      false, &theirs, err) != 0))
+        return -1;
+    if (theirs && strcmp(theirs, cluster) != 0)
+        return cw_fail(err, CW_CONFLICT,
+                       "a container of cluster \"%.40s\" has it; give each deployment on this "
+                       "engine a --uniqueName of its own",
+                       theirs);
+    return 0;
+}
+
 /* Links give a container further names of the form "/other/alias": only its own has one slash. */
 static const char *own_name(const json_t *names)
 {
@@ -268,6 +288,12 @@ bool cw_docker_is_missing_executable(const char *error_text)
     return (strcasestr(error_text, "executable file not found") ||
             strcasestr(error_text, "no such file or directory")) &&
            !strcasestr(error_text, "containerd-shim");
+}
+
+bool cw_docker_is_missing_image(const char *error_text)
+{
+    /* Docker; Podman before and since its version 4 */
+    return strcasestr(error_text, "no such image") || strcasestr(error_text, "image not known");
 }
 
 int cw_docker_check_pull_line(struct cw_slice line, struct cw_err *err)

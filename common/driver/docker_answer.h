@@ -42,6 +42,10 @@ struct cw_docker_inspect {
 int cw_docker_decode_inspect(struct cw_slice body, const char *network,
                              struct cw_docker_inspect *ret, struct cw_err *err) CW_MUST_CHECK;
 
+/* The same answer: 0 unless the container is labelled as another cluster's. */
+int cw_docker_check_cluster(struct cw_slice body, const char *cluster,
+                            struct cw_err *err) CW_MUST_CHECK;
+
 /* GET /containers/json: those whose name starts with prefix. Names and ids live in *ret_doc, which
  * the caller releases (json_decref) after *ret_list (free). */
 int cw_docker_decode_list(struct cw_slice body, const char *prefix,
@@ -53,6 +57,9 @@ void cw_docker_error_text(struct cw_slice body, char *out, size_t size);
 
 /* Does a failed start mean that the image has no such program? */
 bool cw_docker_is_missing_executable(const char *error_text);
+
+/* Does a failed create mean that the image is not there? */
+bool cw_docker_is_missing_image(const char *error_text);
 
 /* One line of POST /images/create: -1 with the engine's text when it reports an error or is not a
  * progress message at all. Blank lines are fine. */

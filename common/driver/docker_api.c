@@ -103,7 +103,8 @@ void cw_docker_end(struct docker_api *api, enum docker_cmd cmd, int64_t begun_us
 struct cw_http_call *cw_docker_send(struct docker_api *api, const struct docker_request *req,
                                     cw_http_fn *fn, void *arg)
 {
-    static const char *const JSON_BODY[] = {"Content-Type: application/json", NULL};
+    const char *headers[3] = {0};
+    size_t count = 0;
     bool is_post = strcmp(req->method, "POST") == 0;
     cw_auto_str struct cw_str url;
 
@@ -112,12 +113,16 @@ struct cw_http_call *cw_docker_send(struct docker_api *api, const struct docker_
     if (!req->unversioned)
         cw_str_addz(&url, api->prefix);
     cw_str_adds(&url, req->path);
+    if (req->body.n)
+        headers[count++] = "Content-Type: application/json";
+    if (req->header)
+        headers[count++] = req->header;
     return cw_http_send(api->http,
                         &(struct cw_http_request){
                             .method = req->method,
                             .url = url.failed ? "" : url.p, /* "" is reported as a bad URL */
                             .unix_path = api->socket_path,
-                            .headers = req->body.n ? JSON_BODY : NULL,
+                            .headers = headers,
                             .body = req->body,
                             .has_body = is_post,
                             .timeout_ms = req->timeout_ms,

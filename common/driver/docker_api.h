@@ -57,6 +57,7 @@ struct docker_request {
     const char *method;
     struct cw_slice path; /* behind the version, already encoded */
     struct cw_slice body; /* JSON, or empty */
+    const char *header;   /* one more "Name: value", or NULL */
     int64_t timeout_ms;
     size_t max_answer;
     bool unversioned;

@@ -1,14 +1,16 @@
 /* A create is a row of requests, one after the other:
  *
  *   PULL -> QUEUED -> CREATE -> START -> INSPECT -> (answer)
- *                       |  ^
+ *    ^                | |  ^
+ *    '---- 404: ------' |  |   no such image, and no pull has been tried
  *                 409:  v  |   a container of that name is left from an earlier process
- *                      EVICT
+ *             LOOK -> EVICT    (LOOK: is it of our cluster? otherwise the create fails)
  *
- * A slot (parallel_creates) is held from CREATE to the end; pulls, which may take minutes, need
- * none. CREATE to START share one time limit, as stock's "docker run". Whatever the engine may have
- * made by the time something fails is handed to cw_docker_clean_up. An abandoned create stays until
- * the answer under way has come, since only then it is known what is there to remove. */
+ * An image that is not pulled by rule is pulled all the same when it is missing, as "docker run"
+ * does. A slot (parallel_creates) is held from CREATE to the end; pulls, which may take minutes,
+ * need none. CREATE to START share one time limit, as stock's "docker run". Whatever the engine may
+ * have made by the time something fails is handed to cw_docker_clean_up. An abandoned create stays
+ * until the answer under way has come, since only then it is known what is there to remove. */
 #include <stdio.h>
 
 #include "common/driver/docker_answer.h"
@@ -20,6 +22,7 @@ enum create_step {
     STEP_PULL,
     STEP_QUEUED,
     STEP_CREATE,
+    STEP_LOOK,
     STEP_EVICT,
     STEP_START,
     STEP_INSPECT
@@ -29,7 +32,7 @@ enum { ACTION_PORT = 8080, NOT_FOUND_STATUS = 127, ERROR_TEXT_LEN = 1024 };
 struct create {
     struct cw_driver_call call;
     enum create_step step;
-    bool abandoned, has_slot, pull_failed, evicted;
+    bool abandoned, has_slot, pull_tried, pull_failed, evicted;
     struct docker_pull_wait pull;
     struct cw_link waiting; /* on docker->waiting */
     struct cw_defer refuse; /* for a spec that cannot be sent */
@@ -44,6 +47,7 @@ struct create {
 };
 
 static void send_create(struct create *c);
+static void start_pull(struct create *c);
 
 /* ---- slots ---- */
 
@@ -248,7 +252,7 @@ static void send_start(struct create *c)
                                   on_started, c);
 }
 
-/* ---- EVICT ---- */
+/* ---- LOOK, EVICT ---- */
 
 static void on_evicted(void *arg, const struct cw_http_reply *reply, const struct cw_err *http_err)
 {
@@ -273,15 +277,62 @@ static void send_evict(struct create *c)
     c->call.http = cw_docker_send_removal(c->call.docker, c->name, on_evicted, c);
 }
 
+static void on_looked(void *arg, const struct cw_http_reply *reply, const struct cw_err *http_err)
+{
+    struct create *c = arg;
+    bool gone = reply && reply->status == 404;
+    struct cw_err err;
+    int rc = gone ? 0 : cw_docker_judge(reply, http_err, 200, "inspect", c->name, &err);
+
+    c->call.http = NULL;
+    if (rc == 0 && !gone)
+        rc = cw_docker_check_cluster(reply->body, c->call.docker->cluster, &err);
+    if (rc == 0 && !c->abandoned) {
+        send_evict(c);
+        return;
+    }
+    if (rc == 0)
+        (void)cw_fail(&err, CW_CANCELLED, "docker: create %.80s: cancelled", c->name);
+    else
+        (void)cw_err_wrap(&err, "docker: the name %.80s is taken", c->name);
+    fail_run(c, CW_CREATE_PLATFORM, &err);
+}
+
+/* The name is taken: by whom? */
+static void send_look(struct create *c)
+{
+    c->step = STEP_LOOK;
+    c->evicted = true;
+    c->call.http = cw_docker_send_inspect(c->call.docker, c->name, run_ms_left(c), on_looked, c);
+}
+
 /* ---- CREATE ---- */
+
+/* Other things than images can be missing: networks, volumes' plugins. */
+static bool lacks_image(const struct cw_http_reply *reply)
+{
+    char text[ERROR_TEXT_LEN];
+
+    if (!reply || reply->status != 404)
+        return false;
+    cw_docker_error_text(reply->body, text, sizeof(text));
+    return cw_docker_is_missing_image(text);
+}
 
 static void create_failed(struct create *c, const struct cw_http_reply *reply,
                           const struct cw_err *err)
 {
-    bool no_image = reply && reply->status == 404;
+    bool no_image = lacks_image(reply);
 
     remove_leftover(c, cw_docker_is_unsure(reply));
     fail_run(c, no_image && c->pull_failed ? CW_CREATE_PULL : CW_CREATE_PLATFORM, err);
+}
+
+static void pull_missing(struct create *c)
+{
+    cw_docker_end(&c->call.docker->api, DOCKER_RUN, c->begun_us, false);
+    give_slot_back(c);
+    start_pull(c);
 }
 
 static void on_created(void *arg, const struct cw_http_reply *reply, const struct cw_err *http_err)
@@ -293,11 +344,18 @@ static void on_created(void *arg, const struct cw_http_reply *reply, const struc
 
     c->call.http = NULL;
     if (!ok && reply && reply->status == 409 && !c->evicted && !c->abandoned) {
-        send_evict(c);
+        if (c->call.docker->cluster)
+            send_look(c);
+        else
+            send_evict(c);
         return;
     }
     if (ok && !c->abandoned) {
         send_start(c);
+        return;
+    }
+    if (!ok && !c->pull_tried && !c->abandoned && lacks_image(reply)) {
+        pull_missing(c);
         return;
     }
     if (ok)
@@ -330,8 +388,18 @@ static void on_pulled(struct docker_pull_wait *wait, const struct cw_err *err)
     c->pull_failed = err != NULL;
     if (!err || c->policy == CW_PULL_TRY)
         enter_queue(c);
-    else /* an engine out of reach is not the image's fault */
-        fail(c, err->code == CW_UNAVAILABLE ? CW_CREATE_PLATFORM : CW_CREATE_PULL, err);
+    else /* an engine out of reach is not the image's fault, nor is a missing image of ours */
+        fail(c,
+             err->code == CW_UNAVAILABLE || c->policy == CW_PULL_NEVER ? CW_CREATE_PLATFORM
+                                                                       : CW_CREATE_PULL,
+             err);
+}
+
+static void start_pull(struct create *c)
+{
+    c->step = STEP_PULL;
+    c->pull_tried = true;
+    cw_docker_pull_join(c->call.docker, c->image, &c->pull);
 }
 
 /* ---- the call ---- */
@@ -349,6 +417,7 @@ static void abandon(struct cw_driver_call *call)
 
     switch (c->step) {
     case STEP_CREATE:
+    case STEP_LOOK:
     case STEP_EVICT:
     case STEP_START:
         c->abandoned = true;
@@ -391,7 +460,6 @@ struct cw_driver_call *cw_docker_create(struct cw_driver *d, const struct cw_con
         enter_queue(c);
         return &c->call;
     }
-    c->step = STEP_PULL;
-    cw_docker_pull_join(docker, c->image, &c->pull);
+    start_pull(c);
     return &c->call;
 }

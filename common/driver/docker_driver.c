@@ -309,6 +309,8 @@ static void docker_free(struct cw_driver *d)
     end_all(&docker->background);
     cw_docker_api_done(&docker->api);
     cw_docker_flags_free(docker->flags);
+    cw_docker_config_done(&docker->config);
+    free(docker->cluster);
     free(docker);
 }
 
@@ -337,8 +339,13 @@ struct cw_driver *cw_docker_driver_new(struct cw_loop *loop, struct cw_http *htt
         free(docker);
         return NULL;
     }
-    for (const char *const *l = conf->labels; l && *l; l++)
-        cw_docker_flags_add_label(docker->flags, *l);
+    cw_docker_config_init(&docker->config, conf->config_folder, conf->warn, conf->warn_arg);
+    cw_docker_config_refresh(&docker->config); /* to tell at start what is wrong with it */
+    docker->cluster = cw_strdup(conf->cluster);
+    if (conf->cluster)
+        cw_docker_flags_add_label(docker->flags, CW_LABEL_CLUSTER, conf->cluster);
+    for (const char *const *l = conf->labels; l && l[0]; l += 2)
+        cw_docker_flags_add_label(docker->flags, l[0], l[1]);
     docker->base.ops = &DOCKER_OPS;
     docker->parallel_creates = conf->parallel_creates;
     cw_list_init(&docker->calls);

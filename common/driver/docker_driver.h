@@ -3,8 +3,8 @@
  * No docker or runc binaries. API version is negotiated by GET /version (engine 20.10 = API 1.41;
  * upper bound 1.47); before check() the engine's own default version is spoken. A container that
  * already has a new one's name is a left-over of an earlier process: it is removed, once. Pulls
- * send no registry credentials. Source: docs.docker.com/engine/api; limits and timeouts as
- * openwhisk container.md 7. Thread: loop. */
+ * carry the credentials of Docker's config.json. Source: docs.docker.com/engine/api; limits and
+ * timeouts as openwhisk container.md 7. Thread: loop. */
 #pragma once
 
 #include "common/driver/container_driver.h"
@@ -18,10 +18,17 @@ struct cw_docker_conf {
     unsigned parallel_creates; /* creates under way at once, further ones queue; 0 = unlimited
                                   (stock: 10) */
     int64_t run_ms, rm_ms, pull_ms, ps_ms, inspect_ms, pause_ms, unpause_ms,
-        version_ms;               /* 0: stock's default */
-    struct cw_metrics *metrics;   /* may be NULL: invoker_docker.<cmd>_{start,finish,error} of
-                                     openwhisk invoker.md 6 */
-    const char *const *labels;    /* "k=v" of all containers, NULL-terminated; NULL: none */
+        version_ms;             /* 0: stock's default */
+    struct cw_metrics *metrics; /* may be NULL: invoker_docker.<cmd>_{start,finish,error} of
+                                   openwhisk invoker.md 6 */
+    const char *config_folder;  /* the one with Docker's config.json; NULL: no credentials */
+    /* What is wrong with that file; may be NULL. */
+    void (*warn)(void *arg, const char *text);
+    void *warn_arg;
+    /* Label org.cwhisk.cluster of all containers. A container of another cluster that has a name we
+     * need is not removed. NULL: no label, no such question. */
+    const char *cluster;
+    const char *const *labels;    /* name, value, name, value... of all containers; NULL: none */
     const char *const *run_flags; /* docker-run flags of all containers as docker_flags.h takes
                                      them; NULL: none */
 };

@@ -424,12 +424,9 @@ bool cw_docker_flags_has(const struct cw_docker_flags *f, const char *name)
     return flag && f->given[flag - FLAGS];
 }
 
-void cw_docker_flags_add_label(struct cw_docker_flags *f, const char *label)
+void cw_docker_flags_add_label(struct cw_docker_flags *f, const char *name, const char *value)
 {
-    struct cw_slice name, value;
-
-    (void)cw_docker_flag_cut(cw_slice_of(label), '=', &name, &value);
-    cw_docker_flag_put(f->body, "Labels", name, json_stringn(value.n ? value.p : "", value.n));
+    cw_docker_flag_put(f->body, "Labels", cw_slice_of(name), json_string(value));
 }
 
 void cw_docker_flags_names(struct cw_str *out)

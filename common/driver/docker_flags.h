@@ -23,8 +23,8 @@ struct cw_docker_flags *cw_docker_flags_parse(const char *const *pairs,
                                               struct cw_err *err) CW_MUST_CHECK;
 void cw_docker_flags_free(struct cw_docker_flags *f);
 
-/* A label of our own ("k=v"), on top of the flags. */
-void cw_docker_flags_add_label(struct cw_docker_flags *f, const char *label);
+/* A label of our own, on top of the flags. */
+void cw_docker_flags_add_label(struct cw_docker_flags *f, const char *name, const char *value);
 
 /* Was this flag given? f may be NULL. */
 bool cw_docker_flags_has(const struct cw_docker_flags *f, const char *name);

@@ -9,6 +9,7 @@
 #include "common/base/err.h"
 #include "common/base/list.h"
 #include "common/driver/docker_api.h"
+#include "common/driver/docker_config.h"
 #include "common/driver/docker_driver.h"
 #include "common/driver/docker_flags.h"
 #include "common/http/client.h"
@@ -18,6 +19,8 @@ struct docker {
     struct cw_driver base; /* first: it is what callers hold */
     struct docker_api api;
     struct cw_docker_flags *flags; /* for all containers */
+    struct docker_config config;   /* credentials */
+    char *cluster;                 /* NULL: whatever has a name we want is ours */
     struct cw_list calls;          /* struct cw_driver_call */
     struct cw_list background;     /* struct cw_driver_call: nobody waits for these */
     struct cw_list pulls;          /* struct docker_pull under way */

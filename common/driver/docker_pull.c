@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "common/driver/docker_answer.h"
+#include "common/driver/docker_auth.h"
 #include "common/driver/docker_priv.h"
 #include "common/driver/docker_spec.h"
 
@@ -83,8 +84,12 @@ static void on_pulled(void *arg, const struct cw_http_reply *reply, const struct
 static struct cw_http_call *send_pull(struct docker_pull *p)
 {
     struct cw_slice name, tag;
-    cw_auto_str struct cw_str path;
+    cw_auto_str struct cw_str path, auth;
+    bool has_auth;
 
+    cw_str_init(&auth, CW_DOCKER_MAX_AUTH + 64);
+    cw_str_addz(&auth, "X-Registry-Auth: ");
+    has_auth = cw_docker_config_header(&p->docker->config, p->image, &auth);
     cw_docker_image_parts(p->image, &name, &tag);
     cw_str_init(&path, 64 + 3 * CW_DOCKER_MAX_IMAGE);
     cw_str_addz(&path, "/images/create?fromImage=");
@@ -95,6 +100,7 @@ static struct cw_http_call *send_pull(struct docker_pull *p)
         &p->docker->api,
         &(struct docker_request){.method = "POST",
                                  .path = cw_str_slice(&path),
+                                 .header = has_auth ? auth.p : NULL,
                                  .timeout_ms = p->docker->api.limit_ms[DOCKER_PULL],
                                  .max_answer = CW_DOCKER_SMALL_ANSWER,
                                  .on_data = on_data},

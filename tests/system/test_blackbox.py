@@ -89,8 +89,8 @@ def test_local_images_may_bypass_the_pull(make_invoker, controller, docker, ns):
     assert run(controller, invoker, ns, BASH_ECHO, "own/tool", {"x": 1}).response()["result"] == {"x": 1}
 
 
-def test_manifest_image_that_is_missing_is_a_whisk_error(make_invoker, controller, ns):
-    manifest = {"runtimes": {"nodejs": [{"kind": "nodejs:20", "image": {"prefix": "whisk", "name": "no-such-image", "tag": "local"},
+def test_manifest_image_that_cannot_be_had_is_a_whisk_error(make_invoker, controller, ns):
+    manifest = {"runtimes": {"nodejs": [{"kind": "nodejs:20", "image": {"registry": "127.0.0.1:1", "name": "no-such-image", "tag": "local"},
                                          "attached": {"attachmentName": "codefile", "attachmentType": "text/plain"}}]}, "blackboxes": []}
     invoker = make_invoker({"RUNTIMES_MANIFEST": json.dumps(manifest)}).start(controller)
     activation = controller.invoke(invoker, controller.put(f"{ns}/managed", "nodejs:20", NODE_ECHO))

@@ -3,6 +3,7 @@
 
 #include <signal.h>
 
+#include "common/base/base64.h"
 #include "common/base/err.h"
 #include "common/driver/docker_driver.h"
 #include "common/http/client.h"
@@ -437,18 +438,79 @@ static void create_with_a_spec_that_cannot_work_fails_without_a_request(void **s
     assert_int_equal(r.calls, 0);
 }
 
-static void missing_managed_image_is_a_platform_failure(void **state)
+#define NO_IMAGE "{\"message\":\"No such image: img:latest\"}"
+
+static void missing_managed_image_is_pulled_as_docker_run_does(void **state)
+{
+    struct fixture *f = *state;
+
+    ready_driver(f, NULL);
+    answer(f, "POST", CREATE_PATH, 404, NO_IMAGE);
+    answer(f, "POST", PULL_PATH, 200, "{\"status\":\"Done\"}\r\n");
+    answer_create(f);
+    assert_true(create(f, CW_PULL_NEVER).ok);
+    assert_true(idle(f));
+    assert_int_equal(counter(f, "counter_invoker_docker_pull_start_total"), 1);
+}
+
+static void missing_managed_image_that_cannot_be_had_is_a_platform_failure(void **state)
 {
     struct fixture *f = *state;
     struct result r;
 
     ready_driver(f, NULL);
-    answer(f, "POST", CREATE_PATH, 404, "{\"message\":\"No such image: img:latest\"}");
+    answer(f, "POST", CREATE_PATH, 404, NO_IMAGE);
+    answer(f, "POST", PULL_PATH, 404, "{\"message\":\"manifest unknown\"}");
     r = create(f, CW_PULL_NEVER);
-    assert_failed(&r, CW_CREATE_PLATFORM, CW_NOT_FOUND, "404: No such image: img:latest");
+    assert_failed(&r, CW_CREATE_PLATFORM, CW_NOT_FOUND, "pull img: 404: manifest unknown");
     assert_true(idle(f)); /* nothing was made, so nothing is removed */
     assert_int_equal(counter(f, "counter_invoker_docker_run_error_total"), 1);
     assert_int_equal(observed(f, "histogram_invoker_docker_run_error_seconds"), 1);
+}
+
+static void image_that_is_missing_after_its_pull_fails_the_create(void **state)
+{
+    struct fixture *f = *state;
+    struct result r;
+
+    ready_driver(f, NULL);
+    answer(f, "POST", CREATE_PATH, 404, NO_IMAGE);
+    answer(f, "POST", PULL_PATH, 200, "{\"status\":\"Done\"}\r\n");
+    answer(f, "POST", CREATE_PATH, 404, NO_IMAGE);
+    r = create(f, CW_PULL_NEVER);
+    assert_failed(&r, CW_CREATE_PLATFORM, CW_NOT_FOUND, "404: No such image: img:latest");
+}
+
+static void missing_network_is_no_missing_image(void **state)
+{
+    struct fixture *f = *state;
+    struct result r;
+
+    ready_driver(f, NULL);
+    answer(f, "POST", CREATE_PATH, 404, "{\"message\":\"network actions not found\"}");
+    r = create(f, CW_PULL_NEVER);
+    assert_failed(&r, CW_CREATE_PLATFORM, CW_NOT_FOUND, "network actions not found");
+    assert_int_equal(counter(f, "counter_invoker_docker_pull_start_total"), 0);
+}
+
+static void pull_of_a_missing_image_takes_no_place_in_the_queue(void **state)
+{
+    struct fixture *f = *state;
+    struct result a = {.f = f}, b = {.f = f};
+
+    ready_driver(f, &(struct cw_docker_conf){.parallel_creates = 1});
+    answer(f, "POST", CREATE_PATH, 404, NO_IMAGE);
+    act(f, "POST", PULL_PATH, SCRIPTED_HANG);
+    answer(f, "POST", V "/containers/create?name=b", 201, CREATED);
+    answer(f, "POST", START_PATH, 204, NULL);
+    answer(f, "GET", INSPECT_PATH, 200, RUNNING);
+    start_create(&a, NAME, CW_PULL_NEVER);
+    start_create(&b, "b", CW_PULL_NEVER);
+    wait_for(&b);
+    assert_true(b.ok);
+    assert_int_equal(a.calls, 0);
+    cancel(&a);
+    wait_for_idle(f);
 }
 
 static void missing_executable_is_a_developer_failure_and_leaves_nothing(void **state)
@@ -661,6 +723,60 @@ static void name_whose_holder_cannot_be_removed_fails(void **state)
     wait_for_idle(f);
 }
 
+#define OWNED_BY(cluster) "{\"Config\":{\"Labels\":{\"org.cwhisk.cluster\":\"" cluster "\"}}}"
+
+static void name_that_another_cluster_holds_fails_and_its_container_stays(void **state)
+{
+    struct fixture *f = *state;
+    struct result r;
+
+    ready_driver(f, &(struct cw_docker_conf){.cluster = "blue"});
+    answer(f, "POST", CREATE_PATH, 409, CONFLICT);
+    answer(f, "GET", V "/containers/" NAME "/json", 200, OWNED_BY("green"));
+    r = create(f, CW_PULL_NEVER);
+    assert_failed(&r, CW_CREATE_PLATFORM, CW_CONFLICT, "container of cluster \"green\" has it");
+    assert_true(idle(f));
+}
+
+static void name_that_the_own_cluster_or_nobody_holds_is_replaced(void **state)
+{
+    static const struct {
+        int status;
+        const char *body;
+    } HOLDERS[] = {
+        {200, OWNED_BY("blue")},
+        {200, "{\"Config\":{\"Labels\":{}}}"},
+        {200, "{}"},
+        {404, "{\"message\":\"No such container\"}"},
+    };
+    struct fixture *f = *state;
+
+    ready_driver(f, &(struct cw_docker_conf){.cluster = "blue"});
+    for (size_t i = 0; i < CW_ARRAY_LEN(HOLDERS); i++) {
+        answer(f, "POST", CREATE_PATH, 409, CONFLICT);
+        answer(f, "GET", V "/containers/" NAME "/json", HOLDERS[i].status, HOLDERS[i].body);
+        answer(f, "DELETE", REMOVE_NAME_PATH, 204, NULL);
+        answer_create(f);
+        assert_true(create(f, CW_PULL_NEVER).ok);
+        wait_for_idle(f);
+    }
+}
+
+static void create_cancelled_while_looking_whose_a_name_is_removes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct result r = {.f = f};
+
+    ready_driver(f, &(struct cw_docker_conf){.cluster = "blue"});
+    answer(f, "POST", CREATE_PATH, 409, CONFLICT);
+    answer(f, "GET", V "/containers/" NAME "/json", 200, OWNED_BY("blue"));
+    start_create(&r, NAME, CW_PULL_NEVER);
+    wait_for_requests(f, 3);
+    cancel(&r);
+    wait_for_idle(f);
+    assert_int_equal(r.calls, 0);
+}
+
 /* ---- pulls ---- */
 
 #define PROGRESS "{\"status\":\"Pulling from img\"}\r\n{\"status\":\"Done\"}\r\n"
@@ -678,6 +794,100 @@ static void image_is_pulled_before_the_create(void **state)
     assert_string_equal(path_of(f, 1), PULL_PATH);
     assert_string_equal(path_of(f, 2), CREATE_PATH);
     assert_int_equal(observed(f, "histogram_invoker_docker_pull_finish_seconds"), 1);
+}
+
+/* ---- credentials ---- */
+
+#define AUTH(user) "{\"auths\":{\"reg.example\":{\"username\":\"" user "\",\"password\":\"p\"}}}"
+
+static void write_config(const char *folder, const char *text)
+{
+    char path[256];
+    FILE *out;
+
+    (void)snprintf(path, sizeof(path), "%s/config.json", folder);
+    out = fopen(path, "we");
+    assert_non_null(out);
+    assert_true(fputs(text, out) >= 0);
+    assert_int_equal(fclose(out), 0);
+}
+
+static void remove_config(const char *folder)
+{
+    char path[256];
+
+    (void)snprintf(path, sizeof(path), "%s/config.json", folder);
+    (void)remove(path);
+    (void)remove(folder);
+}
+
+/* Pulls and creates from that image; the X-Registry-Auth that was sent, decoded, "" without. */
+static void pull_auth(struct fixture *f, const char *image, char *out, size_t size)
+{
+    struct result r = {.f = f};
+    struct cw_container_spec spec = spec_of(NAME, CW_PULL_ALWAYS);
+    size_t before = scripted_http_count(f->peer);
+    char header[1024];
+    cw_auto_str struct cw_str json;
+
+    cw_str_init(&json, 1024);
+    spec.image = image;
+    answer(f, "POST", V "/images/create*", 200, PROGRESS);
+    answer_create(f);
+    r.call = f->driver->ops->create(f->driver, &spec, created_fn, &r);
+    wait_for(&r);
+    assert_true(r.ok);
+    out[0] = '\0';
+    if (!scripted_http_header(scripted_http_request(f->peer, before), "X-Registry-Auth", header,
+                              sizeof(header)))
+        return;
+    assert_int_equal(cw_base64_decode(cw_slice_of(header), CW_BASE64_URL, &json, NULL), 0);
+    (void)snprintf(out, size, "%s", json.p);
+}
+
+static void note_warning(void *arg, const char *text)
+{
+    (void)snprintf(arg, 512, "%s", text);
+}
+
+static void pulls_carry_the_credentials_of_the_images_registry(void **state)
+{
+    struct fixture *f = *state;
+    char folder[] = "/tmp/cw-docker.XXXXXX", sent[256];
+
+    assert_non_null(mkdtemp(folder));
+    write_config(folder, AUTH("bob"));
+    ready_driver(f, &(struct cw_docker_conf){.config_folder = folder});
+    pull_auth(f, "reg.example/a:1", sent, sizeof(sent));
+    assert_string_equal(sent, "{\"username\":\"bob\",\"password\":\"p\","
+                              "\"serveraddress\":\"reg.example\"}");
+    pull_auth(f, "other.example/a:1", sent, sizeof(sent));
+    assert_string_equal(sent, "");
+    remove_config(folder);
+}
+
+static void credentials_that_change_count_at_the_next_pull(void **state)
+{
+    struct fixture *f = *state;
+    char folder[] = "/tmp/cw-docker.XXXXXX", sent[256], warning[512] = "";
+
+    assert_non_null(mkdtemp(folder));
+    ready_driver(f, &(struct cw_docker_conf){
+                        .config_folder = folder, .warn = note_warning, .warn_arg = warning});
+    pull_auth(f, "reg.example/a:1", sent, sizeof(sent));
+    assert_string_equal(sent, ""); /* no file yet */
+    assert_string_equal(warning, "");
+    write_config(folder, AUTH("ann"));
+    pull_auth(f, "reg.example/a:1", sent, sizeof(sent));
+    assert_non_null(strstr(sent, "\"ann\""));
+    write_config(folder, AUTH("robert"));
+    pull_auth(f, "reg.example/a:1", sent, sizeof(sent));
+    assert_non_null(strstr(sent, "\"robert\""));
+    write_config(folder, "{ not json");
+    pull_auth(f, "reg.example/a:1", sent, sizeof(sent));
+    assert_string_equal(sent, "");
+    assert_non_null(strstr(warning, folder));
+    remove_config(folder);
 }
 
 static void error_in_the_progress_stream_fails_the_pull(void **state)
@@ -1292,7 +1502,11 @@ int main(void)
         CASE(create_makes_starts_and_finds_the_container),
         CASE(requests_that_change_something_use_fresh_connections),
         CASE(create_with_a_spec_that_cannot_work_fails_without_a_request),
-        CASE(missing_managed_image_is_a_platform_failure),
+        CASE(missing_managed_image_is_pulled_as_docker_run_does),
+        CASE(missing_managed_image_that_cannot_be_had_is_a_platform_failure),
+        CASE(image_that_is_missing_after_its_pull_fails_the_create),
+        CASE(missing_network_is_no_missing_image),
+        CASE(pull_of_a_missing_image_takes_no_place_in_the_queue),
         CASE(missing_executable_is_a_developer_failure_and_leaves_nothing),
         CASE(container_that_ended_with_127_is_a_developer_failure),
         CASE(container_that_ended_otherwise_is_a_platform_failure),
@@ -1306,7 +1520,12 @@ int main(void)
         CASE(container_left_under_the_name_is_replaced),
         CASE(name_that_stays_taken_fails_after_one_retry),
         CASE(name_whose_holder_cannot_be_removed_fails),
+        CASE(name_that_another_cluster_holds_fails_and_its_container_stays),
+        CASE(name_that_the_own_cluster_or_nobody_holds_is_replaced),
+        CASE(create_cancelled_while_looking_whose_a_name_is_removes_nothing),
         CASE(image_is_pulled_before_the_create),
+        CASE(pulls_carry_the_credentials_of_the_images_registry),
+        CASE(credentials_that_change_count_at_the_next_pull),
         CASE(error_in_the_progress_stream_fails_the_pull),
         CASE(pull_line_without_end_fails_the_pull),
         CASE(refused_pull_is_the_images_fault_but_a_lost_engine_is_not),
