@@ -77,6 +77,22 @@ static void answer_metrics(struct inv_admin *a, struct cw_http_exchange *ex)
     cw_http_answer(ex, 200, "text/plain; version=0.0.4; charset=UTF-8", cw_str_slice(&text));
 }
 
+static void answer_ready(struct inv_admin *a, struct cw_http_exchange *ex)
+{
+    const char *missing = a->conf.missing ? a->conf.missing(a->conf.arg) : NULL;
+    char text[512];
+
+    if (a->conf.ready(a->conf.arg) && !missing) {
+        cw_http_answer(ex, 200, NULL, CW_SLICE("ready"));
+        return;
+    }
+    if (missing)
+        (void)snprintf(text, sizeof(text), "not ready: database %s has not answered", missing);
+    else
+        (void)snprintf(text, sizeof(text), "not ready");
+    cw_http_answer(ex, 503, NULL, cw_slice_of(text));
+}
+
 static bool answer_open_route(struct inv_admin *a, struct cw_http_exchange *ex, const char *path)
 {
     if (strcmp(cw_http_method(ex), "GET") != 0)
@@ -86,8 +102,7 @@ static bool answer_open_route(struct inv_admin *a, struct cw_http_exchange *ex, 
     else if (strcmp(path, "/live") == 0)
         cw_http_answer(ex, 200, NULL, CW_SLICE("live"));
     else if (strcmp(path, "/ready") == 0)
-        cw_http_answer(ex, a->conf.ready(a->conf.arg) ? 200 : 503, NULL,
-                       a->conf.ready(a->conf.arg) ? CW_SLICE("ready") : CW_SLICE("not ready"));
+        answer_ready(a, ex);
     else if (strcmp(path, "/metrics") == 0 && a->conf.metrics)
         answer_metrics(a, ex);
     else

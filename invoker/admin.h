@@ -24,6 +24,9 @@ struct inv_admin_conf {
     bool (*enable)(void *arg, bool enabled);
     bool (*enabled)(void *arg);
     bool (*ready)(void *arg);
+    /* A database that has not answered yet, which /ready waits for, too; NULL: none. May be NULL.
+     */
+    const char *(*missing)(void *arg);
     /* Gauges are about to be shown. */
     void (*refresh)(void *arg);
     void *arg;

@@ -34,6 +34,7 @@
 #include "invoker/ownership.h"
 #include "invoker/records.h"
 #include "invoker/settings.h"
+#include "invoker/store_check.h"
 #include "invoker/telemetry.h"
 
 enum {
@@ -135,6 +136,12 @@ static bool admin_ready(void *arg)
     struct inv_daemon *d = arg;
 
     return d->phase == PHASE_RUNNING;
+}
+
+static const char *admin_missing(void *arg)
+{
+    struct inv_daemon *d = arg;
+    return d->store_check ? inv_store_check_missing(d->store_check) : NULL;
 }
 
 static void admin_refresh(void *arg)
@@ -311,6 +318,12 @@ static void make_parts(struct inv_daemon *d)
         .on_end = on_end,
         .arg = d,
     });
+    d->store_check = inv_store_check_new(&(struct inv_store_check_conf){
+        .loop = d->loop,
+        .store = d->store,
+        .user = s->couch_username,
+        .dbs = {s->db_entities, s->db_activations, s->db_subjects},
+    });
     d->blacklist = inv_blacklist_new(&(struct inv_blacklist_conf){
         .loop = d->loop,
         .store = d->store,
@@ -350,6 +363,7 @@ static int make_admin(struct inv_daemon *d, struct cw_err *err)
             .enable = admin_enable,
             .enabled = admin_enabled,
             .ready = admin_ready,
+            .missing = admin_missing,
             .refresh = admin_refresh,
             .arg = d,
         },
@@ -420,6 +434,7 @@ void inv_daemon_free(struct inv_daemon *d)
         inv_dispatch_free(d->dispatch);
     inv_catalog_free(d->catalog);
     inv_blacklist_free(d->blacklist);
+    inv_store_check_free(d->store_check);
     inv_records_free(d->records);
     cw_driver_free(d->driver);
     cw_bus_free(d->bus); /* tells acks and health nothing more */

@@ -428,6 +428,17 @@ static struct cw_docstore_call *couch_view(struct cw_docstore *s, const char *db
     return launch(call, &r, set_view(&r, db, q, &call->err) != 0);
 }
 
+static struct cw_docstore_call *couch_check(struct cw_docstore *s, const char *db,
+                                            cw_docstore_body_fn *fn, void *arg)
+{
+    struct cw_docstore_call *call = call_new(s, "GET", db, "", arg);
+    struct request r;
+
+    call->body_fn = fn;
+    request_init(&r, "GET", call->couch);
+    return launch(call, &r, add_segment(&r, "database", db, &call->err) != 0);
+}
+
 static void couch_cancel(struct cw_docstore *s, struct cw_docstore_call *call)
 {
     if (call->delivering)
@@ -459,6 +470,7 @@ static const struct cw_docstore_ops OPS = {
     .remove = couch_remove,
     .bulk_put = couch_bulk_put,
     .view = couch_view,
+    .check = couch_check,
     .cancel = couch_cancel,
     .free = couch_free,
 };

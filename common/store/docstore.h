@@ -62,6 +62,10 @@ struct cw_docstore_ops {
     struct cw_docstore_call *(*view)(struct cw_docstore *s, const char *db,
                                      const struct cw_view_query *q, cw_docstore_body_fn *fn,
                                      void *arg);
+    /* Is the database there, and may we read it? body of the callback: what the store says of it.
+     */
+    struct cw_docstore_call *(*check)(struct cw_docstore *s, const char *db,
+                                      cw_docstore_body_fn *fn, void *arg);
     void (*cancel)(struct cw_docstore *s, struct cw_docstore_call *call);
     void (*free)(struct cw_docstore *s);
 };

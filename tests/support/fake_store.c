@@ -155,6 +155,21 @@ static struct cw_docstore_call *fake_view(struct cw_docstore *base, const char *
     return call;
 }
 
+static struct cw_docstore_call *fake_check(struct cw_docstore *base, const char *db,
+                                           cw_docstore_body_fn *fn, void *arg)
+{
+    static const char *const NOTHING = "{}";
+    struct cw_docstore_call *call = begin(base, arg);
+    size_t n = strlen(call->s->checked);
+
+    call->body_fn = fn;
+    call->err = &call->s->check_err;
+    call->text = &NOTHING;
+    call->s->checks++;
+    (void)snprintf(call->s->checked + n, sizeof(call->s->checked) - n, "%s ", db);
+    return call;
+}
+
 static void fake_cancel(struct cw_docstore *base, struct cw_docstore_call *call)
 {
     (void)base;
@@ -169,6 +184,7 @@ void fake_store_init(struct fake_store *s, struct cw_loop *loop)
         .get_attachment = fake_get_attachment,
         .bulk_put = fake_bulk_put,
         .view = fake_view,
+        .check = fake_check,
         .cancel = fake_cancel,
     };
 

@@ -24,16 +24,17 @@ struct fake_store {
     const char *document;
     const char *attachment;
     const char *rows; /* of a view */
-    struct cw_err get_err, attachment_err, view_err;
+    struct cw_err get_err, attachment_err, view_err, check_err;
     /* bulk puts: this error for whole batches that are larger than fail_over (code CW_OK: none) */
     struct cw_err bulk_err;
     size_t fail_over;
     unsigned failures; /* so often */
     fake_put_fn *put;
     /* what was done */
-    unsigned gets, attachment_gets, bulks, views;
+    unsigned gets, attachment_gets, bulks, views, checks;
     struct cw_str stored; /* accepted documents, one a line */
     size_t stored_count, largest_batch;
+    char checked[256]; /* databases, each followed by a blank */
     char last_rev[64], last_attachment[128];
     char last_view[256]; /* "<db> <design>/<view>" and the options that are on */
 };

@@ -73,6 +73,21 @@ def test_locked_arguments_are_decrypted(make_invoker, controller, ns, scheme, ke
     assert key not in invoker.log() and "s3cret" not in invoker.log()
 
 
+def test_refused_login_is_told_and_shown_by_ready(make_invoker, controller, couch):
+    wrong = Couch(f"http://{couch.username}:not-the-password@{couch.host}:{couch.port}")
+    invoker = make_invoker(store=wrong).start(controller)
+    said = f"database {couch.whisks} cannot be used by user {couch.username}: "
+    wait_until(lambda: said in invoker.log(), what="the refusal is logged")
+    assert any("[ERROR]" in line and "401" in line for line in invoker.log().splitlines() if said in line)
+    answer = invoker.http("/ready")
+    assert (answer.status_code, answer.text) == (503, f"not ready: database {couch.whisks} has not answered")
+    assert invoker.http("/live").status_code == 200 and "not-the-password" not in invoker.log()
+
+
+def test_databases_that_answer_make_it_ready(invoker):
+    wait_until(lambda: invoker.http("/ready").status_code == 200, what="ready")
+
+
 def test_unreachable_store_is_a_whisk_error_for_an_unknown_action(make_invoker, controller, cuttable, ns):
     relay, store = cuttable
     invoker = make_invoker(store=store).start(controller)

@@ -184,7 +184,8 @@ static void every_id_is_one_path_segment(void **state)
         const char *id, *path;
     } IDS[] = {
         {"guest/utils/hello", "/whisks/guest%2Futils%2Fhello"},
-        {"my ns/an action", "/whisks/my%20ns%2Fan%20action"},
+        {"my ns/an action", "/whisks/my%20ns%2Fan%20action"}, /* stock: '+', the same to CouchDB */
+        {"a@b.c/p&q/r.s-t+u", "/whisks/a%40b.c%2Fp%26q%2Fr.s-t%2Bu"},
         {"a?b#c%2F", "/whisks/a%3Fb%23c%252F"},
         {"../../_users", "/whisks/..%2F..%2F_users"},
         {"\xc3\xa9", "/whisks/%C3%A9"},
@@ -322,6 +323,63 @@ static void store_without_credentials_sends_none(void **state)
     outcome_done(&o);
 }
 
+static void requests_share_a_connection(void **state)
+{
+    struct fixture *f = *state;
+
+    scripted_http_expect(f->peer, &(struct scripted_step){.body = "{}", .repeat = true});
+    for (int i = 0; i < 5; i++) {
+        struct outcome o = {0};
+
+        get(f, &o, "guest/a", NULL);
+        outcome_done(&o);
+    }
+    assert_int_equal(scripted_http_accepted(f->peer), 1);
+}
+
+static void connection_that_the_server_closed_is_replaced(void **state)
+{
+    struct fixture *f = *state;
+
+    scripted_http_expect(f->peer, &(struct scripted_step){.body = "{}", .repeat = true});
+    for (int i = 0; i < 2; i++) {
+        struct outcome o = {0};
+
+        get(f, &o, "guest/a", NULL);
+        assert_int_equal(o.err.code, CW_OK);
+        outcome_done(&o);
+        scripted_http_drop(f->peer);
+    }
+    assert_int_equal(scripted_http_accepted(f->peer), 2);
+}
+
+static void database_is_asked_for_itself(void **state)
+{
+    struct fixture *f = *state;
+    struct outcome good = {0}, gone = {0}, bad = {0};
+
+    scripted_http_expect(f->peer, &(struct scripted_step){.method = "GET",
+                                                          .path = "/my%2Fwhisks",
+                                                          .body = "{\"db_name\":\"my/whisks\"}"});
+    (void)f->store->ops->check(f->store, "my/whisks", on_body, &good);
+    wait_done(f, &good);
+    assert_int_equal(good.err.code, CW_OK);
+    scripted_http_expect(
+        f->peer,
+        &(struct scripted_step){.status = 404,
+                                .body = "{\"error\":\"not_found\",\"reason\":\"Database does not "
+                                        "exist.\"}"});
+    (void)f->store->ops->check(f->store, "none", on_body, &gone);
+    wait_done(f, &gone);
+    assert_int_equal(gone.err.code, CW_NOT_FOUND);
+    assert_non_null(
+        strstr(gone.err.msg, "couch: GET none/: 404 not_found: Database does not exist"));
+    (void)f->store->ops->check(f->store, "", on_body, &bad);
+    wait_done(f, &bad);
+    assert_int_equal(bad.err.code, CW_INVALID);
+    outcome_done(&good);
+}
+
 /* ---- bulk put ---- */
 
 #define TEXT(literal)                                                                              \
@@ -401,6 +459,113 @@ static void bulk_put_refused_as_a_whole_is_an_error(void **state)
     assert_int_equal(o.err.code, CW_TOO_LARGE);
     assert_non_null(strstr(o.err.msg, "document_too_large: guest/1"));
     outcome_done(&o);
+}
+
+/* What the releases answer to a document (or a whole request) that they do not take, by their
+ * documentation: default.ini's limits, api/database/bulk-api. */
+static void refused_bulk_put_is_told_apart_from_one_to_be_tried_again(void **state)
+{
+    static const struct {
+        const char *release;
+        int status;
+        const char *body;
+        enum cw_code code;
+        bool retriable;
+    } CASES[] = {
+        {"2.3: max_document_size (4 GiB by default), 3.x: 8 MB by default", 413,
+         "{\"error\":\"document_too_large\",\"reason\":\"guest/1\"}\n", CW_TOO_LARGE, false},
+        {"2.3, 3.x: max_http_request_size", 413,
+         "{\"error\":\"too_large\",\"reason\":\"the request entity is too large\"}\n", CW_TOO_LARGE,
+         false},
+        {"a proxy in front of it", 413, "<html>413 Request Entity Too Large</html>", CW_TOO_LARGE,
+         false},
+        {"2.3, 3.x: JSON that it does not like", 400,
+         "{\"error\":\"bad_request\",\"reason\":\"invalid UTF-8 JSON\"}\n", CW_INVALID, false},
+        {"2.3: a validation function", 417,
+         "[{\"id\":\"guest/1\",\"error\":\"forbidden\",\"reason\":\"no\"}]\n", CW_INVALID, false},
+        {"3.x: require_valid_user", 401,
+         "{\"error\":\"unauthorized\",\"reason\":\"Authentication required.\"}\n", CW_INVALID,
+         true},
+        {"3.4: account locked", 403,
+         "{\"error\":\"forbidden\",\"reason\":\"Account is temporarily locked due to multiple "
+         "authentication failures\"}\n",
+         CW_INVALID, true},
+        {"2.3, 3.x: database deleted", 404,
+         "{\"error\":\"not_found\",\"reason\":\"Database does not exist.\"}\n", CW_NOT_FOUND,
+         false},
+        {"2.3, 3.x: trouble", 500, "{\"error\":\"badmatch\",\"reason\":\"x\",\"ref\":123}\n",
+         CW_UNAVAILABLE, true},
+        {"Cloudant: over the rate", 429,
+         "{\"error\":\"too_many_requests\",\"reason\":\"You've exceeded your rate limit\"}\n",
+         CW_UNAVAILABLE, true},
+        {"a proxy in front of it", 503, "", CW_UNAVAILABLE, true},
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < CW_ARRAY_LEN(CASES); i++) {
+        struct outcome o = {0};
+
+        scripted_http_expect(f->peer, &(struct scripted_step){.status = CASES[i].status,
+                                                              .body = CASES[i].body,
+                                                              .action = SCRIPTED_CLOSE});
+        (void)f->store->ops->bulk_put(f->store, "activations", DOCS, 2, on_bulk, &o);
+        wait_done(f, &o);
+        if (o.err.code != CASES[i].code || o.err.retriable != CASES[i].retriable)
+            fail_msg("%s: %s", CASES[i].release, o.err.msg);
+        outcome_done(&o);
+    }
+}
+
+/* 201 from one node, 202 when not all copies are written yet; rows of 2.3 to 3.5 and PouchDB. */
+static void accepted_bulk_put_is_understood_of_every_release(void **state)
+{
+    static const struct {
+        const char *release;
+        int status;
+        const char *body;
+        enum cw_docstore_put_code codes[2];
+    } CASES[] = {
+        {"2.3, 3.x",
+         201,
+         "[{\"ok\":true,\"id\":\"guest/1\",\"rev\":\"1-967a00dff5e02add41819138abb3284d\"},{\"ok\":"
+         "true,\"id\":\"guest/2\",\"rev\":\"1-2902191555\"}]\n",
+         {CW_PUT_OK, CW_PUT_OK}},
+        {"2.3, 3.x: quorum not met",
+         202,
+         "[{\"ok\":true,\"id\":\"guest/1\",\"rev\":\"1-a\"},{\"ok\":true,\"id\":\"guest/"
+         "2\",\"rev\":"
+         "\"1-b\"}]\n",
+         {CW_PUT_OK, CW_PUT_OK}},
+        {"2.3: accepted rows",
+         202,
+         "[{\"ok\":true,\"id\":\"guest/1\",\"rev\":\"1-a\",\"accepted\":true},{\"id\":\"guest/2\","
+         "\"rev\":\"1-b\"}]\n",
+         {CW_PUT_OK, CW_PUT_OK}},
+        {"2.3, 3.x: there already",
+         201,
+         "[{\"id\":\"guest/1\",\"error\":\"conflict\",\"reason\":\"Document update conflict.\"},"
+         "{\"ok\":true,\"id\":\"guest/2\",\"rev\":\"1-b\"}]\n",
+         {CW_PUT_CONFLICT, CW_PUT_OK}},
+        {"2.3, 3.x: a validation function",
+         201,
+         "[{\"ok\":true,\"id\":\"guest/1\",\"rev\":\"1-a\"},{\"id\":\"guest/2\",\"error\":"
+         "\"forbidden\",\"reason\":\"no\"}]\n",
+         {CW_PUT_OK, CW_PUT_REFUSED}},
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < CW_ARRAY_LEN(CASES); i++) {
+        struct outcome o = {0};
+
+        scripted_http_expect(
+            f->peer, &(struct scripted_step){.status = CASES[i].status, .body = CASES[i].body});
+        (void)f->store->ops->bulk_put(f->store, "activations", DOCS, 2, on_bulk, &o);
+        wait_done(f, &o);
+        if (o.err.code != CW_OK || o.results[0].code != CASES[i].codes[0] ||
+            o.results[1].code != CASES[i].codes[1])
+            fail_msg("%s: %s", CASES[i].release, o.err.msg);
+        outcome_done(&o);
+    }
 }
 
 static void bulk_put_names_the_document_that_is_not_json(void **state)
@@ -646,6 +811,11 @@ static void call_may_be_cancelled_and_store_freed_in_the_callback(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(requests_share_a_connection),
+        TEST(connection_that_the_server_closed_is_replaced),
+        TEST(database_is_asked_for_itself),
+        TEST(refused_bulk_put_is_told_apart_from_one_to_be_tried_again),
+        TEST(accepted_bulk_put_is_understood_of_every_release),
         TEST(get_asks_as_stock_does_and_keeps_the_bytes),
         TEST(get_without_revision_sends_no_match),
         TEST(every_id_is_one_path_segment),

@@ -24,6 +24,7 @@ struct world {
     struct cw_gauge *gauge;
     struct inv_admin *admin;
     bool is_enabled, is_ready;
+    const char *missing;
     unsigned switches, refreshes;
     /* the newest answer */
     int fd;
@@ -45,6 +46,11 @@ static bool on_enable(void *arg, bool enabled)
 static bool on_enabled(void *arg)
 {
     return ((struct world *)arg)->is_enabled;
+}
+
+static const char *on_missing(void *arg)
+{
+    return ((struct world *)arg)->missing;
 }
 
 static bool on_ready(void *arg)
@@ -71,6 +77,7 @@ static struct inv_admin_conf conf_of(struct world *w)
         .enable = on_enable,
         .enabled = on_enabled,
         .ready = on_ready,
+        .missing = on_missing,
         .refresh = on_refresh,
         .arg = w,
     };
@@ -289,6 +296,20 @@ static void is_enabled_tells(void **state)
     end(&w);
 }
 
+static void database_that_does_not_answer_is_named_and_keeps_nothing_else_from_working(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w, true);
+    w.missing = "test_whisks";
+    assert_int_equal(ask(&w, "GET", "/ready", ""), 503);
+    expect_text(&w, "not ready: database test_whisks has not answered");
+    assert_int_equal(ask(&w, "GET", "/live", ""), 200);
+    assert_int_equal(ask(&w, "POST", "/disable", RIGHT), 200);
+    end(&w);
+}
+
 static void switches_are_refused_while_not_ready(void **state)
 {
     struct world w;
@@ -473,6 +494,8 @@ int main(void)
         cmocka_unit_test(metrics_that_are_off_are_an_unknown_route),
         cmocka_unit_test(enable_and_disable_tell_what_changed),
         cmocka_unit_test(is_enabled_tells),
+        cmocka_unit_test(
+            database_that_does_not_answer_is_named_and_keeps_nothing_else_from_working),
         cmocka_unit_test(switches_are_refused_while_not_ready),
         cmocka_unit_test(everything_else_is_401_without_credentials),
         cmocka_unit_test(wrong_credentials_are_401),

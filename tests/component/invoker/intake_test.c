@@ -83,6 +83,7 @@ static void begin_with(struct world *w, size_t cache_bytes, int64_t keep_ms)
         .time_min_ms = 100,
         .time_max_ms = 300000,
         .time_std_ms = 60000,
+        .log_store_provider = (char[]){"DockerToActivationLogStoreProvider"},
         .log_max_bytes = 10 << 20,
         .concurrency_min = 1,
         .concurrency_max = 1,
