@@ -4,7 +4,7 @@
 usage: layers.py [ROOT]      checks the tree (default: the one this file is in)
        layers.py --self-test checks that each kind of violation is caught
 
-base <- loop, json <- http, model, conf, obs <- bus, store, kv, driver, cgroup, zk <- daemons <- cmd. A folder may include itself
+base <- loop, json, tls <- http, model, conf, obs <- bus, store, kv, driver, cgroup, zk <- daemons <- cmd. A folder may include itself
 and what is below it, never its neighbours or what is above. Daemons never include each other. Pure parts (PURE_PATHS) are
 numbers in, decision out: they may include base, json and model only, and each other. Tests may include everything, and
 nothing includes tests."""
@@ -16,7 +16,7 @@ import tempfile
 
 LEVELS = [
     ["base"],
-    ["loop", "json"],
+    ["loop", "json", "tls"],
     ["http", "model", "conf", "obs"],
     ["bus", "store", "kv", "driver", "cgroup", "zk"],
 ]
