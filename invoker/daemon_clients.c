@@ -31,10 +31,27 @@ static void on_docker_warning(void *arg, const char *text)
     cw_log(CW_LOG_WARN, NULL, "DockerClient", "%s", text);
 }
 
-static void on_ignored_key(const char *prefix, const char *key)
+static void on_ignored_key(const char *key)
 {
-    cw_log(CW_LOG_WARN, NULL, COMPONENT,
-           "Kafka setting %s%s is ignored: it has no counterpart here", prefix, key);
+    cw_log(CW_LOG_WARN, NULL, COMPONENT, "Kafka setting %s is ignored: it has no counterpart here",
+           key);
+}
+
+/* The clients' settings; stores are read. */
+static int set_kafka_properties(struct inv_daemon *d, struct cw_kafka_conf *kafka,
+                                struct cw_err *err)
+{
+    const struct inv_kafka_settings settings = {
+        .common = d->settings->kafka_common,
+        .producer = d->settings->kafka_producer,
+        .consumer = d->settings->kafka_consumer,
+    };
+
+    if (inv_kafka_properties(&settings, INV_KAFKA_PRODUCER, &d->arena, on_ignored_key,
+                             &kafka->producer, err) != 0)
+        return -1;
+    return inv_kafka_properties(&settings, INV_KAFKA_CONSUMER, &d->arena, on_ignored_key,
+                                &kafka->consumer, err);
 }
 
 static int check_extra_args(const struct inv_settings *s, struct cw_err *err)
@@ -122,12 +139,6 @@ int inv_daemon_make_clients(struct inv_daemon *d, struct cw_err *err)
     struct cw_kafka_conf kafka = {
         .brokers = s->kafka_hosts,
         .max_message_bytes = d->max_message_bytes,
-        .common =
-            inv_kafka_properties(s->kafka_common, "whisk.kafka.common.", &d->arena, on_ignored_key),
-        .producer = inv_kafka_properties(s->kafka_producer, "whisk.kafka.producer.", &d->arena,
-                                         on_ignored_key),
-        .consumer = inv_kafka_properties(s->kafka_consumer, "whisk.kafka.consumer.", &d->arena,
-                                         on_ignored_key),
         .on_error = on_bus_error,
         .arg = d,
     };
@@ -157,6 +168,8 @@ int inv_daemon_make_clients(struct inv_daemon *d, struct cw_err *err)
         .run_flags = (const char *const *)s->extra_args,
     };
 
+    if (set_kafka_properties(d, &kafka, err) != 0)
+        return -1;
     d->http = cw_http_new(d->loop, &(struct cw_http_conf){0}, err);
     if (!d->http)
         return -1;

@@ -25,8 +25,11 @@ static bool opens_section(const struct cw_conf_table *t, size_t i)
 static bool is_secret(const struct cw_conf_item *item, const char *name)
 {
     static const char *const MARKS[] = {"password", "secret", "token", "credential", "jaas", "pem"};
+    size_t n = name ? strlen(name) : 0;
 
     if (item->flags & CW_CONF_SECRET)
+        return true;
+    if (n >= 3 && strcasecmp(name + n - 3, "key") == 0) /* ssl-keystore-key */
         return true;
     for (size_t i = 0; name && i < CW_ARRAY_LEN(MARKS); i++)
         if (strcasestr(name, MARKS[i]))

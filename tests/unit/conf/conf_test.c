@@ -305,6 +305,23 @@ static void secrets_keep_their_blanks_and_stay_hidden(void **state)
     assert_non_null(strstr(out.p, "whisk.kafka.common.ssl-keystore-password = ******\n"));
 }
 
+static void secrets_among_a_library_s_settings_stay_hidden(void **state)
+{
+    struct loaded *l = *state;
+    cw_auto_str struct cw_str out;
+
+    cw_str_init(&out, 1 << 16);
+    assert_int_equal(load_env(l, "CONFIG_whisk_kafka_common_sslKeystoreKey=hush",
+                              "CONFIG_whisk_kafka_common_saslJaasConfig=M required p=hush;",
+                              "CONFIG_whisk_kafka_common_sslKeystoreType=PEM"),
+                     0);
+    cw_conf_print(&TABLE, &l->conf, &out);
+    assert_null(strstr(out.p, "hush"));
+    assert_non_null(strstr(out.p, "whisk.kafka.common.ssl-keystore-key = ******\n"));
+    assert_non_null(strstr(out.p, "whisk.kafka.common.sasl-jaas-config = ******\n"));
+    assert_non_null(strstr(out.p, "whisk.kafka.common.ssl-keystore-type = PEM\n"));
+}
+
 static void secrets_do_not_show_in_errors(void **state)
 {
     static const struct cw_conf_item item = {.key = "pin",
@@ -699,6 +716,7 @@ int main(void)
         T(required_settings_say_how_to_give_them),
         T(blanks_and_one_pair_of_quotes_around_values_go),
         T(secrets_keep_their_blanks_and_stay_hidden),
+        T(secrets_among_a_library_s_settings_stay_hidden),
         T(secrets_do_not_show_in_errors),
         T(camel_case_parts_become_kebab_case_and_class_names_stay),
         T(dollar_values_name_another_variable),
