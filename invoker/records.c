@@ -24,6 +24,7 @@ enum {
     DOC_MAX_BYTES = 768 << 20,
     TRIES_PER_SIZE = 4, /* failed tries before a batch is halved */
     TRIES_AT_HEAD = 40, /* failed tries before a document lets others pass */
+    TRIES_ALONE = 10,   /* of a document by itself, while as many batches of others went well */
     RETRY_MIN_MS = 100,
     RETRY_MAX_MS = 5000,
 };
@@ -37,6 +38,8 @@ struct doc {
     size_t batch_cap; /* halved each time that a batch with it was refused */
     enum degree degree;
     unsigned tries; /* that failed with their batch; one of them may have stored it all the same */
+    unsigned alone; /* of these, those in which it was the whole batch */
+    uint64_t answered_before; /* batches answered before the first of these */
     char id[CW_ACTIVATION_ID_LEN + 1];
 };
 
@@ -53,6 +56,7 @@ struct inv_records {
     size_t bytes, pending;
     bool full;
     int64_t retry_ms;
+    uint64_t answered; /* batches */
     struct cw_timer retry;
     struct cw_defer flush;
     struct cw_counter *stored, *skipped, *conflicts, *degraded, *refused, *retries;
@@ -114,6 +118,7 @@ static void degrade(struct inv_records *r, struct doc *d)
     struct cw_str out;
 
     d->degree++;
+    d->alone = 0;
     cw_str_init(&out, DOC_MAX_BYTES);
     cw_json_begin(&w, &out);
     cw_json_object(&w);
@@ -159,6 +164,8 @@ static void refuse(struct inv_records *r, struct doc *d, const char *why)
 
 static void requeue(struct inv_records *r, struct batch *b, size_t batch_cap)
 {
+    size_t half = b->docs.count > 1 ? b->docs.count / 2 : 1;
+
     while (b->docs.count) { /* from the back, so that the order stays */
         struct cw_link *n = b->docs.head.prev;
         struct doc *d = CW_LIST_ENTRY(n, struct doc, link);
@@ -166,8 +173,8 @@ static void requeue(struct inv_records *r, struct batch *b, size_t batch_cap)
         cw_list_remove(&b->docs, n);
         if (batch_cap)
             d->batch_cap = batch_cap;
-        else if (++d->tries % TRIES_PER_SIZE == 0 && d->batch_cap > 1)
-            d->batch_cap /= 2; /* perhaps one of them is the reason */
+        else if (++d->tries % TRIES_PER_SIZE == 0 && d->batch_cap > half)
+            d->batch_cap = half; /* perhaps one of them is the reason */
         if (d->tries >= TRIES_AT_HEAD && d->batch_cap == 1)
             cw_list_push_back(&r->queue, n);
         else
@@ -175,9 +182,25 @@ static void requeue(struct inv_records *r, struct batch *b, size_t batch_cap)
     }
 }
 
+/* Is it this document that makes its batches fail? A server or a proxy may cut the connection over
+ * a request that is too large for it instead of saying so. */
+static bool is_the_reason(const struct inv_records *r, const struct batch *b)
+{
+    struct doc *d;
+
+    if (b->docs.count != 1)
+        return false;
+    d = CW_LIST_ENTRY(cw_list_first(&b->docs), struct doc, link);
+    if (d->alone++ == 0)
+        d->answered_before = r->answered;
+    return d->alone >= TRIES_ALONE && r->answered - d->answered_before >= TRIES_ALONE;
+}
+
 static void batch_failed(struct inv_records *r, struct batch *b, const struct cw_err *err)
 {
-    if (err->retriable || err->code == CW_NOT_FOUND) { /* a missing database may be created yet */
+    bool again = err->retriable || err->code == CW_NOT_FOUND; /* it may be created yet */
+
+    if (again && !is_the_reason(r, b)) {
         requeue(r, b, 0);
         cw_counter_add(r->retries, 1);
         cw_log(CW_LOG_WARN, NULL, COMPONENT, "%zu records wait, store tried again in %lld ms: %s",
@@ -196,7 +219,8 @@ static void batch_answered(struct inv_records *r, struct batch *b,
 {
     struct cw_link *n;
 
-    r->retry_ms = RETRY_MIN_MS;
+    r->retry_ms = r->conf.retry_ms;
+    r->answered++;
     for (size_t i = 0; (n = cw_list_pop_front(&b->docs)); i++) {
         struct doc *d = CW_LIST_ENTRY(n, struct doc, link);
 
@@ -330,7 +354,9 @@ struct inv_records *inv_records_new(const struct inv_records_conf *conf)
     struct cw_metrics *m = conf->metrics;
 
     r->conf = *conf;
-    r->retry_ms = RETRY_MIN_MS;
+    if (!r->conf.retry_ms)
+        r->conf.retry_ms = RETRY_MIN_MS;
+    r->retry_ms = r->conf.retry_ms;
     cw_list_init(&r->queue);
     cw_list_init(&r->batches);
     cw_timer_init(&r->retry, conf->loop, flush, r);

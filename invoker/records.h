@@ -1,10 +1,11 @@
 /* invoker/records.h -- stores activation records in batches bounded in count and bytes.
  *
  * A batch that fails as a whole is tried again with growing pauses for as long as it takes; a
- * document that the store refuses is found by halving its batch and stored without its logs, then
- * without its result, with a notice; a conflict means that it is there already. Memory is bounded:
- * over the bound on_full tells the caller to take no more work until on_full says so. Sources:
- * openwhisk couchdb.md 6.1, design. Thread: loop. */
+ * document that the store refuses, or that alone fails again and again while others are stored, is
+ * found by halving its batch and stored without its logs, then without its result, with a notice; a
+ * conflict means that it is there already. Memory is bounded: over the bound on_full tells the
+ * caller to take no more work until on_full says so. Sources: openwhisk couchdb.md 6.1, design.
+ * Thread: loop. */
 #pragma once
 
 #include <stdbool.h>
@@ -27,6 +28,7 @@ struct inv_records_conf {
     int blocking_level, non_blocking_level; /* enum inv_store_level */
     bool log_unstored;                      /* a line for each record that is not wanted */
     size_t max_bytes;                       /* of records held in memory */
+    int64_t retry_ms;                       /* first pause after a failure; 0: 100 */
     /* full: the bound is reached; !full: there is room again. */
     void (*on_full)(void *arg, bool full);
     void *arg;

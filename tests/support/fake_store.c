@@ -38,9 +38,18 @@ static void answer_body(struct cw_docstore_call *call)
     fn(arg, err->code ? cw_slice(NULL, 0) : cw_slice_of(text), err->code ? err : NULL);
 }
 
-static bool fails_whole(struct fake_store *s, size_t count)
+static bool has_poison(const struct fake_store *s, const struct cw_docstore_call *call)
 {
-    if (s->bulk_err.code == CW_OK || count <= s->fail_over || s->failures == 0)
+    for (size_t i = 0; s->poison && i < call->count; i++)
+        if (strstr(call->docs[i], s->poison))
+            return true;
+    return !s->poison;
+}
+
+static bool fails_whole(struct fake_store *s, const struct cw_docstore_call *call)
+{
+    if (s->bulk_err.code == CW_OK || call->count <= s->fail_over || s->failures == 0 ||
+        !has_poison(s, call))
         return false;
     s->failures--;
     return true;
@@ -53,7 +62,7 @@ static void answer_bulk(struct cw_docstore_call *call)
     size_t count = call->count;
     cw_docstore_bulk_fn *fn = call->bulk_fn;
     void *arg = call->arg;
-    bool whole = fails_whole(s, count);
+    bool whole = fails_whole(s, call);
 
     for (size_t i = 0; i < count && !whole; i++) {
         results[i].code = s->put ? s->put(s, call->docs[i], count) : CW_PUT_OK;

@@ -28,7 +28,8 @@ struct fake_store {
     /* bulk puts: this error for whole batches that are larger than fail_over (code CW_OK: none) */
     struct cw_err bulk_err;
     size_t fail_over;
-    unsigned failures; /* so often */
+    unsigned failures;  /* so often */
+    const char *poison; /* only batches with a document that contains this; NULL: any */
     fake_put_fn *put;
     /* what was done */
     unsigned gets, attachment_gets, bulks, views, checks;

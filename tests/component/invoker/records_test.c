@@ -22,6 +22,7 @@ struct world {
     struct fake_store store;
     struct inv_records *records;
     int fulls, rooms;
+    size_t wanted; /* documents stored */
 };
 
 static void on_full(void *arg, bool full)
@@ -43,6 +44,7 @@ static void begin(struct world *w, int level, size_t max_bytes)
         .blocking_level = level,
         .non_blocking_level = level,
         .max_bytes = max_bytes,
+        .retry_ms = 1,
         .on_full = on_full,
         .arg = w,
     });
@@ -69,6 +71,16 @@ static void add_message(struct world *w, const struct test_message *m, enum cw_s
 static void add(struct world *w, char id, enum cw_status status)
 {
     add_message(w, &(struct test_message){.id = id}, status);
+}
+
+static void add_with_logs(struct world *w, char id, const char *line)
+{
+    struct inv_job *job = test_job(&(struct test_message){.id = id}, NULL);
+
+    inv_job_fail(job, CW_STATUS_APPLICATION_ERROR, "result", 1000);
+    cw_str_addf(&job->logs, "[\"%s\"]", line);
+    inv_records_add(w->records, job);
+    inv_job_free(job);
 }
 
 static bool all_done(void *arg)
@@ -261,6 +273,65 @@ static void refused_batch_is_halved_until_the_culprit_is_alone(void **state)
     end(&w);
 }
 
+static bool has_stored(void *arg)
+{
+    struct world *w = arg;
+
+    return w->store.stored_count >= w->wanted;
+}
+
+static void document_that_alone_breaks_the_connection_is_stored_without_its_logs(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w, INV_STORE_ALWAYS, 1 << 20);
+    (void)cw_fail_retriable(&w.store.bulk_err, CW_UNAVAILABLE, "connection reset");
+    w.store.failures = UINT32_MAX;
+    add_with_logs(&w, 'a', "too long for the proxy");
+    w.store.poison = "too long for the proxy";
+    while (!strstr(w.store.stored.p, "guest/aaaa")) { /* others go on meanwhile */
+        w.wanted = w.store.stored_count + 1;
+        add(&w, 'b', CW_STATUS_SUCCESS);
+        assert_true(cw_loop_run_until(w.loop, has_stored, &w, WAIT_MS));
+    }
+    wait_all(&w);
+    assert_true(w.store.stored_count > 10); /* not given up at the first trouble */
+    assert_null(strstr(w.store.stored.p, "too long for the proxy"));
+    end(&w);
+}
+
+static void batches_are_bounded_in_count(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w, INV_STORE_ALWAYS, 64 << 20);
+    for (int i = 0; i < 1201; i++)
+        add(&w, 'a', CW_STATUS_SUCCESS);
+    wait_all(&w);
+    assert_int_equal(w.store.stored_count, 1201);
+    assert_int_equal(w.store.largest_batch, 500);
+    assert_int_equal(w.store.bulks, 3);
+    end(&w);
+}
+
+static void batches_are_bounded_in_bytes(void **state)
+{
+    cw_auto_free char *logs = cw_alloc((3 << 20) + 1);
+    struct world w;
+
+    (void)state;
+    memset(logs, 'x', 3 << 20);
+    begin(&w, INV_STORE_ALWAYS, 64 << 20);
+    for (int i = 0; i < 5; i++)
+        add_with_logs(&w, 'a', logs);
+    wait_all(&w);
+    assert_int_equal(w.store.stored_count, 5);
+    assert_int_equal(w.store.largest_batch, 2); /* 8 MB: what CouchDB 3 takes of one document */
+    end(&w);
+}
+
 static enum cw_docstore_put_code refuses_logs(struct fake_store *s, const char *doc,
                                               size_t batch_size)
 {
@@ -373,6 +444,9 @@ int main(void)
         cmocka_unit_test(store_that_is_away_gets_everything_later_in_order),
         cmocka_unit_test(conflict_concerns_only_its_document),
         cmocka_unit_test(refused_batch_is_halved_until_the_culprit_is_alone),
+        cmocka_unit_test(document_that_alone_breaks_the_connection_is_stored_without_its_logs),
+        cmocka_unit_test(batches_are_bounded_in_count),
+        cmocka_unit_test(batches_are_bounded_in_bytes),
         cmocka_unit_test(refused_record_is_stored_without_its_logs),
         cmocka_unit_test(refused_record_is_stored_without_its_result_at_last),
         cmocka_unit_test(record_refused_in_every_form_does_not_block_others),
