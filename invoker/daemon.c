@@ -14,7 +14,7 @@
 #include "common/model/manifest.h"
 #include "common/model/param_lock.h"
 #include "common/obs/log.h"
-#include "common/obs/metrics.h"
+#include "common/obs/token.h"
 #include "common/store/docstore.h"
 #include "invoker/ack.h"
 #include "invoker/admin.h"
@@ -209,12 +209,17 @@ static int make_names(struct inv_daemon *d, struct cw_err *err)
 
 static void make_lag_gauge(struct inv_daemon *d)
 {
-    cw_auto_str struct cw_str name;
+    cw_auto_str struct cw_str label;
 
-    cw_str_init(&name, NAME_MAX_BYTES);
-    cw_str_addf(&name, "gauge_kafka_%s_counter", d->invoker_topic);
-    d->lag = cw_metrics_gauge(d->metrics, name.p, NULL,
-                              "Messages on the invoker's topic not yet taken.");
+    cw_str_init(&label, NAME_MAX_BYTES);
+    cw_metrics_label(&label, "topic", d->invoker_topic);
+    d->lag = cw_token_gauge(
+        d->metrics,
+        &(struct cw_token){.component = "kafka",
+                           .action = cw_metrics_tagged(d->metrics) ? "topic" : d->invoker_topic,
+                           .state = "counter",
+                           .labels = label.p},
+        "Messages on the invoker's topic not yet taken.");
 }
 
 static struct cw_manifest *read_manifest(const struct inv_settings *s, struct cw_err *err)
@@ -394,6 +399,7 @@ struct inv_daemon *inv_daemon_new(struct cw_loop *loop, const struct inv_setting
     cw_arena_init(&d->arena);
     cw_str_init(&d->instance, INSTANCE_MAX_BYTES);
     d->metrics = cw_metrics_new();
+    cw_metrics_use_tags(d->metrics, settings->kamon_tags);
     d->telemetry = inv_telemetry_new(d->metrics, settings->log_markers);
     cw_watch_signal(&d->sigterm, loop, SIGTERM, inv_daemon_on_signal, d);
     cw_watch_signal(&d->sigint, loop, SIGINT, inv_daemon_on_signal, d);

@@ -8,15 +8,13 @@
 #include "common/model/action_doc.h"
 #include "common/model/activation_message.h"
 #include "common/obs/log.h"
-#include "common/obs/metrics.h"
+#include "common/obs/token.h"
 #include "invoker/container/spec.h"
 #include "invoker/job.h"
 #include "invoker/prewarm.h"
 #include "invoker/settings.h"
 
 #define COMPONENT "ContainerPool"
-
-#define START_HELP "Activations by the state of the container that took them."
 
 enum { FULL_LOG_INTERVAL_US = 10 * 1000000, LABELS_MAX_BYTES = 8192 };
 
@@ -221,24 +219,35 @@ static void remove_evicted(struct inv_slot *evicted)
     }
 }
 
+/* With Kamon's tags one for each action; otherwise always the same. */
+static struct cw_counter *start_counter(struct inv_dispatch *d, const char *state,
+                                        const char *labels)
+{
+    return cw_token_counter(d->conf.metrics,
+                            &(struct cw_token){.component = "invoker",
+                                               .action = "containerStart",
+                                               .sub = state,
+                                               .state = "counter",
+                                               .labels = labels},
+                            "Activations by the state of the container that took them.");
+}
+
 static struct cw_counter *tagged_start(struct inv_dispatch *d, const struct inv_job *job,
                                        enum inv_choice choice)
 {
-    const struct cw_action *a = job->action;
     cw_auto_str struct cw_str labels;
 
     cw_str_init(&labels, LABELS_MAX_BYTES);
     cw_metrics_label(&labels, "containerState", START_NAMES[choice]);
     cw_metrics_label(&labels, "initiator", job->msg->user.namespace_name);
-    cw_metrics_label(&labels, "namespace", a->namespace_path);
-    cw_metrics_label(&labels, "action", a->name);
-    return cw_metrics_counter(d->conf.metrics, "counter_invoker_containerStart_counter_total",
-                              labels.p, START_HELP);
+    cw_metrics_label(&labels, "namespace", job->action->namespace_path);
+    cw_metrics_label(&labels, "action", job->action->name);
+    return start_counter(d, START_NAMES[choice], labels.p);
 }
 
 static void count_start(struct inv_dispatch *d, const struct inv_job *job, enum inv_choice choice)
 {
-    bool tags = d->conf.settings->kamon_tags;
+    bool tags = cw_metrics_tagged(d->conf.metrics);
 
     cw_counter_add(tags ? tagged_start(d, job, choice) : d->starts[choice], 1);
     cw_log(CW_LOG_INFO, &job->msg->tx, COMPONENT,
@@ -353,17 +362,16 @@ static void wake(void *arg)
 
 static struct cw_counter *dead_counter(struct inv_dispatch *d, const char *state)
 {
-    static const char HELP[] = "Containers found dead when they were needed or looked at.";
-    char name[96], label[48];
+    char label[48];
 
-    if (d->conf.settings->kamon_tags) {
-        (void)snprintf(label, sizeof(label), "containerState=\"%s\"", state);
-        return cw_metrics_counter(
-            d->conf.metrics, "counter_invoker_containerHealthFailed_counter_total", label, HELP);
-    }
-    (void)snprintf(name, sizeof(name), "counter_invoker_containerHealthFailed_%s_counter_total",
-                   state);
-    return cw_metrics_counter(d->conf.metrics, name, NULL, HELP);
+    (void)snprintf(label, sizeof(label), "containerState=\"%s\"", state);
+    return cw_token_counter(d->conf.metrics,
+                            &(struct cw_token){.component = "invoker",
+                                               .action = "containerHealthFailed",
+                                               .sub = state,
+                                               .state = "counter",
+                                               .labels = label},
+                            "Containers found dead when they were needed or looked at.");
 }
 
 static void make_env(struct inv_dispatch *d)
@@ -394,16 +402,16 @@ static void make_env(struct inv_dispatch *d)
 static void make_counters(struct inv_dispatch *d)
 {
     struct cw_metrics *m = d->conf.metrics;
-    char name[96];
 
-    for (size_t i = 0; i < START_COUNT && !d->conf.settings->kamon_tags; i++) {
-        (void)snprintf(name, sizeof(name), "counter_invoker_containerStart_%s_counter_total",
-                       START_NAMES[i]);
-        d->starts[i] = cw_metrics_counter(m, name, NULL, START_HELP);
-    }
-    d->buffered =
-        cw_metrics_counter(m, "counter_containerPool_rescheduledActivation_counter_total", NULL,
-                           "Activations that found no room and waited in the run buffer.");
+    for (size_t i = 0; i < START_COUNT && !cw_metrics_tagged(m); i++)
+        d->starts[i] = start_counter(d, START_NAMES[i], NULL);
+    if (!cw_metrics_tagged(m)) /* for dashboards; see START_NAMES */
+        (void)start_counter(d, "recreatedPrewarm", NULL);
+    d->buffered = cw_token_counter(m,
+                                   &(struct cw_token){.component = "containerPool",
+                                                      .action = "rescheduledActivation",
+                                                      .state = "counter"},
+                                   "Activations that found no room and waited in the run buffer.");
     d->returned = cw_metrics_counter(m, "cwhisk_activation_returned_total", NULL,
                                      "Activations placed again because their container was dead.");
 }

@@ -6,7 +6,8 @@
 #include "common/bus/bus.h"
 #include "common/loop/loop.h"
 #include "common/obs/log.h"
-#include "common/obs/metrics.h"
+#include "common/obs/token.h"
+#include "invoker/telemetry.h"
 
 #define COMPONENT "MessageFeed"
 
@@ -16,6 +17,7 @@ struct item {
     struct cw_link link;
     int64_t offset;
     size_t size;
+    int64_t since_us;
     char payload[];
 };
 
@@ -33,7 +35,7 @@ struct inv_feed {
     bool revoked; /* the partition was taken away during the commit under way */
     struct cw_timer retry_commit;
     struct cw_defer pump;
-    struct cw_histogram *delay;
+    struct cw_histogram *delay, *queue_s;
 };
 
 static void update_pause(struct inv_feed *f)
@@ -134,6 +136,7 @@ static void on_message(void *arg, const struct cw_bus_message *msg)
     item = cw_alloc(sizeof(*item) + msg->value.n);
     item->offset = msg->offset;
     item->size = msg->value.n;
+    item->since_us = cw_loop_mono_us(f->conf.loop);
     if (msg->value.n)
         memcpy(item->payload, msg->value.p, msg->value.n);
     cw_list_push_back(&f->fresh, &item->link);
@@ -197,6 +200,8 @@ static void pump(void *arg)
         struct item *item = CW_LIST_ENTRY(n, struct item, link);
 
         f->queued_bytes -= item->size;
+        cw_histogram_observe(f->queue_s,
+                             (double)(cw_loop_mono_us(f->conf.loop) - item->since_us) / 1e6);
         f->handed_out++;
         f->handed_out_bytes += item->size;
         f->conf.on_message(f->conf.arg, cw_slice(item->payload, item->size), item->offset);
@@ -234,10 +239,10 @@ void inv_feed_stop(struct inv_feed *f)
 struct inv_feed *inv_feed_new(const struct inv_feed_conf *conf, struct cw_err *err)
 {
     struct inv_feed *f = cw_alloc(sizeof(*f));
-    cw_auto_str struct cw_str client_id, name;
+    cw_auto_str struct cw_str client_id, label;
 
     cw_str_init(&client_id, 512);
-    cw_str_init(&name, 512);
+    cw_str_init(&label, 1024);
     f->conf = *conf;
     f->topic = cw_strdup(conf->topic);
     f->next_offset = -1;
@@ -246,9 +251,16 @@ struct inv_feed *inv_feed_new(const struct inv_feed_conf *conf, struct cw_err *e
     cw_list_init(&f->committed);
     cw_timer_init(&f->retry_commit, conf->loop, on_retry_commit, f);
     cw_defer_init(&f->pump, conf->loop, pump, f);
-    cw_str_addf(&name, "histogram_kafka_%s_delay_start_seconds", conf->topic);
-    f->delay = cw_metrics_histogram(conf->metrics, name.p, NULL,
-                                    "Age of messages when they are taken from Kafka.", NULL, 0);
+    cw_metrics_label(&label, "topic", conf->topic);
+    f->delay = cw_token_histogram(
+        conf->metrics,
+        &(struct cw_token){.component = "kafka",
+                           .action = cw_metrics_tagged(conf->metrics) ? "topic" : conf->topic,
+                           .sub = "delay",
+                           .state = "start",
+                           .labels = label.p},
+        "Age of messages when they are taken from Kafka.");
+    f->queue_s = inv_step_histogram(conf->metrics, "queue");
     cw_str_addf(&client_id, "consumer-%s", conf->topic);
     f->sub = cw_bus_subscribe(conf->bus,
                               &(struct cw_bus_subscription){

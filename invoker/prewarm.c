@@ -7,7 +7,7 @@
 #include "common/loop/loop.h"
 #include "common/model/manifest.h"
 #include "common/obs/log.h"
-#include "common/obs/metrics.h"
+#include "common/obs/token.h"
 #include "invoker/pool/pool.h"
 #include "invoker/settings.h"
 
@@ -196,19 +196,21 @@ static void on_look(void *arg)
 
 /* ---- life ---- */
 
-static struct cw_counter *counter(struct inv_prewarm *p, const struct stem *s, const char *name,
+static struct cw_counter *counter(struct inv_prewarm *p, const struct stem *s, const char *action,
                                   const char *help)
 {
     cw_auto_str struct cw_str labels;
     char memory[24];
 
     cw_str_init(&labels, 1024);
-    if (p->conf.settings->kamon_tags) {
-        (void)snprintf(memory, sizeof(memory), "%u MB", s->cell->memory_mb);
-        cw_metrics_label(&labels, "memory", memory);
-        cw_metrics_label(&labels, "kind", s->cell->kind);
-    }
-    return cw_metrics_counter(p->conf.metrics, name, labels.n ? labels.p : NULL, help);
+    (void)snprintf(memory, sizeof(memory), "%u MB", s->cell->memory_mb);
+    cw_metrics_label(&labels, "memory", memory);
+    cw_metrics_label(&labels, "kind", s->cell->kind);
+    return cw_token_counter(
+        p->conf.metrics,
+        &(struct cw_token){
+            .component = "containerPool", .action = action, .state = "counter", .labels = labels.p},
+        help);
 }
 
 static void add_stem(struct inv_prewarm *p, const struct cw_runtime *rt,
@@ -232,10 +234,10 @@ static void add_stem(struct inv_prewarm *p, const struct cw_runtime *rt,
         }
     }
     s->cold_starts =
-        counter(p, s, "counter_containerPool_prewarmColdstart_counter_total",
+        counter(p, s, "prewarmColdstart",
                 "Cold starts of kinds and sizes that have stem cells, told at each look.");
-    s->expired = counter(p, s, "counter_containerPool_prewarmExpired_counter_total",
-                         "Prewarmed containers removed because they had expired.");
+    s->expired =
+        counter(p, s, "prewarmExpired", "Prewarmed containers removed because they had expired.");
     p->count++;
 }
 

@@ -13,6 +13,7 @@
 #include "common/store/docstore.h"
 #include "invoker/job.h"
 #include "invoker/settings.h"
+#include "invoker/telemetry.h"
 
 #define COMPONENT "ActivationStore"
 
@@ -37,6 +38,7 @@ struct doc {
     size_t size;
     size_t batch_cap; /* halved each time that a batch with it was refused */
     enum degree degree;
+    int64_t since_us;
     unsigned tries; /* that failed with their batch; one of them may have stored it all the same */
     unsigned alone; /* of these, those in which it was the whole batch */
     uint64_t answered_before; /* batches answered before the first of these */
@@ -60,6 +62,7 @@ struct inv_records {
     struct cw_timer retry;
     struct cw_defer flush;
     struct cw_counter *stored, *skipped, *conflicts, *degraded, *refused, *retries;
+    struct cw_histogram *store_s;
 };
 
 static void free_doc(struct doc *d)
@@ -234,6 +237,8 @@ static void batch_answered(struct inv_records *r, struct batch *b,
                    d->id);
         } else {
             cw_counter_add(r->stored, 1);
+            cw_histogram_observe(r->store_s,
+                                 (double)(cw_loop_mono_us(r->conf.loop) - d->since_us) / 1e6);
         }
         settle_doc(r, d);
     }
@@ -339,6 +344,7 @@ void inv_records_add(struct inv_records *r, const struct inv_job *job)
     d->text = cw_str_steal(&text);
     d->batch_cap = BATCH_MAX_DOCS;
     memcpy(d->id, job->msg->activation_id, sizeof(d->id));
+    d->since_us = cw_loop_mono_us(r->conf.loop);
     cw_list_push_back(&r->queue, &d->link);
     r->bytes += d->size;
     r->pending++;
@@ -363,6 +369,7 @@ struct inv_records *inv_records_new(const struct inv_records_conf *conf)
     cw_defer_init(&r->flush, conf->loop, flush, r);
     r->stored =
         cw_metrics_counter(m, "cwhisk_records_stored_total", NULL, "Activation records stored.");
+    r->store_s = inv_step_histogram(m, "store");
     r->skipped =
         cw_metrics_counter(m, "cwhisk_records_skipped_total", NULL,
                            "Activation records not wanted by their namespace or the store level.");

@@ -161,7 +161,7 @@ static const struct cw_conf_item ITEMS[] = {
     {.section = "Operation", .key = "logback.log.level", .type = CW_CONF_CHOICE, FIELD(log_level), .def = "INFO", .choices = "ERROR|WARN|INFO|DEBUG", .help = "Least severe log lines that are written."},
     {.section = "Operation", .key = "cwhisk.log-format", .env = "CWHISK_LOG_FORMAT", .type = CW_CONF_CHOICE, FIELD(log_format), .def = "whisk", .choices = "whisk|json", .help = "Log lines in OpenWhisk's shape, or JSON objects."},
     {.section = "Operation", .key = "metrics.log", .env = "METRICS_LOG", .type = CW_CONF_BOOL, FIELD(log_markers), .def = "true", .help = "Append OpenWhisk's [marker:…] to log lines."},
-    {.section = "Operation", .key = "metrics.kamon.tags", .env = "METRICS_KAMON_TAGS", .type = CW_CONF_BOOL, FIELD(kamon_tags), .def = "false",
+    {.section = "Operation", .key = "whisk.metrics.kamon-tags-enabled", .env = "METRICS_KAMON_TAGS", .type = CW_CONF_BOOL, FIELD(kamon_tags), .def = "false",
      .help = "Name metrics as OpenWhisk does with this: what varies (state of a container, command, topic, status code, action) becomes a label."},
     {.section = "Operation", .key = "whisk.metrics.prometheus-enabled", .type = CW_CONF_BOOL, FIELD(prometheus), .def = "true", .help = "Serve /metrics."},
     {.section = "Operation", .key = "cwhisk.stale-work", .env = "CWHISK_STALE_WORK", .type = CW_CONF_CHOICE, FIELD(stale_work), .def = "run", .choices = "run|answer",

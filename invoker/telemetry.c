@@ -4,7 +4,7 @@
 
 #include "common/model/activation_message.h"
 #include "common/obs/log.h"
-#include "common/obs/metrics.h"
+#include "common/obs/token.h"
 #include "invoker/job.h"
 #include "invoker/pool/pool.h"
 
@@ -12,44 +12,66 @@
 
 /* A step runs from one moment to another. */
 static const struct step {
-    const char *label;
+    const char *name;
     enum inv_moment from, to;
 } STEPS[] = {
-    {"step=\"fetch\"", INV_AT_TAKEN, INV_AT_FETCHED},
-    {"step=\"placement\"", INV_AT_FETCHED, INV_AT_PLACED},
-    {"step=\"create\"", INV_AT_PLACED, INV_AT_CREATED},
-    {"step=\"init\"", INV_AT_INIT_SENT, INV_AT_INITED},
-    {"step=\"run\"", INV_AT_RUN_SENT, INV_AT_RUN_DONE},
-    {"step=\"logs\"", INV_AT_RUN_DONE, INV_AT_LOGS_DONE},
-    {"step=\"ack\"", INV_AT_LOGS_DONE, INV_AT_ENDED},
+    {"fetch", INV_AT_TAKEN, INV_AT_FETCHED},   {"placement", INV_AT_FETCHED, INV_AT_PLACED},
+    {"create", INV_AT_PLACED, INV_AT_CREATED}, {"init", INV_AT_INIT_SENT, INV_AT_INITED},
+    {"run", INV_AT_RUN_SENT, INV_AT_RUN_DONE}, {"logs", INV_AT_RUN_DONE, INV_AT_LOGS_DONE},
+    {"ack", INV_AT_LOGS_DONE, INV_AT_ENDED},
 };
 enum { STEP_COUNT = sizeof(STEPS) / sizeof(STEPS[0]) };
-
-/* start counter, finish histogram, error histogram of one of stock's timed operations */
-struct timed {
-    struct cw_counter *start;
-    struct cw_histogram *finish, *error;
-};
 
 struct inv_telemetry {
     bool markers;
     struct cw_histogram *steps[STEP_COUNT];
-    struct timed init, run, logs;
+    struct cw_timed init, run, logs;
     struct cw_counter *ended[4];
     struct cw_gauge *active, *idle, *prewarmed, *waiting;
     struct cw_gauge *active_bytes, *idle_bytes, *prewarmed_bytes, *waiting_bytes;
 };
 
-static void make_timed(struct cw_metrics *m, struct timed *t, const char *name)
+static struct cw_gauge *pool_count(struct cw_metrics *m, const char *action, const char *help)
 {
-    char text[128];
+    return cw_token_gauge(
+        m, &(struct cw_token){.component = "containerPool", .action = action, .state = "counter"},
+        help);
+}
 
-    (void)snprintf(text, sizeof(text), "counter_invoker_%s_start_total", name);
-    t->start = cw_metrics_counter(m, text, NULL, "Operations begun.");
-    (void)snprintf(text, sizeof(text), "histogram_invoker_%s_finish_seconds", name);
-    t->finish = cw_metrics_histogram(m, text, NULL, "Operations that succeeded.", NULL, 0);
-    (void)snprintf(text, sizeof(text), "histogram_invoker_%s_error_seconds", name);
-    t->error = cw_metrics_histogram(m, text, NULL, "Operations that failed.", NULL, 0);
+static struct cw_gauge *pool_size(struct cw_metrics *m, const char *action, const char *help)
+{
+    return cw_token_gauge_bytes(
+        m, &(struct cw_token){.component = "containerPool", .action = action, .state = "counter"},
+        help);
+}
+
+static void make_gauges(struct inv_telemetry *t, struct cw_metrics *m)
+{
+    t->active = pool_count(m, "activeCount", "Containers that run something.");
+    t->active_bytes = pool_size(m, "activeSize", "Memory of containers that run something.");
+    t->idle = pool_count(m, "idlesCount", "Containers that are warm and idle.");
+    t->idle_bytes = pool_size(m, "idlesSize", "Memory of idle containers.");
+    t->prewarmed = pool_count(
+        m, "prewarmCount", "Containers that wait for their first action, or are started for that.");
+    t->prewarmed_bytes = pool_size(m, "prewarmSize", "Memory of prewarmed containers.");
+    t->waiting = pool_count(m, "runBufferCount", "Activations without room.");
+    t->waiting_bytes =
+        pool_size(m, "runBufferSize", "Memory that activations without room ask for.");
+}
+
+static void make_timed(struct cw_metrics *m, struct cw_timed *t, const char *action,
+                       const char *what)
+{
+    cw_timed_init(t, m, &(struct cw_token){.component = "invoker", .action = action}, what);
+}
+
+struct cw_histogram *inv_step_histogram(struct cw_metrics *m, const char *step)
+{
+    char label[32];
+
+    (void)snprintf(label, sizeof(label), "step=\"%s\"", step);
+    return cw_metrics_histogram(m, "cwhisk_activation_step_seconds", label,
+                                "Time that activations spent in each step.", NULL, 0);
 }
 
 struct inv_telemetry *inv_telemetry_new(struct cw_metrics *m, bool markers)
@@ -61,31 +83,14 @@ struct inv_telemetry *inv_telemetry_new(struct cw_metrics *m, bool markers)
 
     t->markers = markers;
     for (int i = 0; i < STEP_COUNT; i++)
-        t->steps[i] = cw_metrics_histogram(m, "cwhisk_activation_step_seconds", STEPS[i].label,
-                                           "Time that activations spent in each step.", NULL, 0);
-    make_timed(m, &t->init, "activationInit");
-    make_timed(m, &t->run, "activationRun");
-    make_timed(m, &t->logs, "collectLogs");
+        t->steps[i] = inv_step_histogram(m, STEPS[i].name);
+    make_timed(m, &t->init, "activationInit", "Initialisations");
+    make_timed(m, &t->run, "activationRun", "Runs");
+    make_timed(m, &t->logs, "collectLogs", "Collections of logs");
     for (int i = 0; i < 4; i++)
         t->ended[i] = cw_metrics_counter(m, "cwhisk_activations_total", STATUS[i],
                                          "Activations by how they ended.");
-    t->active = cw_metrics_gauge(m, "gauge_containerPool_activeCount_counter", NULL,
-                                 "Containers that run something.");
-    t->idle = cw_metrics_gauge(m, "gauge_containerPool_idlesCount_counter", NULL,
-                               "Containers that are warm and idle.");
-    t->prewarmed =
-        cw_metrics_gauge(m, "gauge_containerPool_prewarmCount_counter", NULL,
-                         "Containers that wait for their first action, or are started for that.");
-    t->waiting = cw_metrics_gauge(m, "gauge_containerPool_runBufferCount_counter", NULL,
-                                  "Activations without room.");
-    t->active_bytes = cw_metrics_gauge(m, "gauge_containerPool_activeSize_counter_bytes", NULL,
-                                       "Memory of containers that run something.");
-    t->idle_bytes = cw_metrics_gauge(m, "gauge_containerPool_idlesSize_counter_bytes", NULL,
-                                     "Memory of idle containers.");
-    t->prewarmed_bytes = cw_metrics_gauge(m, "gauge_containerPool_prewarmSize_counter_bytes", NULL,
-                                          "Memory of prewarmed containers.");
-    t->waiting_bytes = cw_metrics_gauge(m, "gauge_containerPool_runBufferSize_counter_bytes", NULL,
-                                        "Memory that activations without room ask for.");
+    make_gauges(t, m);
     return t;
 }
 
@@ -99,7 +104,7 @@ static double seconds(const struct inv_job *job, enum inv_moment from, enum inv_
     return (double)(job->at[to] - job->at[from]) / 1e6;
 }
 
-static void observe(const struct inv_telemetry *t, const struct timed *timed,
+static void observe(const struct inv_telemetry *t, const struct cw_timed *timed,
                     const struct inv_job *job, const char *name, enum inv_moment from,
                     enum inv_moment to, bool ok)
 {
@@ -109,8 +114,8 @@ static void observe(const struct inv_telemetry *t, const struct timed *timed,
     if (!job->at[from] || !job->at[to])
         return;
     s = seconds(job, from, to);
-    cw_counter_add(timed->start, 1);
-    cw_histogram_observe(ok ? timed->finish : timed->error, s);
+    cw_timed_begun(timed);
+    cw_timed_ended(timed, ok, s);
     if (!t->markers)
         return;
     (void)snprintf(marker, sizeof(marker), "invoker_%s_%s", name, ok ? "finish" : "error");

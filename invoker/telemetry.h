@@ -6,10 +6,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct cw_histogram;
 struct cw_metrics;
 struct inv_job;
 struct inv_pool_stats;
 struct inv_telemetry;
+
+/* cwhisk_activation_step_seconds of a step that is not between two moments of a job. */
+struct cw_histogram *inv_step_histogram(struct cw_metrics *m, const char *step);
 
 struct inv_telemetry *inv_telemetry_new(struct cw_metrics *m, bool markers);
 void inv_telemetry_free(struct inv_telemetry *t);

@@ -9,7 +9,6 @@
 #include "common/driver/docker_driver.h"
 #include "common/http/client.h"
 #include "common/loop/loop.h"
-#include "common/obs/metrics.h"
 
 enum { MAX_URL = 16 << 10, MESSAGE_LEN = 512 };
 
@@ -24,20 +23,15 @@ static const struct {
     [DOCKER_UNPAUSE] = {"unpause", 10000}, [DOCKER_VERSION] = {"version", 10000},
 };
 
-static void make_meter(struct docker_meter *meter, struct cw_metrics *metrics, const char *cmd)
+static void make_meter(struct cw_timed *meter, struct cw_metrics *metrics, const char *cmd)
 {
-    char name[96];
+    char label[32];
 
-    (void)snprintf(name, sizeof(name), "counter_invoker_docker_%s_start_total", cmd);
-    meter->started = cw_metrics_counter(metrics, name, NULL, "Engine commands begun.");
-    (void)snprintf(name, sizeof(name), "counter_invoker_docker_%s_error_total", cmd);
-    meter->failed = cw_metrics_counter(metrics, name, NULL, "Engine commands that failed.");
-    (void)snprintf(name, sizeof(name), "histogram_invoker_docker_%s_finish_seconds", cmd);
-    meter->finish_s = cw_metrics_histogram(metrics, name, NULL,
-                                           "Duration of engine commands that succeeded.", NULL, 0);
-    (void)snprintf(name, sizeof(name), "histogram_invoker_docker_%s_error_seconds", cmd);
-    meter->error_s = cw_metrics_histogram(metrics, name, NULL,
-                                          "Duration of engine commands that failed.", NULL, 0);
+    (void)snprintf(label, sizeof(label), "cmd=\"%s\"", cmd);
+    cw_timed_init(
+        meter, metrics,
+        &(struct cw_token){.component = "invoker", .action = "docker", .sub = cmd, .labels = label},
+        "Engine commands");
 }
 
 static int set_limits(struct docker_api *api, const struct cw_docker_conf *conf, struct cw_err *err)
@@ -71,7 +65,7 @@ int cw_docker_api_init(struct docker_api *api, struct cw_loop *loop, struct cw_h
     api->loop = loop;
     api->http = http;
     api->socket_path = cw_strdup(conf->socket_path);
-    for (int i = 0; conf->metrics && i < DOCKER_CMD_COUNT; i++)
+    for (int i = 0; i < DOCKER_CMD_COUNT; i++)
         make_meter(&api->meter[i], conf->metrics, COMMANDS[i].name);
     return 0;
 }
@@ -83,21 +77,13 @@ void cw_docker_api_done(struct docker_api *api)
 
 int64_t cw_docker_begin(struct docker_api *api, enum docker_cmd cmd)
 {
-    if (api->meter[cmd].started)
-        cw_counter_add(api->meter[cmd].started, 1);
+    cw_timed_begun(&api->meter[cmd]);
     return cw_loop_mono_us(api->loop);
 }
 
 void cw_docker_end(struct docker_api *api, enum docker_cmd cmd, int64_t begun_us, bool ok)
 {
-    const struct docker_meter *meter = &api->meter[cmd];
-    double seconds = (double)(cw_loop_mono_us(api->loop) - begun_us) / 1e6;
-
-    if (!meter->started)
-        return;
-    cw_histogram_observe(ok ? meter->finish_s : meter->error_s, seconds);
-    if (!ok)
-        cw_counter_add(meter->failed, 1);
+    cw_timed_ended(&api->meter[cmd], ok, (double)(cw_loop_mono_us(api->loop) - begun_us) / 1e6);
 }
 
 struct cw_http_call *cw_docker_send(struct docker_api *api, const struct docker_request *req,

@@ -8,11 +8,10 @@
 #include <stdint.h>
 
 #include "common/base/str.h"
+#include "common/obs/token.h"
 
-struct cw_counter;
 struct cw_docker_conf;
 struct cw_err;
-struct cw_histogram;
 struct cw_http;
 struct cw_http_call;
 struct cw_http_reply;
@@ -31,18 +30,13 @@ enum docker_cmd {
     DOCKER_CMD_COUNT,
 };
 
-struct docker_meter { /* all NULL without metrics */
-    struct cw_counter *started, *failed;
-    struct cw_histogram *finish_s, *error_s;
-};
-
 struct docker_api {
     struct cw_loop *loop;
     struct cw_http *http;
     char *socket_path;
     char prefix[16]; /* "/v1.41"; "" before the handshake: the engine's own version */
     int64_t limit_ms[DOCKER_CMD_COUNT];
-    struct docker_meter meter[DOCKER_CMD_COUNT];
+    struct cw_timed meter[DOCKER_CMD_COUNT];
 };
 
 int cw_docker_api_init(struct docker_api *api, struct cw_loop *loop, struct cw_http *http,

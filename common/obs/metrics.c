@@ -59,6 +59,7 @@ struct cw_histogram {
 struct cw_metrics {
     struct cw_list families;
     struct cw_map by_name;
+    bool tags;
 };
 
 struct cw_metrics *cw_metrics_new(void)
@@ -68,6 +69,16 @@ struct cw_metrics *cw_metrics_new(void)
     cw_list_init(&m->families);
     cw_map_init(&m->by_name);
     return m;
+}
+
+void cw_metrics_use_tags(struct cw_metrics *m, bool tags)
+{
+    m->tags = tags;
+}
+
+bool cw_metrics_tagged(const struct cw_metrics *m)
+{
+    return m->tags;
 }
 
 static void family_free(struct family *f)

@@ -7,6 +7,7 @@
  * One name has one type. Labels are bounded sets. Thread: loop. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,10 @@ struct cw_histogram;
 
 struct cw_metrics *cw_metrics_new(void);
 void cw_metrics_free(struct cw_metrics *m);
+
+/* Stock's METRICS_KAMON_TAGS; before metrics are made (token.h). */
+void cw_metrics_use_tags(struct cw_metrics *m, bool tags);
+bool cw_metrics_tagged(const struct cw_metrics *m);
 
 /* labels: `state="cold",kind="x"` already escaped (cw_metrics_label), or NULL. help may be NULL on
  * later calls. */
