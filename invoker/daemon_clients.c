@@ -148,6 +148,7 @@ int inv_daemon_make_clients(struct inv_daemon *d, struct cw_err *err)
         .port = (uint16_t)s->couch_port,
         .username = s->couch_username,
         .password = s->couch_password,
+        .metrics = d->metrics,
     };
     struct cw_docker_conf docker = {
         .socket_path = docker_socket(s),

@@ -17,6 +17,7 @@
 #include "common/http/client.h"
 #include "common/json/raw.h"
 #include "common/loop/loop.h"
+#include "common/obs/token.h"
 #include "common/store/couch_answer.h"
 
 enum {
@@ -28,6 +29,21 @@ enum {
     MAX_LABEL = 100,
 };
 
+enum op { OP_GET, OP_ATTACHMENT, OP_PUT, OP_REMOVE, OP_BULK_PUT, OP_VIEW, OP_CHECK, OP_COUNT };
+
+static const struct {
+    const char *label; /* in messages */
+    const char *token; /* of metrics: stock's (openwhisk invoker.md 6); NULL: not metered */
+} OPERATIONS[OP_COUNT] = {
+    [OP_GET] = {"GET", "getDocument"},
+    [OP_ATTACHMENT] = {"GET attachment of", "getDocumentAttachment"},
+    [OP_PUT] = {"PUT", "saveDocument"},
+    [OP_REMOVE] = {"DELETE", "deleteDocument"},
+    [OP_BULK_PUT] = {"POST", "saveDocumentBulk"},
+    [OP_VIEW] = {"GET view", "queryView"},
+    [OP_CHECK] = {"GET", NULL},
+};
+
 struct couch {
     struct cw_docstore base; /* first: the two are cast into each other */
     struct cw_loop *loop;
@@ -37,6 +53,8 @@ struct couch {
     char *username, *password;
     int64_t timeout_ms;
     size_t max_document;
+    struct cw_timed meter[OP_COUNT];
+    struct cw_histogram *batch_size; /* NULL without metrics */
 };
 
 struct cw_docstore_call {
@@ -48,6 +66,8 @@ struct cw_docstore_call {
     cw_docstore_body_fn *body_fn; /* this or bulk_fn */
     cw_docstore_bulk_fn *bulk_fn;
     void *arg;
+    enum op op;
+    int64_t begun_us;      /* 0: it was not sent */
     bool delivering;       /* the owner's function is on the stack */
     struct cw_arena arena; /* ids */
     const char **ids;      /* of a bulk put: one per document, NULL when it has none */
@@ -82,12 +102,24 @@ static void call_free(struct cw_docstore_call *call)
     free(call);
 }
 
+/* What is not there, or is there already, is an answer like any other, to stock as well. */
+static void meter_end(const struct cw_docstore_call *call, const struct cw_err *err)
+{
+    const struct couch *couch = call->couch;
+    bool ok = !err || err->code == CW_NOT_FOUND || err->code == CW_CONFLICT;
+
+    if (call->begun_us)
+        cw_timed_ended(&couch->meter[call->op], ok,
+                       (double)(cw_loop_mono_us(couch->loop) - call->begun_us) / 1e6);
+}
+
 /* Off the list while the owner's function runs, so that nothing it does can free the call. */
 static void deliver(struct cw_docstore_call *call, struct cw_slice body,
                     const struct cw_docstore_put_result *results, const struct cw_err *err)
 {
     cw_list_remove(&call->couch->calls, &call->link);
     call->delivering = true;
+    meter_end(call, err);
     assert(call->body_fn || call->bulk_fn);
     if (call->body_fn)
         call->body_fn(call->arg, err ? cw_slice(NULL, 0) : body, err);
@@ -145,18 +177,19 @@ static void on_reply(void *arg, const struct cw_http_reply *reply, const struct 
 
 /* ---- the beginning of a call ---- */
 
-static struct cw_docstore_call *call_new(struct cw_docstore *s, const char *method, const char *db,
+static struct cw_docstore_call *call_new(struct cw_docstore *s, enum op op, const char *db,
                                          const char *what, void *arg)
 {
     struct cw_docstore_call *call = cw_alloc(sizeof(*call));
 
     call->couch = couch_of(s);
+    call->op = op;
     call->arg = arg;
     cw_arena_init(&call->arena);
     cw_defer_init(&call->refusal, call->couch->loop, on_refusal, call);
     cw_list_push_back(&call->couch->calls, &call->link);
-    (void)snprintf(call->label, sizeof(call->label), "couch: %s %s/%s", method, db ? db : "",
-                   what ? what : "");
+    (void)snprintf(call->label, sizeof(call->label), "couch: %s %s/%s", OPERATIONS[op].label,
+                   db ? db : "", what ? what : "");
     return call;
 }
 
@@ -259,6 +292,8 @@ static struct cw_docstore_call *launch(struct cw_docstore_call *call, struct req
         (void)cw_err_wrap(&call->err, "%s", call->label);
         cw_defer_post(&call->refusal);
     } else {
+        call->begun_us = cw_loop_mono_us(couch->loop);
+        cw_timed_begun(&couch->meter[call->op]);
         call->http = cw_http_send(couch->http, &http, on_reply, call);
     }
     cw_str_done(&r->url);
@@ -270,7 +305,7 @@ static struct cw_docstore_call *launch(struct cw_docstore_call *call, struct req
 static struct cw_docstore_call *couch_get(struct cw_docstore *s, const char *db, const char *id,
                                           const char *rev, cw_docstore_body_fn *fn, void *arg)
 {
-    struct cw_docstore_call *call = call_new(s, "GET", db, id, arg);
+    struct cw_docstore_call *call = call_new(s, OP_GET, db, id, arg);
     struct request r;
 
     call->body_fn = fn;
@@ -283,7 +318,7 @@ static struct cw_docstore_call *couch_get_attachment(struct cw_docstore *s, cons
                                                      const char *name, size_t max_bytes,
                                                      cw_docstore_body_fn *fn, void *arg)
 {
-    struct cw_docstore_call *call = call_new(s, "GET attachment of", db, id, arg);
+    struct cw_docstore_call *call = call_new(s, OP_ATTACHMENT, db, id, arg);
     struct request r;
     bool failed;
 
@@ -301,7 +336,7 @@ static struct cw_docstore_call *couch_put(struct cw_docstore *s, const char *db,
                                           const char *rev, struct cw_slice doc,
                                           cw_docstore_body_fn *fn, void *arg)
 {
-    struct cw_docstore_call *call = call_new(s, "PUT", db, id, arg);
+    struct cw_docstore_call *call = call_new(s, OP_PUT, db, id, arg);
     struct request r;
 
     call->body_fn = fn;
@@ -313,7 +348,7 @@ static struct cw_docstore_call *couch_put(struct cw_docstore *s, const char *db,
 static struct cw_docstore_call *couch_remove(struct cw_docstore *s, const char *db, const char *id,
                                              const char *rev, cw_docstore_body_fn *fn, void *arg)
 {
-    struct cw_docstore_call *call = call_new(s, "DELETE", db, id, arg);
+    struct cw_docstore_call *call = call_new(s, OP_REMOVE, db, id, arg);
     struct request r;
 
     call->body_fn = fn;
@@ -360,7 +395,7 @@ static struct cw_docstore_call *couch_bulk_put(struct cw_docstore *s, const char
                                                const struct cw_slice *docs, size_t count,
                                                cw_docstore_bulk_fn *fn, void *arg)
 {
-    struct cw_docstore_call *call = call_new(s, "POST", db, "_bulk_docs", arg);
+    struct cw_docstore_call *call = call_new(s, OP_BULK_PUT, db, "_bulk_docs", arg);
     cw_auto_str struct cw_str body = {0};
     struct request r;
     bool failed;
@@ -374,6 +409,8 @@ static struct cw_docstore_call *couch_bulk_put(struct cw_docstore *s, const char
         cw_str_addz(&r.url, "/_bulk_docs");
         join_documents(&body, docs, count);
         set_body(&r, cw_str_slice(&body));
+        if (call->couch->batch_size)
+            cw_histogram_observe(call->couch->batch_size, (double)count);
     }
     return launch(call, &r, failed);
 }
@@ -420,7 +457,7 @@ static struct cw_docstore_call *couch_view(struct cw_docstore *s, const char *db
                                            const struct cw_view_query *q, cw_docstore_body_fn *fn,
                                            void *arg)
 {
-    struct cw_docstore_call *call = call_new(s, "GET view", db, q->view, arg);
+    struct cw_docstore_call *call = call_new(s, OP_VIEW, db, q->view, arg);
     struct request r;
 
     call->body_fn = fn;
@@ -431,7 +468,7 @@ static struct cw_docstore_call *couch_view(struct cw_docstore *s, const char *db
 static struct cw_docstore_call *couch_check(struct cw_docstore *s, const char *db,
                                             cw_docstore_body_fn *fn, void *arg)
 {
-    struct cw_docstore_call *call = call_new(s, "GET", db, "", arg);
+    struct cw_docstore_call *call = call_new(s, OP_CHECK, db, "", arg);
     struct request r;
 
     call->body_fn = fn;
@@ -505,6 +542,19 @@ static char *root_url(const struct cw_couch_conf *conf)
     return cw_str_steal(&url);
 }
 
+static void make_meters(struct couch *couch, struct cw_metrics *m)
+{
+    for (int i = 0; i < OP_CHECK; i++)
+        cw_timed_init(&couch->meter[i], m,
+                      &(struct cw_token){.component = "database", .action = OPERATIONS[i].token},
+                      "Requests to the database");
+    if (m)
+        couch->batch_size = cw_token_histogram_number(
+            m,
+            &(struct cw_token){.component = "database", .action = "batchSize", .state = "counter"},
+            "Activation records in one request.");
+}
+
 struct cw_docstore *cw_couch_store_new(struct cw_loop *loop, struct cw_http *http,
                                        const struct cw_couch_conf *conf, struct cw_err *err)
 {
@@ -518,6 +568,7 @@ struct cw_docstore *cw_couch_store_new(struct cw_loop *loop, struct cw_http *htt
     couch->http = http;
     cw_list_init(&couch->calls);
     couch->root = root_url(conf);
+    make_meters(couch, conf->metrics);
     if (conf->username && *conf->username) {
         couch->username = cw_strdup(conf->username);
         couch->password = cw_strdup(conf->password);

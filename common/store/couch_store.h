@@ -11,14 +11,16 @@
 
 struct cw_http;
 struct cw_loop;
+struct cw_metrics;
 
 struct cw_couch_conf {
     const char *protocol; /* "http" or "https" */
     const char *host;
     uint16_t port;
     const char *username, *password;
-    int64_t timeout_ms;  /* per request; 0: 30000 */
-    size_t max_document; /* bytes of one answer; 0: 64 MiB */
+    int64_t timeout_ms;         /* per request; 0: 30000 */
+    size_t max_document;        /* bytes of one answer; 0: 64 MiB */
+    struct cw_metrics *metrics; /* borrowed; NULL: none */
 };
 
 /* http is borrowed and must outlive the store. */
