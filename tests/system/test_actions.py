@@ -6,6 +6,7 @@ import pytest
 
 from harness.code import BASH_ECHO, NODE_ECHO, NODE_ENV, NODE_ID, OFFICIAL, PYTHON_ECHO, annotations, texts
 from harness.controller import identity
+from harness.couch import Action
 from harness.invoker import NATIVE_IMAGE
 from harness.proxies import zip_base64
 
@@ -37,6 +38,20 @@ def test_zipped_code(invoker, controller, ns, kind, files, storage):
 def test_code_larger_than_an_inline_attachment(invoker, controller, ns):
     action = controller.put(f"{ns}/large", "nodejs:20", "// " + "x" * 2000000 + "\n" + NODE_ECHO, storage="couch")
     assert controller.invoke(invoker, action, {"n": 1}).response()["result"] == {"n": 1}
+
+
+@pytest.mark.parametrize("member, attachment", [("code", "codefile"), ("jar", "jarfile")])
+def test_attachments_of_old_documents(invoker, controller, ns, member, attachment):
+    """Without a scheme; of Java once in "jar" and without the flag. (The kind's image is that of nodejs here.)"""
+    action = Action(f"{ns}/old", "java:8", zip_base64(NODE_ZIP), storage="couch", binary=True, main="main")
+    action.attachment = attachment
+    document = action.document()
+    del document["exec"]["code"]
+    document["exec"][member] = {"attachmentName": attachment, "attachmentType": action.content_type()}
+    if member == "jar":
+        del document["exec"]["binary"]
+    action.document = lambda: document
+    assert controller.invoke(invoker, controller.put(action), {"x": 1}).response()["result"] == {"hi": "zipped", "x": 1}
 
 
 def test_inline_base64_is_binary_whatever_the_flag_says(invoker, controller, ns):

@@ -186,6 +186,14 @@ def test_document_that_is_no_usable_action(invoker, controller, ns, change):
         WHISK, "Action version is not compatible and cannot be invoked.")
 
 
+@pytest.mark.parametrize("name", ["s3:5f1c7a1e-0000-4000-8000-000000000000", "az:5f1c7a1e-0000-4000-8000-000000000000", "mem:%%%"],
+                         ids=["s3", "az", "broken mem"])
+def test_code_that_cannot_be_had(invoker, controller, ns, name):
+    code = {"attachmentName": name, "attachmentType": "text/plain"}
+    assert unrunnable(controller, invoker, corrupted(controller, ns, lambda d: d["exec"].update(code=code))) == (
+        WHISK, "Action could not be fetched.")
+
+
 def test_sequence_is_refused(invoker, controller, ns):
     action = Action(f"{ns}/seq", "sequence")
     body = {**action.document(), "exec": {"kind": "sequence", "components": [f"/{ns}/a", f"/{ns}/b"]}}

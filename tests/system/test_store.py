@@ -1,6 +1,7 @@
 """The document store: blocked namespaces, encrypted parameters, and a store that goes away."""
 
 import secrets
+import time
 
 import pytest
 
@@ -71,6 +72,45 @@ def test_locked_arguments_are_decrypted(make_invoker, controller, ns, scheme, ke
     assert result["args"] == {"secret": "s3cret ü", "open": "as it is", "number": 7, "odd": "bm90IGVuY3J5cHRlZA=="}
     assert result["init"]["port"] == "5432"
     assert key not in invoker.log() and "s3cret" not in invoker.log()
+
+
+def test_argument_that_cannot_be_decrypted_is_answered_and_does_not_count_against_health(make_invoker, controller, ns):
+    invoker = make_invoker({"INVOKER_OPTS": f"-Dwhisk.parameter-storage.aes-128={AES_128_KEY}"}).start(controller)
+    action = controller.put(f"{ns}/locked", "nodejs:20", NODE_ENV)
+    changed = "B" + AES_128["secret"][1:]
+    activation = controller.invoke(invoker, action, {"secret": changed}, lockedArgs={"secret": "aes-128"})
+    response = activation.response()
+    assert (response["statusCode"], response["result"]) == (3, {"error": "Action parameters could not be decrypted."})
+    assert activation.completion().json["isSystemError"] is False
+    assert activation.finished()["response"]["statusCode"] == 3 and len(activation.acks()) == 1
+    assert changed not in invoker.log() and AES_128_KEY not in invoker.log()
+
+
+def test_key_that_is_none_ends_the_start(make_invoker):
+    invoker = make_invoker({"INVOKER_OPTS": "-Dwhisk.parameter-storage.aes-256=c2hvcnQ="}).spawn()
+    assert invoker.wait_exit() == 1
+    assert "whisk.parameter-storage: aes-256: the key is not base64 of 16, 24 or 32 bytes" in invoker.log()
+    assert "c2hvcnQ=" not in invoker.log()
+
+
+def test_stale_work_is_answered_when_the_operator_says_so(make_invoker, controller, ns):
+    invoker = make_invoker({"CWHISK_STALE_WORK": "answer"}).start(controller)
+    action = controller.put(f"{ns}/late", "nodejs:20", NODE_ECHO)
+    old = [secrets.token_hex(16), int(time.time() * 1000) - 4 * 60 * 1000]  # given up after 3 minutes
+    activation = controller.invoke(invoker, action, transid=old)
+    response = activation.response()
+    assert (response["statusCode"], response["result"]) == (
+        3, {"error": "The action was not invoked because its activation had expired."})
+    assert activation.completion().json["isSystemError"] is False
+    assert activation.finished()["annotations"] and not invoker.containers()
+    assert "cwhisk_activation_stale_total 1" in invoker.http("/metrics").text
+    assert controller.invoke(invoker, action, {"n": 1}).response()["result"] == {"n": 1}
+
+
+def test_stale_work_runs_by_default(invoker, controller, ns):
+    action = controller.put(f"{ns}/late", "nodejs:20", NODE_ECHO)
+    old = [secrets.token_hex(16), int(time.time() * 1000) - 4 * 60 * 1000]
+    assert controller.invoke(invoker, action, {"n": 1}, transid=old).response()["result"] == {"n": 1}
 
 
 def test_refused_login_is_told_and_shown_by_ready(make_invoker, controller, couch):
