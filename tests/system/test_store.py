@@ -93,6 +93,12 @@ def test_key_that_is_none_ends_the_start(make_invoker):
     assert "c2hvcnQ=" not in invoker.log()
 
 
+def test_provider_that_is_unknown_ends_the_start(make_invoker):
+    invoker = make_invoker({"CONFIG_whisk_couchdb_provider": "PostgreSQL"}).spawn()
+    assert invoker.wait_exit() == 1
+    assert 'whisk.couchdb.provider: "PostgreSQL" is not known; accepted: CouchDB, Cloudant' in invoker.log()
+
+
 def test_stale_work_is_answered_when_the_operator_says_so(make_invoker, controller, ns):
     invoker = make_invoker({"CWHISK_STALE_WORK": "answer"}).start(controller)
     action = controller.put(f"{ns}/late", "nodejs:20", NODE_ECHO)
