@@ -5,6 +5,7 @@
 
 #include "common/base/err.h"
 #include "common/bus/kafka_bus.h"
+#include "common/cgroup/oom_kills.h"
 #include "common/driver/docker_driver.h"
 #include "common/driver/docker_flags.h"
 #include "common/http/client.h"
@@ -97,6 +98,24 @@ static const char *docker_socket(const struct inv_settings *s)
     return "/var/run/docker.sock";
 }
 
+/* Of the flags of docker run; NULL: the engine's default. */
+static const char *cgroup_parent(const struct inv_settings *s)
+{
+    static const char FLAG[] = "cgroup-parent";
+
+    for (char **pair = s->extra_args; pair[0]; pair += 2)
+        if (strncmp(pair[0], FLAG, sizeof(FLAG) - 1) == 0)
+            return pair[1];
+    return NULL;
+}
+
+static int64_t oom_kills(void *arg, const char *id)
+{
+    const struct inv_daemon *d = arg;
+
+    return cw_cgroup_oom_kills(d->settings->cgroup_root, cgroup_parent(d->settings), id);
+}
+
 /* Whose a container is, and which process's: by the moment it began, for a pid means nothing to
  * another host or container. */
 static const char *const *owner_labels(struct inv_daemon *d)
@@ -162,6 +181,8 @@ int inv_daemon_make_clients(struct inv_daemon *d, struct cw_err *err)
         .unpause_ms = s->docker_unpause_ms,
         .version_ms = s->docker_version_ms,
         .metrics = d->metrics,
+        .oom_kills = oom_kills,
+        .oom_kills_arg = d,
         .config_folder = s->docker_config,
         .warn = on_docker_warning,
         .cluster = s->cluster,

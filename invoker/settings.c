@@ -133,6 +133,7 @@ static const struct cw_conf_item ITEMS[] = {
     {.section = "Containers", .key = "whisk.docker.container-factory.use-runc", .type = CW_CONF_BOOL, FIELD(use_runc), .def = "true", .help = "Without effect: containers are always paused and resumed through the engine, which then knows of it."},
     {.section = "Containers", .key = "whisk.docker.client.mask-docker-run-args", .type = CW_CONF_BOOL, FIELD(mask_run_args), .def = "false", .help = "Without effect: no log line holds a container's environment."},
     {.section = "Containers", .key = "cwhisk.cluster", .type = CW_CONF_STRING, FIELD(cluster), .def = "", .help = "Name of the deployment, a label of its containers: of several deployments on one engine none removes another's left-overs, even of the same invoker id."},
+    {.section = "Containers", .key = "cwhisk.cgroup-root", .type = CW_CONF_STRING, FIELD(cgroup_root), .def = "/sys/fs/cgroup", .help = "Where the host's control groups are mounted, version 1 or 2: the kernel's count of processes killed for memory is read there. Where it cannot be seen the engine's word counts alone."},
     {.section = "Containers", .key = "cwhisk.docker-socket", .env = "CWHISK_DOCKER_SOCKET", .type = CW_CONF_STRING, FIELD(docker_socket),
      .help = "Unix socket of the Docker Engine; empty: from DOCKER_HOST, else /var/run/docker.sock."},
     {.section = "Containers", .key = "docker.host", .env = "DOCKER_HOST", .type = CW_CONF_STRING, FIELD(docker_host),

@@ -71,7 +71,7 @@ struct inv_settings {
     int64_t api_host_port;
     char *network;
     char **dns_servers, **dns_search, **dns_options, **extra_env, **extra_args;
-    char *cluster;
+    char *cluster, *cgroup_root;
     bool use_runc, mask_run_args; /* accepted, without effect */
     char *docker_socket, *docker_host, *docker_config, *containers_dir;
     int64_t docker_parallel_runs;

@@ -87,8 +87,9 @@ struct cw_driver_ops {
     /* Must. Force-remove; a container that is already gone is success. */
     struct cw_driver_call *(*remove)(struct cw_driver *d, const char *id, cw_driver_done_fn *fn,
                                      void *arg);
-    /* Must. Was the container's main process killed for memory? Polls up to 2 s in small steps,
-     * since the engine learns of it after the connection broke; false on any error. */
+    /* Must. Was a process of the container killed for memory, so that it did not answer? Polls up
+     * to 2 s in small steps, since the engine learns of it after the connection broke; false on any
+     * error. */
     struct cw_driver_call *(*was_oom_killed)(struct cw_driver *d, const char *id, cw_oom_fn *fn,
                                              void *arg);
     /* Must. All containers, running or not, whose name starts with name_prefix. */

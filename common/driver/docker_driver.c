@@ -348,6 +348,8 @@ struct cw_driver *cw_docker_driver_new(struct cw_loop *loop, struct cw_http *htt
         cw_docker_flags_add_label(docker->flags, l[0], l[1]);
     docker->base.ops = &DOCKER_OPS;
     docker->parallel_creates = conf->parallel_creates;
+    docker->oom_kills = conf->oom_kills;
+    docker->oom_kills_arg = conf->oom_kills_arg;
     cw_list_init(&docker->calls);
     cw_list_init(&docker->background);
     cw_list_init(&docker->pulls);

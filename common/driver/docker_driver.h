@@ -25,6 +25,10 @@ struct cw_docker_conf {
     /* What is wrong with that file; may be NULL. */
     void (*warn)(void *arg, const char *text);
     void *warn_arg;
+    /* How often the kernel has killed a process of this container for memory, -1: unknown; not to
+     * wait. NULL: only the engine is asked. */
+    int64_t (*oom_kills)(void *arg, const char *id);
+    void *oom_kills_arg;
     /* Label org.cwhisk.cluster of all containers. A container of another cluster that has a name we
      * need is not removed. NULL: no label, no such question. */
     const char *cluster;

@@ -75,6 +75,15 @@ static void on_inspected(void *arg, const struct cw_http_reply *reply,
     o->step_us = o->step_us * 2 < MAX_STEP_US ? o->step_us * 2 : MAX_STEP_US;
 }
 
+/* The kernel's count tells at once, and also of a process that was not the main one: the engine
+ * does not speak of those, though it is why the action did not answer. */
+static bool kernel_knows(const struct oom_call *o)
+{
+    const struct docker *docker = o->call.docker;
+
+    return docker->oom_kills && docker->oom_kills(docker->oom_kills_arg, o->id) > 0;
+}
+
 static void poll_state(void *arg)
 {
     struct oom_call *o = arg;
@@ -83,6 +92,10 @@ static void poll_state(void *arg)
 
     if (!o->id || left_ms <= 0) {
         answer(o, false);
+        return;
+    }
+    if (kernel_knows(o)) {
+        answer(o, true);
         return;
     }
     o->begun_us = cw_docker_begin(&docker->api, DOCKER_INSPECT);

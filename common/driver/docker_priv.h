@@ -18,15 +18,17 @@
 struct docker {
     struct cw_driver base; /* first: it is what callers hold */
     struct docker_api api;
-    struct cw_docker_flags *flags; /* for all containers */
-    struct docker_config config;   /* credentials */
-    char *cluster;                 /* NULL: whatever has a name we want is ours */
-    struct cw_list calls;          /* struct cw_driver_call */
-    struct cw_list background;     /* struct cw_driver_call: nobody waits for these */
-    struct cw_list pulls;          /* struct docker_pull under way */
-    struct cw_list waiting;        /* creates that wait for a slot */
-    unsigned creating;             /* slots taken */
-    unsigned parallel_creates;     /* 0: no limit */
+    struct cw_docker_flags *flags;                   /* for all containers */
+    struct docker_config config;                     /* credentials */
+    int64_t (*oom_kills)(void *arg, const char *id); /* or NULL */
+    void *oom_kills_arg;
+    char *cluster;             /* NULL: whatever has a name we want is ours */
+    struct cw_list calls;      /* struct cw_driver_call */
+    struct cw_list background; /* struct cw_driver_call: nobody waits for these */
+    struct cw_list pulls;      /* struct docker_pull under way */
+    struct cw_list waiting;    /* creates that wait for a slot */
+    unsigned creating;         /* slots taken */
+    unsigned parallel_creates; /* 0: no limit */
 };
 
 struct cw_driver_call {

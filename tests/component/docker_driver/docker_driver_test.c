@@ -1418,6 +1418,47 @@ static void running_container_is_asked_for_two_seconds_at_most(void **state)
     assert_in_range(scripted_http_count(f->peer), 10, 60);
 }
 
+static int64_t two_kills(void *arg, const char *id)
+{
+    assert_string_equal(id, ID);
+    ++*(unsigned *)arg;
+    return 2;
+}
+
+static int64_t unknown_kills(void *arg, const char *id)
+{
+    (void)id;
+    return ++*(unsigned *)arg ? -1 : 0;
+}
+
+static void kernels_count_tells_of_processes_that_the_engine_does_not_know(void **state)
+{
+    struct fixture *f = *state;
+    struct result r = {.f = f};
+    unsigned asked = 0;
+
+    ready_driver(f, &(struct cw_docker_conf){.oom_kills = two_kills, .oom_kills_arg = &asked});
+    f->driver->ops->was_oom_killed(f->driver, ID, oom_fn, &r);
+    wait_for(&r);
+    assert_true(r.oom);
+    assert_int_equal(asked, 1);
+    assert_int_equal(scripted_http_count(f->peer), 1); /* the engine was not asked */
+}
+
+static void engine_is_asked_where_the_kernels_count_is_not_known(void **state)
+{
+    struct fixture *f = *state;
+    struct result r = {.f = f};
+    unsigned asked = 0;
+
+    ready_driver(f, &(struct cw_docker_conf){.oom_kills = unknown_kills, .oom_kills_arg = &asked});
+    answer(f, "GET", INSPECT_PATH, 200, ENDED("137", "true"));
+    f->driver->ops->was_oom_killed(f->driver, ID, oom_fn, &r);
+    wait_for(&r);
+    assert_true(r.oom);
+    assert_int_equal(asked, 1);
+}
+
 static void oom_question_about_nothing_is_answered_no(void **state)
 {
     struct fixture *f = *state;
@@ -1554,6 +1595,8 @@ int main(void)
         CASE(exit_for_another_reason_ends_the_wait),
         CASE(killed_container_without_the_flag_is_no_oom_in_the_end),
         CASE(running_container_is_asked_for_two_seconds_at_most),
+        CASE(kernels_count_tells_of_processes_that_the_engine_does_not_know),
+        CASE(engine_is_asked_where_the_kernels_count_is_not_known),
         CASE(oom_question_about_nothing_is_answered_no),
         CASE(list_asks_with_an_anchored_filter_and_filters_again),
         CASE(list_of_everything_is_refused),
