@@ -16,7 +16,7 @@
 
 #define COMPONENT "ContainerPool"
 
-enum { FULL_LOG_INTERVAL_US = 10 * 1000000, LABELS_MAX_BYTES = 8192 };
+enum { FULL_LOG_INTERVAL_US = 10 * 1000000, LABELS_MAX_BYTES = 8192, LINE_MAX_BYTES = 4096 };
 
 /* A container with its place in the books. */
 struct holding {
@@ -245,15 +245,35 @@ static struct cw_counter *tagged_start(struct inv_dispatch *d, const struct inv_
     return start_counter(d, START_NAMES[choice], labels.p);
 }
 
-static void count_start(struct inv_dispatch *d, const struct inv_job *job, enum inv_choice choice)
+/* Stock's line, which people search for. */
+static void tell_start(const struct inv_dispatch *d, const struct inv_job *job, const char *state,
+                       const struct inv_slot *slot)
 {
+    const struct holding *h = slot->owner; /* NULL: it is to be created */
+    char marker[80], text[LINE_MAX_BYTES];
+
+    (void)snprintf(text, sizeof(text),
+                   "containerStart containerState: %s container: %s activations: %u of max %u "
+                   "action: %s namespace: %s activationId: %s",
+                   state, h ? inv_container_name(h->container) : "None", slot->in_flight,
+                   slot->max_in_flight, job->action->name, job->msg->user.namespace_name,
+                   job->msg->activation_id);
+    if (d->conf.settings->log_markers) {
+        (void)snprintf(marker, sizeof(marker), "invoker_containerStart.%s_counter", state);
+        cw_log_marker(CW_LOG_INFO, &job->msg->tx, COMPONENT, marker, -1, "%s", text);
+    } else {
+        cw_log(CW_LOG_INFO, &job->msg->tx, COMPONENT, "%s", text);
+    }
+}
+
+static void count_start(struct inv_dispatch *d, const struct inv_job *job,
+                        const struct inv_decision *decision)
+{
+    enum inv_choice choice = decision->choice;
     bool tags = cw_metrics_tagged(d->conf.metrics);
 
     cw_counter_add(tags ? tagged_start(d, job, choice) : d->starts[choice], 1);
-    cw_log(CW_LOG_INFO, &job->msg->tx, COMPONENT,
-           "containerStart containerState: %s action=%s namespace=%s activationId=%s",
-           START_NAMES[choice], job->msg->action.full, job->msg->user.namespace_name,
-           job->msg->activation_id);
+    tell_start(d, job, START_NAMES[choice], decision->slot);
 }
 
 /* false: no room, the job stays where it is. */
@@ -278,7 +298,7 @@ static bool place(struct inv_dispatch *d, struct inv_job *job)
         fail_job(d, job, CW_STATUS_DEVELOPER_ERROR, text);
         return true;
     }
-    count_start(d, job, decision.choice);
+    count_start(d, job, &decision);
     remove_evicted(decision.evicted);
     if (decision.choice == INV_CHOICE_CREATE || decision.choice == INV_CHOICE_RECREATE)
         create(d, decision.slot, job);
