@@ -1,5 +1,6 @@
 #include "invoker/admin.h"
 
+#include <ctype.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,7 +8,7 @@
 #include "common/base/str.h"
 #include "common/http/server.h"
 #include "common/json/writer.h"
-#include "common/obs/metrics.h"
+#include "common/obs/token.h"
 
 enum { TX_ID_LEN = 32, METRICS_MAX_BYTES = 16 << 20 };
 
@@ -150,14 +151,35 @@ static void handle(void *arg, struct cw_http_exchange *ex)
     answer_authorized_route(a, ex, path, tx_id);
 }
 
+/* Stock's http_<method>.<status>: a counter and a histogram. */
+static void on_answered(void *arg, const char *method, int status, int64_t elapsed_us)
+{
+    struct inv_admin *a = arg;
+    char action[16] = "", code[12], label[40];
+    const struct cw_token token = {
+        .component = "http", .action = action, .sub = code, .state = "counter", .labels = label};
+
+    if (!a->conf.metrics)
+        return;
+    for (size_t i = 0; method[i] && i < sizeof(action) - 1; i++)
+        action[i] = (char)tolower((unsigned char)method[i]);
+    (void)snprintf(code, sizeof(code), "%d", status);
+    (void)snprintf(label, sizeof(label), "statusCode=\"%s\"", code);
+    cw_counter_add(cw_token_counter(a->conf.metrics, &token, "Answered HTTP requests."), 1);
+    cw_histogram_observe(cw_token_histogram(a->conf.metrics, &token, "Duration of HTTP requests."),
+                         (double)elapsed_us / 1e6);
+}
+
 struct inv_admin *inv_admin_new(const struct inv_admin_conf *conf, struct cw_err *err)
 {
     struct inv_admin *a = cw_alloc(sizeof(*a));
 
     a->conf = *conf;
-    a->server = cw_http_server_new(
-        conf->loop, &(struct cw_http_server_conf){.address = conf->address, .port = conf->port},
-        handle, a, err);
+    a->server = cw_http_server_new(conf->loop,
+                                   &(struct cw_http_server_conf){.address = conf->address,
+                                                                 .port = conf->port,
+                                                                 .on_answered = on_answered},
+                                   handle, a, err);
     if (!a->server) {
         free(a);
         return NULL;

@@ -39,7 +39,9 @@ struct cw_http_server {
     struct evhttp *http;
     struct evconnlistener *listener; /* owned by http */
     uint16_t port;
+    struct cw_loop *loop;
     cw_http_handler *handler;
+    void (*on_answered)(void *arg, const char *method, int status, int64_t elapsed_us);
     void *arg;
     struct cw_timer accept_again;
     struct cw_list exchanges; /* struct cw_http_exchange */
@@ -50,6 +52,7 @@ struct cw_http_exchange {
     struct cw_http_server *server;
     struct evhttp_request *req;
     char *path;
+    int64_t since_us;
 };
 
 /* --- one exchange ------------------------------------------------------------------------- */
@@ -140,6 +143,9 @@ void cw_http_answer(struct cw_http_exchange *ex, int status, const char *content
         (void)snprintf(length, sizeof(length), "%zu", body.n);
         cw_http_add_header(ex, "Content-Length", length);
     }
+    if (ex->server->on_answered)
+        ex->server->on_answered(ex->server->arg, cw_http_method(ex), status,
+                                cw_loop_mono_us(ex->server->loop) - ex->since_us);
     exchange_free(ex);
     evhttp_send_reply(req, status, NULL, NULL);
 }
@@ -211,6 +217,7 @@ static void on_request(struct evhttp_request *req, void *arg)
     ex->server = s;
     ex->req = req;
     ex->path = decoded_path(req);
+    ex->since_us = cw_loop_mono_us(s->loop);
     cw_list_push_back(&s->exchanges, &ex->link);
     s->handler(s->arg, ex);
 }
@@ -307,7 +314,9 @@ struct cw_http_server *cw_http_server_new(struct cw_loop *loop,
     struct cw_http_server *s = cw_alloc(sizeof(*s));
 
     ignore_sigpipe();
+    s->loop = loop;
     s->handler = handler;
+    s->on_answered = conf->on_answered;
     s->arg = arg;
     cw_list_init(&s->exchanges);
     cw_timer_init(&s->accept_again, loop, accept_again, s);

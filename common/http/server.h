@@ -22,6 +22,8 @@ struct cw_http_server_conf {
     uint16_t port;           /* 0: any free one */
     size_t max_body;         /* larger ones get 413; 0: 1 MiB */
     int64_t idle_timeout_ms; /* 0: 30000 */
+    /* After each answer; arg is the handler's. NULL: nobody wants to know. */
+    void (*on_answered)(void *arg, const char *method, int status, int64_t elapsed_us);
 };
 
 typedef void cw_http_handler(void *arg, struct cw_http_exchange *ex);

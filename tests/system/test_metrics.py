@@ -45,6 +45,7 @@ def test_metrics_have_the_names_that_dashboards_know(make_invoker, controller, n
     action = controller.put(f"{ns}/package/measured", "nodejs:20", NODE_ID)
     for _ in range(2):
         controller.invoke(invoker, action).finished()
+    samples(invoker)  # a request over HTTP
     shown = wait_until(lambda: s if (s := samples(invoker)).get('cwhisk_activation_step_seconds_count{step="store"}') == 2 else None,
                        what="both records are counted")
     names = {name.split("{")[0] for name in shown}
@@ -63,6 +64,7 @@ def test_metrics_have_the_names_that_dashboards_know(make_invoker, controller, n
         assert f'gauge_kafka_topic_counter{{topic="{invoker.topic}"}}' in shown
         assert shown[f'histogram_kafka_topic_start_seconds_count{{topic="{invoker.topic}"}}'] == 2
         assert 'counter_invoker_containerHealthFailed_counter_total{containerState="prewarm"}' in shown
+        assert shown['counter_http_get_counter_total{statusCode="200"}'] >= 1
     else:
         assert {state: shown[f"counter_invoker_containerStart_{state}_counter_total"] for state in STATES} == \
             {state: 1 if state in ("cold", "warmed") else 0 for state in STATES}
@@ -71,3 +73,15 @@ def test_metrics_have_the_names_that_dashboards_know(make_invoker, controller, n
         assert f"gauge_kafka_{invoker.topic}_counter" in shown
         assert shown[f"histogram_kafka_{invoker.topic}_delay_start_seconds_count"] == 2
         assert "counter_invoker_containerHealthFailed_warm_counter_total" in shown
+        assert shown["counter_http_get_200_counter_total"] >= 1
+
+
+@pytest.mark.parametrize("markers", [True, False])
+def test_start_of_a_container_is_logged_in_the_words_that_people_search_for(make_invoker, controller, ns, markers):
+    invoker = make_invoker({"METRICS_LOG": str(markers).lower()}).start(controller)
+    activation = controller.invoke(invoker, controller.put(f"{ns}/logged", "nodejs:20", NODE_ID))
+    activation.finished()
+    line = f"[ContainerPool] containerStart containerState: cold container: None activations: 1 of max 1 action: logged " \
+           f"namespace: {ns} activationId: {activation.id}"
+    [rest] = re.findall(re.escape(line) + r"(.*)$", invoker.log(), re.M)
+    assert re.fullmatch(r" \[marker:invoker_containerStart\.cold_counter:\d+\]" if markers else "", rest)

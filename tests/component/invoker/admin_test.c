@@ -249,6 +249,22 @@ static void metrics_are_shown_with_fresh_gauges(void **state)
     end(&w);
 }
 
+static void answered_requests_are_counted_by_method_and_status(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w, true);
+    assert_int_equal(ask(&w, "GET", "/ping", ""), 200);
+    assert_int_equal(ask(&w, "GET", "/live", ""), 200);
+    assert_int_equal(ask(&w, "POST", "/enable", ""), 401);
+    assert_int_equal(ask(&w, "GET", "/metrics", ""), 200);
+    assert_non_null(strstr(body(&w), "\ncounter_http_get_200_counter_total 2\n"));
+    assert_non_null(strstr(body(&w), "\nhistogram_http_get_200_counter_seconds_count 2\n"));
+    assert_non_null(strstr(body(&w), "\ncounter_http_post_401_counter_total 1\n"));
+    end(&w);
+}
+
 static void metrics_that_are_off_are_an_unknown_route(void **state)
 {
     struct world w;
@@ -491,6 +507,7 @@ int main(void)
         cmocka_unit_test(open_routes_need_no_credentials),
         cmocka_unit_test(not_ready_is_503_and_alive),
         cmocka_unit_test(metrics_are_shown_with_fresh_gauges),
+        cmocka_unit_test(answered_requests_are_counted_by_method_and_status),
         cmocka_unit_test(metrics_that_are_off_are_an_unknown_route),
         cmocka_unit_test(enable_and_disable_tell_what_changed),
         cmocka_unit_test(is_enabled_tells),
