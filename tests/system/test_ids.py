@@ -1,5 +1,6 @@
 """Ids that ZooKeeper keeps for names (openwhisk invoker.md 1.1, helm.md 7)."""
 
+import itertools
 import re
 import secrets
 import socket
@@ -10,6 +11,7 @@ import pytest
 from kazoo.client import KazooClient
 
 from harness.code import NODE_ID
+from harness.faults import FaultProxy
 from harness.wait import wait_until
 
 ROOT = "/invokers/idAssignment"
@@ -222,92 +224,87 @@ def test_no_id_is_taken_for_an_invoker_that_cannot_start(start, folder):
 
 # ---- a server that fails ----
 
-class Faulty:
-    """In front of ZooKeeper: the first connection ends instead of its answer number `lost` (1 is the handshake's); none at all
-    when `mute`."""
+class LosesAnswer:
+    """In front of ZooKeeper: the first connection ends instead of its answer number `lost` (1 is the handshake's)."""
 
-    def __init__(self, target, lost=None, mute=False):
-        self.target, self.lost, self.mute = target, lost, mute
+    def __init__(self, target, lost):
+        self.target, self.lost = target, lost
         self.server = socket.create_server(("127.0.0.1", 0))
         self.port = self.server.getsockname()[1]
-        self.links = []
         threading.Thread(target=self.accept, daemon=True).start()
 
     def accept(self):
         try:
             while True:
                 client, _ = self.server.accept()
-                self.links.append(client)
-                if self.mute:
-                    continue
                 upstream = socket.create_connection(self.target)
-                self.links.append(upstream)
                 lost, self.lost = self.lost, None
-                threading.Thread(target=self.copy, args=(client, upstream), daemon=True).start()
-                threading.Thread(target=self.answers, args=(upstream, client, lost), daemon=True).start()
+                for work in (self.requests, client, upstream), (self.answers, upstream, client, lost):
+                    threading.Thread(target=work[0], args=work[1:], daemon=True).start()
         except OSError:
             pass
 
     @staticmethod
-    def copy(source, sink):
+    def requests(client, upstream):
         try:
-            while data := source.recv(65536):
-                sink.sendall(data)
+            while data := client.recv(65536):
+                upstream.sendall(data)
         except OSError:
             pass
-        for link in (source, sink):
-            link.close()
+        upstream.close()
 
     @staticmethod
-    def answers(source, sink, lost):
-        reader = source.makefile("rb")
-        count = 0
+    def answers(upstream, client, lost):
+        reader = upstream.makefile("rb")
         try:
-            while head := reader.read(4):
-                body = reader.read(struct.unpack(">i", head)[0])
-                count += 1
-                if count == lost:
+            for count in itertools.count(1):
+                head = reader.read(4)
+                if len(head) < 4 or count == lost:
                     break
-                sink.sendall(head + body)
-        except OSError:
+                client.sendall(head + reader.read(struct.unpack(">i", head)[0]))
+        except (OSError, ValueError):
             pass
-        for link in (source, sink):
+        for link in (client, upstream):
             try:
                 link.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+        client.close()
 
     def close(self):
         self.server.close()
-        for link in self.links:
-            link.close()
 
 
 @pytest.fixture
-def faulty(zookeeper_hosts):
-    made = []
-
-    def maker(**options):
-        host, port = zookeeper_hosts.split(":")
-        made.append(Faulty((host, int(port)), **options))
-        return made[-1]
-    yield maker
-    for one in made:
-        one.close()
+def target(zookeeper_hosts):
+    host, port = zookeeper_hosts.split(":")
+    return host, int(port)
 
 
-def test_connection_lost_at_any_step_gives_one_id(start, zookeeper, zookeeper_hosts, faulty):
+@pytest.fixture
+def proxy(request, target):
+    """proxy(kind, …) → what stands before ZooKeeper."""
+    def maker(kind, *args):
+        made = kind(target, *args)
+        request.addfinalizer(made.close)
+        return made
+    return maker
+
+
+def test_connection_lost_at_any_step_gives_one_id(start, zookeeper, zookeeper_hosts, proxy):
     folders = {lost: Folder(zookeeper, zookeeper_hosts) for lost in range(1, 12)}  # the transaction's answer is the 11th
     for folder in folders.values():
         folder.fill(2)
-    invokers = {lost: start(f"lost{lost}", hosts=f"127.0.0.1:{faulty(lost=lost).port}{folder.path}") for lost, folder in folders.items()}
+    invokers = {lost: start(f"lost{lost}", hosts=f"127.0.0.1:{proxy(LosesAnswer, lost).port}{folder.path}") for lost, folder in folders.items()}
     for lost, folder in folders.items():
         assert id_of(invokers[lost]) == 2 and (lost == 1 or "trying again" in invokers[lost].log())
         assert folder.names() == {"old0": 0, "old1": 1, f"lost{lost}": 2} and folder.get("counter") == struct.pack(">i", 3)
 
 
-def test_server_that_does_not_answer_is_an_error_in_time(start, folder, faulty):
-    line = error_of(start("x", hosts=f"127.0.0.1:{faulty(mute=True).port}", CWHISK_ZOOKEEPER_TIMEOUT="700 ms"))
+def test_server_that_does_not_answer_is_an_error_in_time(start, proxy):
+    mute = proxy(FaultProxy)
+    mute.stall()
+    line = error_of(start("x", hosts=f"127.0.0.1:{mute.port}", CWHISK_ZOOKEEPER_TIMEOUT="700 ms"))
     assert "no id for x from ZOOKEEPER_HOSTS 127.0.0.1:" in line and "no answer in time" in line
 
 
@@ -316,29 +313,24 @@ def test_server_that_is_down_is_an_error_after_retries(start):
     assert "no id for x from ZOOKEEPER_HOSTS 127.0.0.1:1" in line and "Connection refused" in line
 
 
-def test_server_that_comes_up_later_is_found(start, folder, zookeeper_hosts):
+def test_server_that_comes_up_later_is_found(start, folder, proxy):
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
         port = reserved.getsockname()[1]
         invoker = start("late", hosts=f"127.0.0.1:{port}{folder.path}")
         wait_until(lambda: "creating zkClient" in invoker.log())
-    host, real = zookeeper_hosts.split(":")
-    late = Faulty.__new__(Faulty)
-    late.target, late.lost, late.mute, late.links, late.port = (host, int(real)), None, False, [], port
-    late.server = socket.create_server(("127.0.0.1", port))
-    threading.Thread(target=late.accept, daemon=True).start()
-    try:
-        assert id_of(invoker) == 0
-    finally:
-        late.close()
+    proxy(FaultProxy, ("127.0.0.1", port))
+    assert id_of(invoker) == 0
 
 
 def test_second_server_is_used_when_the_first_is_down(start, folder, zookeeper_hosts):
     assert id_of(start("x", hosts=f"127.0.0.1:1,{zookeeper_hosts}{folder.path}")) == 0
 
 
-def test_stop_signal_ends_the_waiting(start, faulty):
-    invoker = start("x", hosts=f"127.0.0.1:{faulty(mute=True).port}", CWHISK_ZOOKEEPER_TIMEOUT="10 minutes")
+def test_stop_signal_ends_the_waiting(start, proxy):
+    mute = proxy(FaultProxy)
+    mute.stall()
+    invoker = start("x", hosts=f"127.0.0.1:{mute.port}", CWHISK_ZOOKEEPER_TIMEOUT="10 minutes")
     wait_until(lambda: "creating zkClient" in invoker.log())
     assert invoker.terminate() == 0
 
