@@ -25,6 +25,7 @@
 
 #include "common/base/err.h"
 #include "common/base/list.h"
+#include "common/http/tls_gate_priv.h"
 #include "common/loop/loop.h"
 
 enum {
@@ -33,11 +34,15 @@ enum {
     DEFAULT_IDLE_MS = 30000,
     ACCEPT_AGAIN_MS = 1000,
     MAX_CREDENTIALS = 1024, /* bytes of "user:password" */
+    DEFAULT_HANDSHAKE_MS = 10000,
+    DEFAULT_MAX_CONNECTIONS = 256,
 };
 
 struct cw_http_server {
     struct evhttp *http;
     struct evconnlistener *listener; /* owned by http */
+    struct tls_gate *gate;           /* NULL: plain text */
+    bool full;                       /* by the gate's count */
     uint16_t port;
     struct cw_loop *loop;
     cw_http_handler *handler;
@@ -235,8 +240,39 @@ static void accept_again(void *arg)
 {
     struct cw_http_server *s = arg;
 
-    (void)evconnlistener_enable(s->listener);
+    if (!s->full)
+        (void)evconnlistener_enable(s->listener);
     cw_timer_set_ms(&s->accept_again, ACCEPT_AGAIN_MS);
+}
+
+static void on_admit(void *arg, bool more)
+{
+    struct cw_http_server *s = arg;
+
+    s->full = !more;
+    (void)(more ? evconnlistener_enable : evconnlistener_disable)(s->listener);
+}
+
+static struct bufferevent *new_connection(struct event_base *base, void *arg)
+{
+    struct cw_http_server *s = arg;
+
+    (void)base;
+    return tls_gate_admit(s->gate);
+}
+
+static void use_tls(struct cw_http_server *s, struct cw_loop *loop,
+                    const struct cw_http_server_conf *conf)
+{
+    s->gate = tls_gate_new(&(struct tls_gate_conf){
+        .loop = loop,
+        .context = conf->tls,
+        .handshake_ms = conf->handshake_ms > 0 ? conf->handshake_ms : DEFAULT_HANDSHAKE_MS,
+        .max_connections = conf->max_connections ? conf->max_connections : DEFAULT_MAX_CONNECTIONS,
+        .admit = on_admit,
+        .arg = s,
+    });
+    evhttp_set_bevcb(s->http, new_connection, s);
 }
 
 static int note_port(struct cw_http_server *s, struct evhttp_bound_socket *bound,
@@ -325,6 +361,8 @@ struct cw_http_server *cw_http_server_new(struct cw_loop *loop,
         abort(); /* only when memory is short */
     set_limits(s->http, conf);
     evhttp_set_gencb(s->http, on_request, s);
+    if (conf->tls)
+        use_tls(s, loop, conf);
     if (listen_at(s, conf, err) != 0) {
         cw_http_server_free(s);
         return NULL;
@@ -343,6 +381,7 @@ void cw_http_server_free(struct cw_http_server *s)
             evhttp_request_free(ex->req);
         exchange_free(ex);
     }
+    tls_gate_free(s->gate);
     evhttp_free(s->http);
     cw_timer_done(&s->accept_again);
     free(s);

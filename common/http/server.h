@@ -1,14 +1,16 @@
 /* common/http/server.h -- small HTTP server (evhttp) for health, metrics and administration.
  *
- * One handler for all requests; it answers at once or keeps the request and answers later. Header
- * bytes (64 KiB) and bodies are capped; an idle connection is closed. A client that goes away
- * before its answer is noticed only by the answer, which then goes nowhere. SIGPIPE is set to be
- * ignored. Thread: loop. */
+ * Plain or TLS. One handler for all requests; it answers at once or keeps the request and answers
+ * later. Header bytes (64 KiB) and bodies are capped; an idle connection is closed. A client that
+ * goes away before its answer is noticed only by the answer, which then goes nowhere. SIGPIPE is
+ * set to be ignored. Thread: loop. */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <openssl/types.h>
 
 #include "common/base/str.h"
 
@@ -24,6 +26,10 @@ struct cw_http_server_conf {
     int64_t idle_timeout_ms; /* 0: 30000 */
     /* After each answer; arg is the handler's. NULL: nobody wants to know. */
     void (*on_answered)(void *arg, const char *method, int status, int64_t elapsed_us);
+    /* TLS, when not NULL; the server keeps a reference of its own. */
+    SSL_CTX *tls;
+    int64_t handshake_ms;   /* for a whole TLS handshake; 0: 10000 */
+    size_t max_connections; /* with TLS; further ones wait to be accepted. 0: 256 */
 };
 
 typedef void cw_http_handler(void *arg, struct cw_http_exchange *ex);
