@@ -1,154 +1,210 @@
 #include "invoker/admin.h"
 
 #include <ctype.h>
-#include <openssl/rand.h>
 #include <stdio.h>
 #include <string.h>
+
+#include <openssl/rand.h>
 
 #include "common/base/str.h"
 #include "common/http/server.h"
 #include "common/json/writer.h"
+#include "common/obs/metrics.h"
 #include "common/obs/token.h"
 
-enum { TX_ID_LEN = 32, METRICS_MAX_BYTES = 16 << 20 };
+enum { NEW_ID_LEN = 32, MAX_ID_LEN = 256, METRICS_MAX_BYTES = 16 << 20 };
 
 struct inv_admin {
     struct inv_admin_conf conf;
     struct cw_http_server *server;
 };
 
+struct request {
+    struct cw_http_exchange *ex;
+    char id[MAX_ID_LEN + 1];
+};
+
+/* ---- transaction ids ---- */
+
 /* 32 of A-Z a-z 0-9, as stock makes them. */
-static void make_tx_id(char id[TX_ID_LEN + 1])
+static void make_id(char id[NEW_ID_LEN + 1])
 {
     static const char ALPHABET[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-    unsigned char random[TX_ID_LEN];
+    unsigned char random[NEW_ID_LEN];
 
     if (RAND_bytes(random, sizeof(random)) != 1)
         memset(random, 0, sizeof(random));
-    for (int i = 0; i < TX_ID_LEN; i++)
+    for (int i = 0; i < NEW_ID_LEN; i++)
         id[i] = ALPHABET[random[i] % (sizeof(ALPHABET) - 1)];
-    id[TX_ID_LEN] = '\0';
+    id[NEW_ID_LEN] = '\0';
 }
 
-/* The caller's X-Request-ID if it is a plain word, else a new one. */
-static void choose_tx_id(const struct cw_http_exchange *ex, char id[TX_ID_LEN + 1])
+static bool is_printable(const char *text)
 {
-    const char *given = cw_http_header(ex, "X-Request-ID");
+    for (; *text; text++)
+        if (*text < 0x20 || *text > 0x7e)
+            return false;
+    return true;
+}
+
+/* The caller's unless it pretends to be the system's, else a new one. Stock echoes anything. */
+static void choose_id(const struct inv_admin *a, struct request *r)
+{
+    const char *given = cw_http_header(r->ex, a->conf.id_header);
     size_t n = given ? strlen(given) : 0;
 
-    if (n == 0 || n > TX_ID_LEN || strncmp(given, "sid_", 4) == 0 ||
-        strspn(given, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.") != n)
-        make_tx_id(id);
+    if (n == 0 || n > MAX_ID_LEN || strncmp(given, "sid_", 4) == 0 || !is_printable(given))
+        make_id(r->id);
     else
-        memcpy(id, given, n + 1);
+        memcpy(r->id, given, n + 1);
 }
 
-static void answer_error(struct cw_http_exchange *ex, int status, const char *tx_id,
-                         const char *text)
+/* ---- answers ---- */
+
+/* Stock prints its own errors prettily and those of its HTTP library compactly. */
+static void answer_error(struct request *r, int status, bool pretty, const char *text)
 {
     cw_auto_str struct cw_str body;
     struct cw_json_writer w;
 
     cw_str_init(&body, 4096);
+    cw_str_addz(&body, pretty ? "{\n  \"error\": " : "{\"error\":");
     cw_json_begin(&w, &body);
-    cw_json_object(&w);
-    cw_json_kv_string(&w, "error", text);
-    cw_json_kv_string(&w, "code", tx_id);
-    cw_json_object_end(&w);
-    cw_http_answer(ex, status, "application/json", cw_str_slice(&body));
+    cw_json_string(&w, text);
+    cw_str_addz(&body, pretty ? ",\n  \"code\": " : ",\"code\":");
+    cw_json_begin(&w, &body);
+    cw_json_string(&w, r->id);
+    cw_str_addz(&body, pretty ? "\n}" : "}");
+    cw_http_answer(r->ex, status, "application/json", cw_str_slice(&body));
 }
 
-static void answer_switch(struct inv_admin *a, struct cw_http_exchange *ex, bool enabled)
+static void answer_ping(struct inv_admin *a, struct request *r)
 {
-    bool changed = a->conf.enable(a->conf.arg, enabled);
-    char text[1024];
-
-    (void)snprintf(text, sizeof(text), "%s is %s %s.", a->conf.printed_id,
-                   changed ? "now" : "already", enabled ? "enabled" : "disabled");
-    cw_http_answer(ex, 200, NULL, cw_slice_of(text));
+    (void)a;
+    cw_http_answer(r->ex, 200, NULL, CW_SLICE("pong"));
 }
 
-static void answer_metrics(struct inv_admin *a, struct cw_http_exchange *ex)
+static void answer_live(struct inv_admin *a, struct request *r)
 {
-    cw_auto_str struct cw_str text;
-
-    cw_str_init(&text, METRICS_MAX_BYTES);
-    a->conf.refresh(a->conf.arg);
-    cw_metrics_render(a->conf.metrics, &text);
-    cw_http_answer(ex, 200, "text/plain; version=0.0.4; charset=UTF-8", cw_str_slice(&text));
+    (void)a;
+    cw_http_answer(r->ex, 200, NULL, CW_SLICE("live"));
 }
 
-static void answer_ready(struct inv_admin *a, struct cw_http_exchange *ex)
+static void answer_ready(struct inv_admin *a, struct request *r)
 {
     const char *missing = a->conf.missing ? a->conf.missing(a->conf.arg) : NULL;
     char text[512];
 
     if (a->conf.ready(a->conf.arg) && !missing) {
-        cw_http_answer(ex, 200, NULL, CW_SLICE("ready"));
+        cw_http_answer(r->ex, 200, NULL, CW_SLICE("ready"));
         return;
     }
     if (missing)
         (void)snprintf(text, sizeof(text), "not ready: database %s has not answered", missing);
     else
         (void)snprintf(text, sizeof(text), "not ready");
-    cw_http_answer(ex, 503, NULL, cw_slice_of(text));
+    cw_http_answer(r->ex, 503, NULL, cw_slice_of(text));
 }
 
-static bool answer_open_route(struct inv_admin *a, struct cw_http_exchange *ex, const char *path)
+static void answer_metrics(struct inv_admin *a, struct request *r)
 {
-    if (strcmp(cw_http_method(ex), "GET") != 0)
-        return false;
-    if (strcmp(path, "/ping") == 0)
-        cw_http_answer(ex, 200, NULL, CW_SLICE("pong"));
-    else if (strcmp(path, "/live") == 0)
-        cw_http_answer(ex, 200, NULL, CW_SLICE("live"));
-    else if (strcmp(path, "/ready") == 0)
-        answer_ready(a, ex);
-    else if (strcmp(path, "/metrics") == 0 && a->conf.metrics)
-        answer_metrics(a, ex);
-    else
-        return false;
-    return true;
+    cw_auto_str struct cw_str text;
+
+    cw_str_init(&text, METRICS_MAX_BYTES);
+    a->conf.refresh(a->conf.arg);
+    cw_metrics_render(a->conf.metrics, &text);
+    cw_http_answer(r->ex, 200, "text/plain; version=0.0.4; charset=UTF-8", cw_str_slice(&text));
 }
 
-static void answer_authorized_route(struct inv_admin *a, struct cw_http_exchange *ex,
-                                    const char *path, const char *tx_id)
+static void answer_switch(struct inv_admin *a, struct request *r, bool enabled)
 {
-    bool post = strcmp(cw_http_method(ex), "POST") == 0;
+    char text[1024];
+    bool changed;
 
-    if (post && (strcmp(path, "/enable") == 0 || strcmp(path, "/disable") == 0)) {
-        if (!a->conf.ready(a->conf.arg))
-            answer_error(ex, 503, tx_id, "The invoker is starting or stopping.");
-        else
-            answer_switch(a, ex, strcmp(path, "/enable") == 0);
-    } else if (strcmp(cw_http_method(ex), "GET") == 0 && strcmp(path, "/isEnabled") == 0) {
-        cw_http_answer(ex, 200, NULL, /* stock says text/plain of this JSON, too */
-                       a->conf.enabled(a->conf.arg) ? CW_SLICE("{\"enabled\":true}")
-                                                    : CW_SLICE("{\"enabled\":false}"));
-    } else if (strcmp(path, "/ping") == 0) {
-        answer_error(ex, 405, tx_id, "HTTP method not allowed, supported methods: GET");
-    } else {
-        answer_error(ex, 404, tx_id, "The requested resource could not be found.");
+    if (!a->conf.ready(a->conf.arg)) {
+        answer_error(r, 503, true, "The invoker is starting or stopping.");
+        return;
     }
+    changed = a->conf.enable(a->conf.arg, enabled);
+    (void)snprintf(text, sizeof(text), "%s is %s %s.", a->conf.printed_id,
+                   changed ? "now" : "already", enabled ? "enabled" : "disabled");
+    cw_http_answer(r->ex, 200, NULL, cw_slice_of(text));
+}
+
+static void answer_enable(struct inv_admin *a, struct request *r)
+{
+    answer_switch(a, r, true);
+}
+
+static void answer_disable(struct inv_admin *a, struct request *r)
+{
+    answer_switch(a, r, false);
+}
+
+static void answer_is_enabled(struct inv_admin *a, struct request *r)
+{
+    cw_http_answer(r->ex, 200, NULL, /* stock says text/plain of this JSON, too */
+                   a->conf.enabled(a->conf.arg) ? CW_SLICE("{\"enabled\":true}")
+                                                : CW_SLICE("{\"enabled\":false}"));
+}
+
+/* ---- routes ---- */
+
+static const struct route {
+    const char *path, *method;
+    bool open; /* without credentials */
+    void (*answer)(struct inv_admin *a, struct request *r);
+} ROUTES[] = {
+    {"/ping", "GET", true, answer_ping},
+    {"/metrics", "GET", true, answer_metrics},
+    {"/live", "GET", true, answer_live},
+    {"/ready", "GET", true, answer_ready},
+    {"/enable", "POST", false, answer_enable},
+    {"/disable", "POST", false, answer_disable},
+    {"/isEnabled", "GET", false, answer_is_enabled},
+};
+
+static const struct route *find_route(const struct inv_admin *a, const char *path)
+{
+    for (size_t i = 0; i < CW_ARRAY_LEN(ROUTES); i++)
+        if (strcmp(ROUTES[i].path, path) == 0)
+            return ROUTES[i].answer == answer_metrics && !a->conf.metrics ? NULL : &ROUTES[i];
+    return NULL;
+}
+
+static void refuse_method(struct request *r, const struct route *route)
+{
+    char text[80];
+
+    (void)snprintf(text, sizeof(text), "HTTP method not allowed, supported methods: %s",
+                   route->method);
+    cw_http_add_header(r->ex, "Allow", route->method);
+    answer_error(r, 405, false, text);
 }
 
 static void handle(void *arg, struct cw_http_exchange *ex)
 {
     struct inv_admin *a = arg;
-    const char *path = cw_http_path(ex);
-    char tx_id[TX_ID_LEN + 1];
+    struct request r = {.ex = ex};
+    const struct route *route = find_route(a, cw_http_path(ex));
+    bool method_fits = route && strcmp(route->method, cw_http_method(ex)) == 0;
 
-    choose_tx_id(ex, tx_id);
-    cw_http_add_header(ex, "X-Request-ID", tx_id);
-    if (answer_open_route(a, ex, path))
-        return;
-    if (!cw_http_basic_auth_ok(ex, a->conf.user, a->conf.password)) {
+    choose_id(a, &r);
+    cw_http_add_header(ex, a->conf.id_header, r.id);
+    if (method_fits && route->open) {
+        route->answer(a, &r);
+    } else if (!cw_http_basic_auth_ok(ex, a->conf.user, a->conf.password)) {
+        /* Stock leaves this header out, which HTTP does not allow. */
         cw_http_add_header(ex, "WWW-Authenticate", "Basic realm=\"OpenWhisk secure realm\"");
-        answer_error(ex, 401, tx_id,
+        answer_error(&r, 401, true,
                      "Authentication is possible but has failed or not yet been provided.");
-        return;
+    } else if (method_fits) {
+        route->answer(a, &r);
+    } else if (route) {
+        refuse_method(&r, route);
+    } else {
+        answer_error(&r, 404, false, "The requested resource could not be found.");
     }
-    answer_authorized_route(a, ex, path, tx_id);
 }
 
 /* Stock's http_<method>.<status>: a counter and a histogram. */
@@ -178,6 +234,7 @@ struct inv_admin *inv_admin_new(const struct inv_admin_conf *conf, struct cw_err
     a->server = cw_http_server_new(conf->loop,
                                    &(struct cw_http_server_conf){.address = conf->address,
                                                                  .port = conf->port,
+                                                                 .tls = conf->tls,
                                                                  .on_answered = on_answered},
                                    handle, a, err);
     if (!a->server) {

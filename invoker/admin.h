@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <openssl/types.h>
+
 #include "common/base/mem.h"
 
 struct cw_err;
@@ -18,6 +20,8 @@ struct inv_admin_conf {
     struct cw_metrics *metrics; /* NULL: no /metrics */
     const char *address;
     uint16_t port;
+    SSL_CTX *tls;          /* borrowed for the call; NULL: plain text */
+    const char *id_header; /* that carries transaction ids: "X-Request-ID" */
     const char *user, *password;
     const char *printed_id; /* "invoker0/unique" */
     /* Pings on or off; false when it was so already. Called only when ready. */

@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <openssl/rand.h>
+#include <openssl/ssl.h>
 
 #include "common/base/err.h"
 #include "common/bus/bus.h"
@@ -355,13 +356,18 @@ static void make_parts(struct inv_daemon *d)
 static int make_admin(struct inv_daemon *d, struct cw_err *err)
 {
     const struct inv_settings *s = d->settings;
+    SSL_CTX *tls;
 
+    if (inv_daemon_admin_tls(s, &tls, err) != 0)
+        return -1;
     d->admin = inv_admin_new(
         &(struct inv_admin_conf){
             .loop = d->loop,
             .metrics = s->prometheus ? d->metrics : NULL,
             .address = s->http_address,
             .port = (uint16_t)s->port,
+            .tls = tls,
+            .id_header = s->transactions_header,
             .user = s->http_username,
             .password = s->http_password,
             .printed_id = d->printed_id,
@@ -373,6 +379,7 @@ static int make_admin(struct inv_daemon *d, struct cw_err *err)
             .arg = d,
         },
         err);
+    SSL_CTX_free(tls);
     return d->admin ? 0 : -1;
 }
 

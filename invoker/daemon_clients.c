@@ -71,6 +71,13 @@ static int check_extra_args(const struct inv_settings *s, struct cw_err *err)
     return cw_err_wrap(err, "whisk.container-factory.container-args.extra-args");
 }
 
+static bool is_header_name(const char *text)
+{
+    return *text && strlen(text) <= 64 &&
+           text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")] ==
+               '\0';
+}
+
 int inv_daemon_check_settings(const struct inv_settings *s, struct cw_err *err)
 {
     enum inv_log_store store;
@@ -79,6 +86,11 @@ int inv_daemon_check_settings(const struct inv_settings *s, struct cw_err *err)
         return cw_fail(err, CW_INVALID,
                        "whisk.couchdb.provider: \"%s\" is not known; accepted: CouchDB, Cloudant",
                        s->couch_provider);
+    if (!is_header_name(s->transactions_header))
+        return cw_fail(err, CW_INVALID,
+                       "whisk.transactions.header: \"%.60s\" is no header; accepted: letters, "
+                       "digits, - and _",
+                       s->transactions_header);
     if (s->docker_host && !(s->docker_socket && s->docker_socket[0]) &&
         strncmp(s->docker_host, "unix://", 7) != 0)
         return cw_fail(err, CW_INVALID,
@@ -192,8 +204,7 @@ int inv_daemon_make_clients(struct inv_daemon *d, struct cw_err *err)
 
     if (set_kafka_properties(d, &kafka, err) != 0)
         return -1;
-    d->http = cw_http_new(d->loop, &(struct cw_http_conf){0}, err);
-    if (!d->http)
+    if (inv_daemon_make_http(d, err) != 0)
         return -1;
     d->bus = cw_kafka_bus_new(d->loop, &kafka, err);
     if (!d->bus)

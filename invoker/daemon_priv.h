@@ -1,11 +1,14 @@
 /* invoker/daemon_priv.h -- what the daemon's files share: daemon.c (parts, the way of a job),
- * daemon_clients.c (connections to the outside), daemon_start.c, daemon_stop.c.
+ * daemon_clients.c (connections to the outside), daemon_start.c, daemon_stop.c, daemon_tls.c (keys
+ * and certificates).
  *
  * Thread: loop. */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#include <openssl/types.h>
 
 #include "common/base/arena.h"
 #include "common/base/str.h"
@@ -96,6 +99,14 @@ void inv_daemon_hold_or_hand_out(struct inv_daemon *d);
 int inv_daemon_check_settings(const struct inv_settings *s, struct cw_err *err) CW_MUST_CHECK;
 /* Kafka, CouchDB, Docker, log files: clients only, nothing is awaited. */
 int inv_daemon_make_clients(struct inv_daemon *d, struct cw_err *err) CW_MUST_CHECK;
+
+/* ---- daemon_tls.c ---- */
+
+/* The HTTP interface's; *ret is NULL for plain text, else to be freed (SSL_CTX_free). */
+int inv_daemon_admin_tls(const struct inv_settings *s, SSL_CTX **ret,
+                         struct cw_err *err) CW_MUST_CHECK;
+/* The client of CouchDB and Docker. */
+int inv_daemon_make_http(struct inv_daemon *d, struct cw_err *err) CW_MUST_CHECK;
 
 /* ---- daemon_start.c ---- */
 

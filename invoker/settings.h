@@ -21,6 +21,8 @@ enum inv_stale_work { /* activations that their controller gave up */
                       INV_STALE_ANSWER,
 };
 
+enum inv_http_protocol { INV_HTTP, INV_HTTPS };
+
 struct inv_settings {
     /* command line */
     int64_t id; /* -1: not given */
@@ -32,6 +34,10 @@ struct inv_settings {
     int64_t port;
     char *http_address;
     char *http_username, *http_password;
+    int http_protocol; /* enum inv_http_protocol */
+    char *https_keystore_path, *https_keystore_password, *https_keystore_flavor;
+    bool https_client_auth;
+    char *transactions_header;
     /* Kafka */
     char *kafka_hosts;
     char *topic_prefix, *user_event_prefix;
@@ -54,7 +60,8 @@ struct inv_settings {
     int64_t concurrency_min, concurrency_max, concurrency_std;
     int64_t payload_max_bytes, truncation_bytes, serdes_overhead_bytes;
     /* documents */
-    char *couch_protocol, *couch_host, *couch_username, *couch_password, *couch_provider;
+    char *couch_protocol, *couch_host, *couch_username, *couch_password, *couch_provider,
+        *couch_ca_file;
     int64_t couch_port;
     char *db_entities, *db_activations, *db_subjects;
     char *store_blocking;   /* inv_settings_blocking_level reads it */

@@ -71,6 +71,7 @@ static struct inv_admin_conf conf_of(struct world *w)
         .loop = w->loop,
         .metrics = w->metrics,
         .address = "127.0.0.1",
+        .id_header = "X-Request-ID",
         .user = "invoker.user",
         .password = "invoker.pass",
         .printed_id = "invoker0/w",
@@ -404,12 +405,61 @@ static void wrong_credentials_are_401(void **state)
     end(&w);
 }
 
+/* Byte for byte as stock, with the id in the middle. */
+static void expect_body(const struct world *w, const char *before, const char *after)
+{
+    char id[512], expected[1024];
+
+    header(w, "X-Request-ID", id, sizeof(id));
+    (void)snprintf(expected, sizeof(expected), "%s%s%s", before, id, after);
+    assert_string_equal(body(w), expected);
+}
+
+/* Its own errors are pretty, those of its HTTP library compact. */
+static void error_bodies_are_those_of_stock(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w, true);
+    assert_int_equal(ask(&w, "GET", "/status", ""), 401);
+    expect_body(&w,
+                "{\n  \"error\": \"Authentication is possible but has failed or not yet been "
+                "provided.\",\n  \"code\": \"",
+                "\"\n}");
+    assert_int_equal(ask(&w, "GET", "/status", RIGHT), 404);
+    expect_body(&w, "{\"error\":\"The requested resource could not be found.\",\"code\":\"", "\"}");
+    assert_int_equal(ask(&w, "GET", "/disable", RIGHT), 405);
+    expect_body(&w, "{\"error\":\"HTTP method not allowed, supported methods: POST\",\"code\":\"",
+                "\"}");
+    end(&w);
+}
+
 static void unknown_routes_are_404_with_credentials(void **state)
 {
+    static const char *const PATHS[] = {"/", "/status", "/enable/", "/ping/", "/isenabled"};
+    struct world w;
+
+    (void)state;
+    begin(&w, true);
+    for (size_t i = 0; i < CW_ARRAY_LEN(PATHS); i++) {
+        if (ask(&w, "GET", PATHS[i], RIGHT) != 404)
+            fail_msg("%s: %s", PATHS[i], w.answer.p);
+        expect_error(&w);
+    }
+    assert_int_equal(w.switches, 0);
+    end(&w);
+}
+
+static void other_methods_are_405_with_credentials(void **state)
+{
     static const struct {
-        const char *method, *path;
-    } CASES[] = {{"GET", "/"},           {"GET", "/status"}, {"GET", "/enable"},
-                 {"POST", "/isEnabled"}, {"PUT", "/enable"}, {"POST", "/enable/"}};
+        const char *method, *path, *allowed;
+    } CASES[] = {
+        {"POST", "/ping", "GET"},    {"HEAD", "/ping", "GET"},      {"POST", "/metrics", "GET"},
+        {"POST", "/live", "GET"},    {"DELETE", "/ready", "GET"},   {"GET", "/enable", "POST"},
+        {"GET", "/disable", "POST"}, {"POST", "/isEnabled", "GET"}, {"PUT", "/enable", "POST"},
+    };
     struct world w;
 
     (void)state;
@@ -417,23 +467,29 @@ static void unknown_routes_are_404_with_credentials(void **state)
     for (size_t i = 0; i < CW_ARRAY_LEN(CASES); i++) {
         int status = ask(&w, CASES[i].method, CASES[i].path, RIGHT);
 
-        if (status != 404)
+        if (status != 405)
             fail_msg("%s %s: %d", CASES[i].method, CASES[i].path, status);
-        expect_error(&w);
+        expect_header(&w, "Allow", CASES[i].allowed);
+        if (strcmp(CASES[i].method, "HEAD") == 0)
+            assert_string_equal(body(&w), "");
+        else
+            expect_error(&w);
+        status = ask(&w, CASES[i].method, CASES[i].path, "");
+        if (status != 401)
+            fail_msg("%s %s: %d", CASES[i].method, CASES[i].path, status);
     }
-    assert_int_equal(ask(&w, "POST", "/ping", RIGHT), 405);
-    expect_error(&w);
     assert_int_equal(w.switches, 0);
     end(&w);
 }
 
 /* ---- X-Request-ID ---- */
 
-static void plain_request_ids_are_echoed(void **state)
+static void request_ids_are_echoed(void **state)
 {
-    static const char *const IDS[] = {"a", "0123456789abcdefABCDEF-_.xyz0123", "sid", "Sid_x"};
+    static const char *const IDS[] = {
+        "a", "sid", "Sid_x", "a b", "a\"<b>,\\c;d", "0f8fad5b-d9cb-469f-a165-70867728950e"};
     struct world w;
-    char line[128];
+    char line[512];
 
     (void)state;
     begin(&w, true);
@@ -459,14 +515,14 @@ static void expect_new_id(const struct world *w, const char *given, char *id, si
 
 static void other_request_ids_are_replaced(void **state)
 {
-    static const char *const IDS[] = {
-        "",     "sid_x", "sid_invokerHealth", "0123456789abcdef0123456789abcdef0", "a b", "a\"b",
-        "a<b>", "a,b",   "\xc3\xa4",
-    };
+    char long_one[258];
+    const char *const IDS[] = {"", "sid_x", "sid_invokerHealth", "a\tb", "\xc3\xa4", long_one};
     struct world w;
-    char line[128], id[128], before[128] = "";
+    char line[512], id[512], before[512] = "";
 
     (void)state;
+    memset(long_one, 'x', sizeof(long_one) - 1);
+    long_one[sizeof(long_one) - 1] = '\0';
     begin(&w, true);
     for (size_t i = 0; i < CW_ARRAY_LEN(IDS); i++) {
         (void)snprintf(line, sizeof(line), "X-Request-ID: %s\r\n", IDS[i]);
@@ -478,6 +534,25 @@ static void other_request_ids_are_replaced(void **state)
     assert_int_equal(ask(&w, "GET", "/ping", ""), 200);
     expect_new_id(&w, "", id, sizeof(id));
     assert_string_not_equal(id, before);
+    end(&w);
+}
+
+static void header_of_transaction_ids_is_a_setting(void **state)
+{
+    struct world w;
+    struct inv_admin_conf conf;
+    struct cw_err err = {0};
+
+    (void)state;
+    begin(&w, true);
+    inv_admin_free(w.admin);
+    conf = conf_of(&w);
+    conf.id_header = "X-Trace";
+    w.admin = inv_admin_new(&conf, &err);
+    assert_non_null(w.admin);
+    assert_int_equal(ask(&w, "GET", "/ping", "x-trace: mine\r\nX-Request-ID: other\r\n"), 200);
+    expect_header(&w, "X-Trace", "mine");
+    expect_header(&w, "X-Request-ID", "");
     end(&w);
 }
 
@@ -516,9 +591,12 @@ int main(void)
         cmocka_unit_test(switches_are_refused_while_not_ready),
         cmocka_unit_test(everything_else_is_401_without_credentials),
         cmocka_unit_test(wrong_credentials_are_401),
+        cmocka_unit_test(error_bodies_are_those_of_stock),
         cmocka_unit_test(unknown_routes_are_404_with_credentials),
-        cmocka_unit_test(plain_request_ids_are_echoed),
+        cmocka_unit_test(other_methods_are_405_with_credentials),
+        cmocka_unit_test(request_ids_are_echoed),
         cmocka_unit_test(other_request_ids_are_replaced),
+        cmocka_unit_test(header_of_transaction_ids_is_a_setting),
         cmocka_unit_test(port_in_use_is_an_error),
     };
 
