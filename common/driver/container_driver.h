@@ -69,9 +69,18 @@ typedef void cw_driver_done_fn(void *arg, const struct cw_err *err);
 /* One of c and err. failure is meaningful with err. c is borrowed for the callback. */
 typedef void cw_created_fn(void *arg, const struct cw_container *c, enum cw_create_failure failure,
                            const struct cw_err *err);
+/* A piece of a stream. Runs inside the engine's client: may cancel the call or hold it, nothing
+ * else of the driver. */
+typedef void cw_driver_data_fn(void *arg, struct cw_slice piece);
 typedef void cw_oom_fn(void *arg, bool oom_killed);
 typedef void cw_listed_fn(void *arg, const struct cw_owned_container *list, size_t count,
                           const struct cw_err *err);
+
+/* Which part of a container's output. */
+struct cw_output_query {
+    bool follow;     /* go on with what comes, until the container ends */
+    int64_t since_s; /* epoch seconds: not what is older; 0: from the beginning */
+};
 
 struct cw_driver_ops {
     const char *name;
@@ -95,6 +104,14 @@ struct cw_driver_ops {
     /* Must. All containers, running or not, whose name starts with name_prefix. */
     struct cw_driver_call *(*list)(struct cw_driver *d, const char *name_prefix, cw_listed_fn *fn,
                                    void *arg);
+    /* NULL where output cannot be had. Standard output and error as the engine keeps them, each
+     * line with its time in front, in Docker's multiplexed format (raw from a terminal). No
+     * deadline. fn comes last, without error when the engine ended the stream. */
+    struct cw_driver_call *(*output)(struct cw_driver *d, const char *id,
+                                     const struct cw_output_query *query,
+                                     cw_driver_data_fn *on_data, cw_driver_done_fn *fn, void *arg);
+    /* With output: hold stops on_data (a little may still come), and lets it go on. */
+    void (*hold_output)(struct cw_driver *d, struct cw_driver_call *call, bool hold);
     /* Must. Version handshake; fails when the engine cannot be used. Call first. */
     struct cw_driver_call *(*check)(struct cw_driver *d, cw_driver_done_fn *fn, void *arg);
     /* Must. fn will not be called. A create that was under way is finished and removed in the

@@ -86,8 +86,8 @@ void cw_docker_end(struct docker_api *api, enum docker_cmd cmd, int64_t begun_us
     cw_timed_ended(&api->meter[cmd], ok, (double)(cw_loop_mono_us(api->loop) - begun_us) / 1e6);
 }
 
-struct cw_http_call *cw_docker_send(struct docker_api *api, const struct docker_request *req,
-                                    cw_http_fn *fn, void *arg)
+struct cw_http_call *cw_docker_send_on(struct cw_http *http, struct docker_api *api,
+                                       const struct docker_request *req, cw_http_fn *fn, void *arg)
 {
     const char *headers[3] = {0};
     size_t count = 0;
@@ -103,7 +103,7 @@ struct cw_http_call *cw_docker_send(struct docker_api *api, const struct docker_
         headers[count++] = "Content-Type: application/json";
     if (req->header)
         headers[count++] = req->header;
-    return cw_http_send(api->http,
+    return cw_http_send(http,
                         &(struct cw_http_request){
                             .method = req->method,
                             .url = url.failed ? "" : url.p, /* "" is reported as a bad URL */
@@ -117,6 +117,12 @@ struct cw_http_call *cw_docker_send(struct docker_api *api, const struct docker_
                             .on_data = req->on_data,
                         },
                         fn, arg);
+}
+
+struct cw_http_call *cw_docker_send(struct docker_api *api, const struct docker_request *req,
+                                    cw_http_fn *fn, void *arg)
+{
+    return cw_docker_send_on(api->http, api, req, fn, arg);
 }
 
 static enum cw_code code_of(int status)

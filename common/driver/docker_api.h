@@ -64,6 +64,11 @@ struct cw_http_call *cw_docker_send(struct docker_api *api, const struct docker_
                                                const struct cw_err *err),
                                     void *arg);
 
+/* The same with another client. */
+struct cw_http_call *cw_docker_send_on(
+    struct cw_http *http, struct docker_api *api, const struct docker_request *req,
+    void (*fn)(void *arg, const struct cw_http_reply *reply, const struct cw_err *err), void *arg);
+
 /* 0 when the engine answered with `expected`; otherwise -1 and *ret_err (never NULL) says what came
  * instead: the transport's error, or the engine's status and message. `what` and `object` name the
  * operation: "docker: start wsk0_1_x: 500: no space left". */

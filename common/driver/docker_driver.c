@@ -307,6 +307,7 @@ static void docker_free(struct cw_driver *d)
 
     end_all(&docker->calls);
     end_all(&docker->background);
+    cw_http_free(docker->streams);
     cw_docker_api_done(&docker->api);
     cw_docker_flags_free(docker->flags);
     cw_docker_config_done(&docker->config);
@@ -322,6 +323,8 @@ static const struct cw_driver_ops DOCKER_OPS = {
     .remove = docker_remove,
     .was_oom_killed = cw_docker_was_oom_killed,
     .list = docker_list,
+    .output = cw_docker_output,
+    .hold_output = cw_docker_hold_output,
     .check = docker_check,
     .cancel = docker_cancel,
     .busy = docker_busy,

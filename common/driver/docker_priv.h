@@ -18,8 +18,9 @@
 struct docker {
     struct cw_driver base; /* first: it is what callers hold */
     struct docker_api api;
-    struct cw_docker_flags *flags;                   /* for all containers */
-    struct docker_config config;                     /* credentials */
+    struct cw_http *streams;       /* for followed output; NULL before the first one */
+    struct cw_docker_flags *flags; /* for all containers */
+    struct docker_config config;   /* credentials */
     int64_t (*oom_kills)(void *arg, const char *id); /* or NULL */
     void *oom_kills_arg;
     char *cluster;             /* NULL: whatever has a name we want is ours */
@@ -67,6 +68,14 @@ struct cw_http_call *cw_docker_send_removal(struct docker *docker, const char *t
 
 struct cw_driver_call *cw_docker_was_oom_killed(struct cw_driver *d, const char *id, cw_oom_fn *fn,
                                                 void *arg);
+
+/* ---- docker_logs.c ---- */
+
+struct cw_driver_call *cw_docker_output(struct cw_driver *d, const char *id,
+                                        const struct cw_output_query *query,
+                                        cw_driver_data_fn *on_data, cw_driver_done_fn *fn,
+                                        void *arg);
+void cw_docker_hold_output(struct cw_driver *d, struct cw_driver_call *call, bool hold);
 
 /* ---- docker_inspect.c ---- */
 

@@ -63,6 +63,7 @@ struct cw_http_call {
     CURL *easy;
     struct curl_slist *headers;
     struct cw_defer begin;    /* for what could not start, or not at once */
+    struct cw_defer go_on;    /* after a hold: curl would call on_data at once */
     struct cw_timer deadline; /* unused when there is none */
     int64_t timeout_ms;
     cw_http_fn *fn;
@@ -74,6 +75,7 @@ struct cw_http_call {
     bool failed;     /* could not start; err says why */
     bool cancelled;  /* on the doomed list */
     bool delivering; /* fn is on the stack */
+    bool held;
     struct cw_err err;
     char label[MAX_LABEL]; /* "GET http://host/path" for messages */
     char detail[CURL_ERROR_SIZE];
@@ -92,6 +94,7 @@ static void call_free(struct cw_http_call *call)
 {
     detach(call);
     cw_defer_cancel(&call->begin);
+    cw_defer_cancel(&call->go_on);
     cw_timer_done(&call->deadline);
     if (call->easy)
         curl_easy_cleanup(call->easy);
@@ -106,6 +109,7 @@ static void deliver(struct cw_http_call *call, const struct cw_http_reply *reply
 {
     detach(call);
     cw_timer_done(&call->deadline);
+    cw_defer_cancel(&call->go_on);
     cw_list_remove(&call->http->calls, &call->link);
     call->delivering = true;
     call->fn(call->arg, reply, err);
@@ -553,6 +557,17 @@ static void on_begin(void *arg)
         deliver(call, NULL, &call->err);
 }
 
+static void on_go_on(void *arg)
+{
+    struct cw_http_call *call = arg;
+    struct cw_http *http = call->http;
+
+    http->in_curl = true;
+    (void)curl_easy_pause(call->easy, CURLPAUSE_CONT); /* may hand out what it had kept */
+    http->in_curl = false;
+    act(http, CURL_SOCKET_TIMEOUT, 0);
+}
+
 /* Without the query, which may carry what does not belong in a log. */
 static void set_label(struct cw_http_call *call, const struct cw_http_request *req)
 {
@@ -576,6 +591,7 @@ struct cw_http_call *cw_http_send(struct cw_http *http, const struct cw_http_req
     call->timeout_ms = req->timeout_ms;
     cw_str_init(&call->body, req->max_body ? req->max_body : DEFAULT_MAX_BODY);
     cw_defer_init(&call->begin, http->loop, on_begin, call);
+    cw_defer_init(&call->go_on, http->loop, on_go_on, call);
     cw_list_push_back(&http->calls, &call->link);
     set_label(call, req);
     if (call->timeout_ms > 0) {
@@ -602,6 +618,7 @@ static void drop(struct cw_http_call *call)
     }
     call->cancelled = true;
     cw_defer_cancel(&call->begin);
+    cw_defer_cancel(&call->go_on);
     cw_timer_done(&call->deadline);
     cw_list_push_back(&http->doomed, &call->link);
 }
@@ -610,6 +627,19 @@ void cw_http_cancel(struct cw_http_call *call)
 {
     if (!call->delivering && !call->cancelled)
         drop(call);
+}
+
+void cw_http_hold(struct cw_http_call *call, bool hold)
+{
+    if (call->held == hold || call->cancelled || call->delivering || !call->added)
+        return;
+    call->held = hold;
+    if (hold && cw_link_on_list(&call->go_on.link))
+        cw_defer_cancel(&call->go_on); /* curl still holds it */
+    else if (hold)
+        (void)curl_easy_pause(call->easy, CURLPAUSE_RECV);
+    else
+        cw_defer_post(&call->go_on);
 }
 
 size_t cw_http_in_flight(const struct cw_http *http)

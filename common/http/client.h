@@ -65,6 +65,9 @@ struct cw_http_call *cw_http_send(struct cw_http *http, const struct cw_http_req
                                   cw_http_fn *fn, void *arg);
 /* After this fn and on_data will not be called. The call pointer is dead after fn ran. */
 void cw_http_cancel(struct cw_http_call *call);
+/* A held call reads no more from its connection, so that the peer has to wait; a little that was
+ * read already may still come to on_data. For streams; allowed inside on_data. */
+void cw_http_hold(struct cw_http_call *call, bool hold);
 /* Requests in flight or queued. */
 size_t cw_http_in_flight(const struct cw_http *http);
 

@@ -1286,6 +1286,92 @@ static struct result run_verb(struct fixture *f, verb_fn *verb, const char *id)
     return r;
 }
 
+/* ---- output ---- */
+
+struct output {
+    struct result r;
+    struct cw_str text;
+};
+
+static void on_output(void *arg, struct cw_slice piece)
+{
+    cw_str_adds(&((struct output *)arg)->text, piece);
+}
+
+static void start_output(struct fixture *f, struct output *o, const char *id)
+{
+    const struct cw_output_query query = {.follow = true, .since_s = 5};
+
+    memset(o, 0, sizeof(*o));
+    o->r.f = f;
+    cw_str_init(&o->text, 1 << 20);
+    f->inside = true;
+    o->r.call = f->driver->ops->output(f->driver, id, &query, on_output, done_fn, o);
+    f->inside = false;
+}
+
+static bool output_came(void *arg)
+{
+    return ((struct output *)arg)->text.n >= 6;
+}
+
+static bool output_ended(void *arg)
+{
+    return ((struct output *)arg)->r.calls > 0;
+}
+
+#define LOGS_PATH V "/containers/" ID "/logs?follow=1&stdout=1&stderr=1&timestamps=1&since=5"
+
+static void output_is_followed_until_the_engine_ends_it(void **state)
+{
+    struct fixture *f = *state;
+    struct output o;
+
+    ready_driver(f, NULL);
+    act(f, "GET", LOGS_PATH, SCRIPTED_STREAM);
+    start_output(f, &o, ID);
+    while (scripted_http_push(f->peer, "abcdef", 6) == 0)
+        (void)cw_loop_run_until(f->loop, output_came, &o, 5);
+    assert_true(cw_loop_run_until(f->loop, output_came, &o, WAIT_MS));
+    f->driver->ops->hold_output(f->driver, o.r.call, true);
+    f->driver->ops->hold_output(f->driver, o.r.call, false);
+    assert_int_equal(o.r.calls, 0);
+    scripted_http_finish(f->peer);
+    assert_true(cw_loop_run_until(f->loop, output_ended, &o, WAIT_MS));
+    assert_true(o.r.ok);
+    assert_string_equal(o.text.p, "abcdef");
+    cw_str_done(&o.text);
+}
+
+static void output_of_a_container_that_is_not_there_is_an_error(void **state)
+{
+    struct fixture *f = *state;
+    struct output o;
+
+    ready_driver(f, NULL);
+    answer(f, "GET", LOGS_PATH, 404, "{\"message\":\"No such container\"}");
+    start_output(f, &o, ID);
+    assert_true(cw_loop_run_until(f->loop, output_ended, &o, WAIT_MS));
+    assert_true(!o.r.ok && o.r.err.code == CW_NOT_FOUND);
+    assert_int_equal(o.text.n, 0);
+    start_output(f, &o, "../etc");
+    assert_true(cw_loop_run_until(f->loop, output_ended, &o, WAIT_MS));
+    assert_true(!o.r.ok && o.r.err.code == CW_INVALID);
+}
+
+static void cancelled_output_is_silent(void **state)
+{
+    struct fixture *f = *state;
+    struct output o;
+
+    ready_driver(f, NULL);
+    act(f, "GET", LOGS_PATH, SCRIPTED_STREAM);
+    start_output(f, &o, ID);
+    f->driver->ops->cancel(f->driver, o.r.call);
+    (void)cw_loop_run_until(f->loop, output_ended, &o, 10);
+    assert_int_equal(o.r.calls, 0);
+}
+
 static void pause_and_resume_report_what_the_engine_says(void **state)
 {
     struct fixture *f = *state;
@@ -1587,6 +1673,9 @@ int main(void)
         CASE(cancelled_operations_never_call_back),
         CASE(driver_can_be_freed_with_everything_in_flight),
         CASE(callback_may_free_the_driver),
+        CASE(output_is_followed_until_the_engine_ends_it),
+        CASE(output_of_a_container_that_is_not_there_is_an_error),
+        CASE(cancelled_output_is_silent),
         CASE(pause_and_resume_report_what_the_engine_says),
         CASE(pause_that_hangs_times_out),
         CASE(removal_of_what_is_gone_or_going_is_success),

@@ -737,6 +737,58 @@ static void stream_delivers_pieces_as_they_come(void **state)
     outcome_done(&o);
 }
 
+static bool never(void *arg)
+{
+    (void)arg;
+    return false;
+}
+
+static void held_stream_makes_its_peer_wait(void **state)
+{
+    enum { BYTES = 8 << 20, UNDER_WAY = 512 << 10 };
+    struct fixture *f = *state;
+    struct outcome o = {0};
+    char *much = filled(BYTES);
+
+    scripted_http_expect(f->peer,
+                         &(struct scripted_step){.body = "one", .action = SCRIPTED_STREAM});
+    send_request(f, &o, "/logs", (struct cw_http_request){.on_data = on_piece});
+    wait_bytes(&o, 3);
+    cw_http_hold(o.call, true);
+    assert_int_equal(scripted_http_push(f->peer, much, BYTES), 1);
+    (void)cw_loop_run_until(f->loop, never, NULL, 30);
+    assert_true(o.pieces.n < UNDER_WAY);
+    cw_http_hold(o.call, false);
+    cw_http_hold(o.call, true); /* changed one's mind */
+    (void)cw_loop_run_until(f->loop, never, NULL, 30);
+    assert_true(o.pieces.n < UNDER_WAY);
+    cw_http_hold(o.call, false);
+    wait_bytes(&o, 3 + BYTES);
+    scripted_http_finish(f->peer);
+    wait_done(&o);
+    assert_int_equal(o.pieces.n, 3 + BYTES);
+    assert_memory_equal(o.pieces.p + 3, much, BYTES);
+    free(much);
+    outcome_done(&o);
+}
+
+static void held_stream_can_be_cancelled(void **state)
+{
+    struct fixture *f = *state;
+    struct outcome o = {0};
+
+    scripted_http_expect(f->peer,
+                         &(struct scripted_step){.body = "one", .action = SCRIPTED_STREAM});
+    send_request(f, &o, "/logs", (struct cw_http_request){.on_data = on_piece});
+    wait_bytes(&o, 3);
+    cw_http_hold(o.call, true);
+    cw_http_hold(o.call, false);
+    cw_http_cancel(o.call);
+    (void)cw_loop_run_until(f->loop, never, NULL, 10);
+    assert_int_equal(o.done, 0);
+    outcome_done(&o);
+}
+
 static void stream_is_not_bounded_by_max_body(void **state)
 {
     struct fixture *f = *state;
@@ -983,6 +1035,8 @@ int main(void)
         cmocka_unit_test(connections_to_one_host_are_capped),
         cmocka_unit_test(deadline_counts_while_waiting_for_a_connection),
         TEST(stream_delivers_pieces_as_they_come),
+        TEST(held_stream_makes_its_peer_wait),
+        TEST(held_stream_can_be_cancelled),
         TEST(stream_is_not_bounded_by_max_body),
         TEST(refusal_of_a_stream_comes_as_a_reply),
         TEST(stream_that_breaks_off_is_an_error),

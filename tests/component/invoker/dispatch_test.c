@@ -224,8 +224,8 @@ static void fails_to_run(struct scripted_conn *conn, void *arg)
 
 static char *new_log(struct world *w)
 {
-    char *path = cw_strdup("/tmp/cw-dispatch-XXXXXX");
-    int fd = mkstemp(path);
+    char *path = cw_strdup("/tmp/cw-dispatch-XXXXXX-json.log");
+    int fd = mkstemps(path, (int)strlen("-json.log"));
 
     assert_true(fd >= 0);
     close(fd);
