@@ -154,6 +154,9 @@ static int make_logs(struct inv_daemon *d, struct cw_err *err)
     d->log_hub = inv_log_hub_new(d->loop, err);
     if (!d->log_hub)
         return -1;
+    inv_log_hub_use_engine(d->log_hub, d->driver,
+                           store == INV_LOG_STORE_ENGINE ? INV_LOG_FROM_STREAM
+                                                         : (enum inv_log_from)s->log_source);
     if (store == INV_LOG_STORE_FILE) {
         d->userlogs = inv_userlogs_new(&(struct inv_userlogs_conf){.loop = d->loop,
                                                                    .metrics = d->metrics,

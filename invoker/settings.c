@@ -168,6 +168,8 @@ static const struct cw_conf_item ITEMS[] = {
 
     {.section = "Logs of actions", .key = "whisk.spi.LogStoreProvider", .type = CW_CONF_STRING, FIELD(log_store_provider), .def = "org.apache.openwhisk.core.containerpool.logging.DockerToActivationLogStoreProvider",
      .help = "Where logs of activations go, by the last part of the class name: DockerToActivationLogStoreProvider (into the record), DockerToActivationFileLogStoreProvider and ElasticSearchLogStoreProvider (also into files), LogDriverLogStoreProvider and SplunkLogStoreProvider (not collected: extra-args name the log driver), DockerCliLogStoreProvider (into the record, by the engine's stream)."},
+    {.section = "Logs of actions", .key = "cwhisk.log-source", .env = "CWHISK_LOG_SOURCE", .type = CW_CONF_CHOICE, FIELD(log_source), .def = "auto", .choices = "auto|file|stream",
+     .help = "How logs are read: from Docker's json files, or from the engine's log stream (remote engines, Podman). auto: the stream where the file of a container cannot be read."},
     {.section = "Logs of actions", .key = "cwhisk.userlogs-dir", .env = "CWHISK_USERLOGS_DIR", .type = CW_CONF_STRING, FIELD(userlogs_dir), .def = "logs",
      .help = "Folder of the files userlogs-<epoch ms>.log; relative to the working directory, as OpenWhisk's."},
     {.section = "Logs of actions", .key = "cwhisk.destroy-on-incomplete-logs", .env = "CWHISK_DESTROY_ON_INCOMPLETE_LOGS", .type = CW_CONF_BOOL, FIELD(remove_on_incomplete_logs), .def = "false",

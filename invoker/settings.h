@@ -92,6 +92,7 @@ struct inv_settings {
     bool remove_on_incomplete_logs;
     char *log_store_provider; /* inv_log_store_parse */
     char *userlogs_dir;
+    int log_source; /* enum inv_log_from */
     char **tags, **dedicated_namespaces;
     int64_t drain_ms;
     int stale_work; /* enum inv_stale_work */

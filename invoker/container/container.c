@@ -209,15 +209,23 @@ static void fail_creation(struct inv_container *c, enum cw_status status, const 
     inv_ct_doom(c);
 }
 
+static bool is_json_file(const char *path)
+{
+    static const char END[] = "-json.log";
+    size_t n = strlen(path);
+
+    return n >= sizeof(END) - 1 && strcmp(path + n - (sizeof(END) - 1), END) == 0;
+}
+
 static void use_real_container(struct inv_container *c, const struct cw_container *real)
 {
     c->real = *real;
     if (c->env->containers_dir)
         (void)snprintf(c->log_path, sizeof(c->log_path), "%s/%s/%s-json.log",
                        c->env->containers_dir, real->id, real->id);
-    else
+    else if (is_json_file(real->log_path)) /* Podman's have another format */
         (void)snprintf(c->log_path, sizeof(c->log_path), "%s", real->log_path);
-    c->log_source = inv_log_source_new(c->env->logs, c->log_path);
+    c->log_source = inv_log_source_new(c->env->logs, c->log_path, real->id);
 }
 
 /* With the first job in front of the waiting ones: its action is the container's from now on. */

@@ -10,11 +10,16 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/list.h"
+#include "common/driver/container_driver.h"
 #include "common/loop/loop.h"
+#include "common/obs/log.h"
 #include "invoker/logs/log_file.h"
+#include "invoker/logs/log_hub_priv.h"
 #include "invoker/logs/log_lines.h"
+#include "invoker/logs/log_stream.h"
 #include "invoker/logs/log_watch.h"
 
+#define COMPONENT "DockerToActivationLogStore"
 #define TRUNCATED_TEXT                                                                             \
     "Logs were truncated because the total bytes size exceeds the limit of %lld bytes."
 #define INCOMPLETE_TEXT "There was an issue while collecting your logs. Data might be missing."
@@ -30,20 +35,15 @@ enum {
     UNWATCHED_MS = 20, /* where the kernel has no watch left to give */
 };
 
-struct inv_log_hub {
-    struct cw_loop *loop;
-    struct inv_log_watcher *watcher;
-    size_t sources;
-    bool freed; /* but for the sources that are left */
-};
-
 struct inv_log_source {
     struct inv_log_hub *hub;
     struct inv_log_file file;
     struct inv_log_watch watch;
-    bool skipping;        /* the rest of an overlong line comes first */
-    struct cw_str buf;    /* read, not taken yet; empty between collections */
-    struct cw_list calls; /* struct inv_log_call, the first is under way */
+    struct inv_log_stream *stream; /* NULL: the file is read */
+    char *id;                      /* NULL: no stream to be had */
+    bool skipping;                 /* the rest of an overlong line comes first */
+    struct cw_str buf;             /* read, not taken yet; empty between collections */
+    struct cw_list calls;          /* struct inv_log_call, the first is under way */
     struct cw_defer run;
     /* out of step: */
     unsigned owed;             /* sentinels of earlier collections that are still to come */
@@ -64,6 +64,7 @@ struct inv_log_call {
     void *arg;
     struct inv_log_lines lines;
     bool begun;
+    bool asked; /* the engine, for what there is by now */
     int64_t idle_end_us, total_end_us;
     bool timed; /* timer is set up: only calls that wait have one */
     struct cw_timer timer;
@@ -76,12 +77,21 @@ enum outcome { COMPLETE, INCOMPLETE, OVERLONG, TRUNCATED, UNREADABLE };
 static void source_drop(struct inv_log_source *s, size_t n)
 {
     cw_str_consume(&s->buf, n);
-    inv_log_file_take(&s->file, n);
+    if (!s->stream)
+        inv_log_file_take(&s->file, n);
 }
 
-/* What is behind the last line taken will be read again by the next collection. */
+static ssize_t source_fill(struct inv_log_source *s)
+{
+    return s->stream ? inv_log_stream_fill(s->stream, &s->buf)
+                     : inv_log_file_fill(&s->file, &s->buf);
+}
+
+/* What is behind the last line taken in a file will be read again by the next collection. */
 static void source_forget(struct inv_log_source *s)
 {
+    if (s->stream)
+        return;
     cw_str_done(&s->buf);
     cw_str_init(&s->buf, INV_LOG_MAX_LINE + 2 * READ_BYTES);
 }
@@ -275,9 +285,15 @@ static enum outcome outcome_of(enum inv_log_verdict verdict)
 /* All there is was read, and no sentinels are waited for. */
 static enum outcome outcome_at_end(const struct inv_log_source *s)
 {
-    if (s->file.fd < 0)
+    if (!s->stream && s->file.fd < 0)
         return UNREADABLE;
     return s->buf.n == 0 ? COMPLETE : INCOMPLETE; /* half a line */
+}
+
+/* Will there be a wake-up when there is more? */
+static bool is_told(const struct inv_log_source *s)
+{
+    return s->stream || inv_log_watch_works(&s->watch, &s->file);
 }
 
 /* false when time is up. */
@@ -292,7 +308,7 @@ static bool wait_on(struct inv_log_call *c)
         return false;
     /* Without a watch: looking again is worse than being told, but far better than losing the logs
      * and with them the container. */
-    if (!inv_log_watch_works(&s->watch, &s->file) && delay_us > UNWATCHED_MS * 1000)
+    if (!is_told(s) && delay_us > UNWATCHED_MS * 1000)
         delay_us = UNWATCHED_MS * 1000;
     if (!c->timed)
         cw_timer_init(&c->timer, s->hub->loop, s->run.fn, s);
@@ -326,7 +342,7 @@ static void wait_for_rest(struct inv_log_source *s)
         settle(s, false);
         return;
     }
-    if (!inv_log_watch_works(&s->watch, &s->file) && left_us > UNWATCHED_MS * 1000)
+    if (!is_told(s) && left_us > UNWATCHED_MS * 1000)
         left_us = UNWATCHED_MS * 1000;
     cw_timer_set_us(&s->settle_timer, left_us);
 }
@@ -353,12 +369,85 @@ void inv_log_settle(struct inv_log_source *s, inv_log_settled_fn *fn, void *arg)
 
 /* ---- going on ---- */
 
+static void use_stream(struct inv_log_source *s)
+{
+    struct inv_log_hub *hub = s->hub;
+
+    if (hub->from == INV_LOG_FROM_EITHER && !hub->said) {
+        hub->said = true;
+        cw_log(CW_LOG_INFO, NULL, COMPONENT,
+               "log file \"%s\" cannot be read here: logs come by the engine's stream where that "
+               "is so (cwhisk.containers-dir names the folder of the files)",
+               s->file.path);
+    }
+    s->stream = inv_log_stream_new(hub->loop, hub->driver, s->id, &s->run);
+}
+
+static bool may_use_stream(const struct inv_log_source *s)
+{
+    return !s->stream && s->file.fd < 0 && s->id && s->hub->driver &&
+           s->hub->from == INV_LOG_FROM_EITHER;
+}
+
+/* Nothing comes any more, or not for now. The source may be gone. */
+static void wait_both(struct inv_log_source *s, struct inv_log_call *c)
+{
+    if (c && !wait_on(c))
+        call_end(c, INCOMPLETE);
+    else if (behind(s))
+        wait_for_rest(s);
+}
+
+/* What at_end does, for a collection that wants what is there by now. */
+static bool at_end_of_answer(struct inv_log_source *s, struct inv_log_call *c)
+{
+    enum inv_log_stream_state state;
+
+    if (!c->asked) {
+        c->asked = true;
+        inv_log_stream_ask(s->stream);
+    }
+    state = inv_log_stream_state(s->stream);
+    if (state == INV_LOG_STREAM_OPEN)
+        wait_both(s, c);
+    else
+        call_end(c, state == INV_LOG_STREAM_FAILED ? UNREADABLE : outcome_at_end(s));
+    return false;
+}
+
+static bool at_end_of_stream(struct inv_log_source *s, struct inv_log_call *c)
+{
+    if (s->to_end && inv_log_stream_state(s->stream) != INV_LOG_STREAM_OPEN) {
+        s->to_end = false;
+        return true;
+    }
+    if (c && !c->req.wait_for_sentinels)
+        return at_end_of_answer(s, c);
+    if (!c && !s->settled)
+        return false; /* what comes wakes us; one that broke off can wait until it is needed */
+    if (!s->to_end && inv_log_stream_follow(s->stream) == INV_LOG_STREAM_FAILED) {
+        cw_log(CW_LOG_WARN, NULL, COMPONENT, "%s", inv_log_stream_error(s->stream)->msg);
+        if (c) {
+            call_end(c, UNREADABLE);
+            return false;
+        }
+    }
+    wait_both(s, c);
+    return false;
+}
+
 /* At the end of what is there; true when there may be more to read at once. Otherwise the source
  * may be gone. */
 static bool at_end(struct inv_log_source *s, struct inv_log_call *c)
 {
+    if (s->stream)
+        return at_end_of_stream(s, c);
     if (source_follow(s))
         return true;
+    if (may_use_stream(s)) {
+        use_stream(s);
+        return true;
+    }
     if (s->to_end) {
         s->to_end = false;
         return true;
@@ -369,10 +458,7 @@ static bool at_end(struct inv_log_source *s, struct inv_log_call *c)
     }
     if (inv_log_watch_start(&s->watch, &s->file))
         return true; /* it may have come before the watch */
-    if (c && !wait_on(c))
-        call_end(c, INCOMPLETE);
-    else if (behind(s))
-        wait_for_rest(s);
+    wait_both(s, c);
     return false;
 }
 
@@ -408,7 +494,7 @@ static void source_run(void *arg)
         }
         if (is_over(s, c))
             return;
-        n = inv_log_file_fill(&s->file, &s->buf);
+        n = source_fill(s);
         if (n < 0 && c) {
             call_end(c, INCOMPLETE);
             return;
@@ -441,17 +527,9 @@ void inv_log_cancel(struct inv_log_call *c)
     call_free(c);
 }
 
-/* ---- sources and the hub ---- */
+/* ---- sources ---- */
 
-static void hub_release(struct inv_log_hub *hub)
-{
-    if (!hub->freed || hub->sources > 0)
-        return;
-    inv_log_watcher_free(hub->watcher);
-    free(hub);
-}
-
-struct inv_log_source *inv_log_source_new(struct inv_log_hub *hub, const char *path)
+struct inv_log_source *inv_log_source_new(struct inv_log_hub *hub, const char *path, const char *id)
 {
     struct inv_log_source *s = cw_alloc(sizeof(*s));
 
@@ -462,6 +540,9 @@ struct inv_log_source *inv_log_source_new(struct inv_log_hub *hub, const char *p
     inv_log_watch_init(&s->watch, hub->watcher, &s->run);
     source_forget(s);
     inv_log_file_init(&s->file, path);
+    s->id = cw_strdup(id);
+    if (id && hub->driver && hub->from == INV_LOG_FROM_STREAM)
+        use_stream(s);
     hub->sources++;
     return s;
 }
@@ -481,29 +562,9 @@ void inv_log_source_free(struct inv_log_source *s)
         inv_log_lines_done(&s->rest);
     cw_str_done(&s->buf);
     inv_log_file_done(&s->file);
+    inv_log_stream_free(s->stream);
+    free(s->id);
     s->hub->sources--;
-    hub_release(s->hub);
+    inv_log_hub_release(s->hub);
     free(s);
-}
-
-struct inv_log_hub *inv_log_hub_new(struct cw_loop *loop, struct cw_err *err)
-{
-    struct inv_log_watcher *watcher = inv_log_watcher_new(loop, err);
-    struct inv_log_hub *hub;
-
-    if (!watcher)
-        return NULL;
-    hub = cw_alloc(sizeof(*hub));
-    hub->loop = loop;
-    hub->watcher = watcher;
-    return hub;
-}
-
-void inv_log_hub_free(struct inv_log_hub *hub)
-{
-    if (!hub)
-        return;
-    inv_log_watcher_stop(hub->watcher);
-    hub->freed = true;
-    hub_release(hub);
 }

@@ -19,6 +19,7 @@
 
 #include "common/base/str.h"
 
+struct cw_driver;
 struct cw_err;
 struct cw_loop;
 struct inv_log_hub;    /* the inotify descriptor */
@@ -45,12 +46,25 @@ typedef void inv_log_fn(void *arg, struct cw_slice logs, bool complete, bool tru
 
 typedef void inv_log_settled_fn(void *arg, bool in_step);
 
+enum inv_log_from {
+    INV_LOG_FROM_EITHER, /* the stream where the first collection finds no file to read */
+    INV_LOG_FROM_FILE,
+    INV_LOG_FROM_STREAM,
+};
+
 struct inv_log_hub *inv_log_hub_new(struct cw_loop *loop, struct cw_err *err) CW_MUST_CHECK;
 /* No source is told anything afterwards; those that are left must still be freed. Accepts NULL. */
 void inv_log_hub_free(struct inv_log_hub *hub);
 
-/* path: the json file; it need not exist yet. */
-struct inv_log_source *inv_log_source_new(struct inv_log_hub *hub, const char *path);
+/* Without this all is read from files. driver is borrowed; one without output() gives files only.
+ * That the stream is used where a file was expected is logged once. */
+void inv_log_hub_use_engine(struct inv_log_hub *hub, struct cw_driver *driver,
+                            enum inv_log_from from);
+
+/* path: the json file; it need not exist yet. id: of the container, for the engine; NULL: only the
+ * file can be read. */
+struct inv_log_source *inv_log_source_new(struct inv_log_hub *hub, const char *path,
+                                          const char *id);
 /* Cancels the collections under way. Allowed inside its callbacks. Accepts NULL. */
 void inv_log_source_free(struct inv_log_source *s);
 /* At most one collection per source at a time; further ones queue in order. Calls fn exactly once

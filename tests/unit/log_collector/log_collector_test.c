@@ -58,7 +58,7 @@ static int setup(void **state)
     (void)snprintf(f->folder, sizeof(f->folder), "/tmp/cw-logs-XXXXXX");
     assert_non_null(mkdtemp(f->folder));
     (void)snprintf(f->path, sizeof(f->path), "%s/c-json.log", f->folder);
-    f->source = inv_log_source_new(f->hub, f->path);
+    f->source = inv_log_source_new(f->hub, f->path, NULL);
     *state = f;
     return 0;
 }
@@ -200,7 +200,7 @@ static void a_folder_that_does_not_exist_yet_is_waited_for(void **state)
     (void)snprintf(folder, sizeof(folder), "%s/later", f->folder);
     (void)snprintf(path, sizeof(path), "%s/c.log", folder);
     inv_log_source_free(f->source);
-    f->source = inv_log_source_new(f->hub, path);
+    f->source = inv_log_source_new(f->hub, path, NULL);
     (void)collect(f, req);
     pass(f);
     assert_int_equal(mkdir(folder, 0700), 0);
@@ -714,7 +714,7 @@ static void sources_in_one_folder_do_not_disturb_each_other(void **state)
     char path[128];
 
     (void)snprintf(path, sizeof(path), "%s/other", f->folder);
-    other = inv_log_source_new(f->hub, path);
+    other = inv_log_source_new(f->hub, path, NULL);
     (void)collect(f, req);
     (void)inv_log_collect(other, &req, on_logs, &f->r2);
     pass(f);
