@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <signal.h>
+#include <strings.h>
 
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
@@ -35,6 +36,7 @@
 #include "invoker/ownership.h"
 #include "invoker/records.h"
 #include "invoker/settings.h"
+#include "invoker/stale.h"
 #include "invoker/store_check.h"
 #include "invoker/telemetry.h"
 
@@ -248,8 +250,19 @@ static int make_manifest(struct inv_daemon *d, struct cw_err *err)
 
 static int make_param_keys(struct inv_daemon *d, struct cw_err *err)
 {
-    d->param_keys = cw_param_keys_new(d->settings->param_aes_128, d->settings->param_aes_256, err);
-    return d->param_keys ? 0 : cw_err_wrap(err, "whisk.parameter-storage");
+    const struct inv_settings *s = d->settings;
+    struct cw_slice current = cw_slice_of(s->param_scheme);
+
+    d->param_keys = cw_param_keys_new(s->param_aes_128, s->param_aes_256, err);
+    if (!d->param_keys)
+        return cw_err_wrap(err, "whisk.parameter-storage");
+    if (current.n && strcasecmp(current.p, "off") != 0 && strcasecmp(current.p, "noop") != 0 &&
+        !cw_param_keys_has(d->param_keys, current))
+        cw_log(CW_LOG_WARN, NULL, COMPONENT,
+               "whisk.parameter-storage.current is %s, and there is no key for it: parameters that "
+               "controllers encrypt so will reach actions encrypted",
+               s->param_scheme);
+    return 0;
 }
 
 static enum inv_store_level blocking_level(const struct inv_settings *s)
@@ -310,11 +323,13 @@ static void make_parts(struct inv_daemon *d)
         .on_full = on_records_full,
         .arg = d,
     });
+    d->stale = inv_stale_new(d->loop, s, d->metrics);
     d->dispatch = inv_dispatch_new(&(struct inv_dispatch_conf){
         .loop = d->loop,
         .driver = d->driver,
         .logs = d->log_hub,
         .userlogs = d->userlogs,
+        .stale = d->stale,
         .settings = s,
         .manifest = d->manifest,
         .metrics = d->metrics,
@@ -345,6 +360,7 @@ static void make_parts(struct inv_daemon *d)
         .catalog = d->catalog,
         .blacklist = d->blacklist,
         .keys = d->param_keys,
+        .stale = d->stale,
         .settings = s,
         .on_unreadable = on_unreadable,
         .on_ready = on_ready,
@@ -445,6 +461,7 @@ void inv_daemon_free(struct inv_daemon *d)
     inv_cleanup_cancel(d->cleanup);
     if (d->dispatch && inv_dispatch_containers(d->dispatch) == 0)
         inv_dispatch_free(d->dispatch);
+    inv_stale_free(d->stale);
     inv_catalog_free(d->catalog);
     inv_blacklist_free(d->blacklist);
     inv_store_check_free(d->store_check);

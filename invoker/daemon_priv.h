@@ -26,6 +26,7 @@ struct cw_param_keys;
 struct inv_acks;
 struct inv_admin;
 struct inv_blacklist;
+struct inv_stale;
 struct inv_store_check;
 struct inv_catalog;
 struct inv_cleanup;
@@ -76,6 +77,7 @@ struct inv_daemon {
     struct inv_cleanup *cleanup;
     struct inv_blacklist *blacklist;
     struct inv_store_check *store_check;
+    struct inv_stale *stale;
     struct cw_param_keys *param_keys;
     struct inv_ownership *ownership;
     bool topic_ready, engine_ready, blacklist_ready; /* while starting */

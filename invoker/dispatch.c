@@ -13,6 +13,7 @@
 #include "invoker/job.h"
 #include "invoker/prewarm.h"
 #include "invoker/settings.h"
+#include "invoker/stale.h"
 
 #define COMPONENT "ContainerPool"
 
@@ -345,7 +346,9 @@ static void retry(void *arg)
 
         cw_list_remove(&d->waiting, n);
         d->waiting_mb -= (uint64_t)job->action->limits.memory_mb;
-        if (!place(d, job)) {
+        if (d->conf.stale && inv_stale_ends(d->conf.stale, job, job->action)) {
+            end_job(d, job, INV_END_FAILED_START);
+        } else if (!place(d, job)) {
             wait_at_head(d, job);
             break;
         }

@@ -18,12 +18,14 @@ struct cw_manifest;
 struct cw_metrics;
 struct inv_dispatch;
 struct inv_settings;
+struct inv_stale;
 
 struct inv_dispatch_conf {
     struct cw_loop *loop;
     struct cw_driver *driver;
     struct inv_log_hub *logs;
     struct inv_userlogs *userlogs; /* NULL: log lines go into records only */
+    struct inv_stale *stale; /* asked before what waited gets its turn; NULL: all of it runs */
     const struct inv_settings *settings;
     const struct cw_manifest *manifest;
     struct cw_metrics *metrics;

@@ -15,6 +15,7 @@
 #include "invoker/job.h"
 #include "invoker/logs/log_store.h"
 #include "invoker/settings.h"
+#include "invoker/stale.h"
 
 #define COMPONENT "InvokerReactive"
 
@@ -28,7 +29,7 @@ struct inv_intake {
     struct inv_intake_conf conf;
     struct cw_list fetches;
     bool logs_elsewhere; /* this log store collects none */
-    struct cw_counter *started, *unreadable, *blocked, *stale;
+    struct cw_counter *started, *unreadable, *blocked;
 };
 
 static int64_t lower(struct cw_opt_int own, int64_t system)
@@ -93,36 +94,6 @@ static void excuse(struct inv_intake *in, struct inv_job *job, const char *text)
     in->conf.on_refused(in->conf.arg, job);
 }
 
-/* A controller stops waiting after twice the action's time limit, at least the standard one, and a
- * minute (openwhisk invoker.md 7.3). Its clock made the time stamp. */
-static bool is_stale(const struct inv_intake *in, const struct inv_job *job,
-                     const struct cw_action *action, int64_t *ret_age_ms)
-{
-    const struct inv_settings *s = in->conf.settings;
-    int64_t limit_ms =
-        action->limits.timeout_ms > s->time_std_ms ? action->limits.timeout_ms : s->time_std_ms;
-
-    *ret_age_ms = cw_loop_wall_ms(in->conf.loop) - job->msg->tx.start_ms;
-    return *ret_age_ms > limit_ms * 2 + 60000;
-}
-
-/* Answered without a run? */
-static bool answer_stale(struct inv_intake *in, struct inv_job *job, const struct cw_action *action)
-{
-    int64_t age_ms;
-
-    if (!is_stale(in, job, action, &age_ms))
-        return false;
-    cw_counter_add(in->stale, 1);
-    if (in->conf.settings->stale_work == INV_STALE_RUN)
-        return false;
-    cw_log(CW_LOG_WARN, &job->msg->tx, COMPONENT,
-           "activation %s is %" PRId64 " s old and its controller has given it up: not run",
-           job->msg->activation_id, age_ms / 1000);
-    excuse(in, job, "The action was not invoked because its activation had expired.");
-    return true;
-}
-
 /* On failure the job has been answered. */
 static bool unlock(struct inv_intake *in, struct inv_job *job)
 {
@@ -164,7 +135,9 @@ static void on_action(void *arg, struct cw_action *action, const struct inv_fetc
     } else if (!within_limits(in->conf.settings, &job->msg->user.limits, &action->limits, text,
                               sizeof(text))) {
         refuse(in, job, CW_STATUS_APPLICATION_ERROR, text);
-    } else if (!answer_stale(in, job, action) && unlock(in, job)) {
+    } else if (inv_stale_ends(in->conf.stale, job, action)) {
+        in->conf.on_refused(in->conf.arg, job);
+    } else if (unlock(in, job)) {
         job->action = cw_action_ref(action);
         in->conf.on_ready(in->conf.arg, job);
     }
@@ -230,8 +203,6 @@ struct inv_intake *inv_intake_new(const struct inv_intake_conf *conf)
                            "Messages on the invoker's topic that could not be decoded.");
     in->blocked = cw_metrics_counter(conf->metrics, "cwhisk_activation_blocked_total", NULL,
                                      "Activations refused because their namespace is blocked.");
-    in->stale = cw_metrics_counter(conf->metrics, "cwhisk_activation_stale_total", NULL,
-                                   "Activations that came after their controller gave them up.");
     return in;
 }
 

@@ -14,6 +14,7 @@ struct inv_catalog;
 struct inv_intake;
 struct inv_job;
 struct inv_settings;
+struct inv_stale;
 
 struct inv_intake_conf {
     struct cw_loop *loop;
@@ -21,6 +22,7 @@ struct inv_intake_conf {
     struct inv_catalog *catalog;
     const struct inv_blacklist *blacklist; /* NULL: nobody is blocked */
     const struct cw_param_keys *keys;      /* of encrypted arguments */
+    struct inv_stale *stale;
     const struct inv_settings *settings;
     /* The message of so many bytes does not parse: nothing can be answered. */
     void (*on_unreadable)(void *arg, size_t bytes);

@@ -44,6 +44,7 @@ struct inv_job {
     int64_t wait_ms;
     bool timeout;
     bool excused;        /* a whisk error that must not count against the invoker's health */
+    bool stale;          /* counted as such */
     bool blocked;        /* by the blacklist: shrunk ack, no record */
     bool logs_elsewhere; /* a log driver takes them: nothing is collected */
     struct cw_call_result outcome;

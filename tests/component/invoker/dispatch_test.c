@@ -14,6 +14,7 @@
 #include "invoker/job.h"
 #include "invoker/logs/log_collector.h"
 #include "invoker/settings.h"
+#include "invoker/stale.h"
 #include "tests/support/fake_driver.h"
 #include "tests/support/jobs.h"
 #include "tests/support/scripted_action.h"
@@ -39,6 +40,7 @@ struct world {
     struct fake_driver driver;
     struct inv_log_hub *hub;
     struct inv_dispatch *dispatch;
+    struct inv_stale *stale; /* NULL until a test wants it */
     struct scripted_action *peer;
     unsigned results;
     struct end_seen ends[MAX_ENDS];
@@ -76,6 +78,7 @@ static void make_dispatch(struct world *w)
         .loop = w->loop,
         .driver = &w->driver.base,
         .logs = w->hub,
+        .stale = w->stale,
         .settings = &w->settings,
         .manifest = w->manifest,
         .metrics = w->metrics,
@@ -128,6 +131,7 @@ static void end_world(struct world *w)
         assert_true(cw_loop_run_until(w->loop, containers_gone, w, WAIT_MS));
     }
     inv_dispatch_free(w->dispatch);
+    inv_stale_free(w->stale);
     scripted_action_free(w->peer);
     inv_log_hub_free(w->hub);
     cw_driver_free(&w->driver.base);
@@ -578,6 +582,31 @@ static void full_pool_runs_in_order_of_arrival(void **state)
     end_world(w);
 }
 
+static void what_became_stale_while_it_waited_is_answered_when_its_turn_comes(void **state)
+{
+    struct world *w = begin(well_behaved);
+
+    (void)state;
+    inv_dispatch_free(w->dispatch);
+    w->settings.stale_work = INV_STALE_ANSWER;
+    w->stale = inv_stale_new(w->loop, &w->settings, w->metrics);
+    make_dispatch(w);
+    for (char id = 'a'; id <= 'c'; id++) /* they fill the memory; of 1970, as all of this file */
+        submit(w, make_action(w, "hello", 5000, 1024, 1), id);
+    wait_ends(w, 3);
+    assert_int_equal(w->driver.created, 1);
+    for (unsigned i = 0; i < 3; i++) {
+        bool first = w->ends[i].id[0] == 'a';
+
+        assert_int_equal(w->ends[i].how, first ? INV_END_RAN : INV_END_FAILED_START);
+        assert_int_equal(w->ends[i].status, first ? CW_STATUS_SUCCESS : CW_STATUS_WHISK_ERROR);
+    }
+    assert_int_equal(cw_counter_value(cw_metrics_counter(
+                         w->metrics, "cwhisk_activation_stale_total", NULL, NULL)),
+                     2);
+    end_world(w);
+}
+
 static void idle_container_is_evicted_for_another_action(void **state)
 {
     struct world *w = begin(well_behaved);
@@ -974,6 +1003,7 @@ int main(void)
         cmocka_unit_test(those_that_wait_for_a_failed_start_share_its_outcome),
         cmocka_unit_test(concurrent_jobs_share_one_container),
         cmocka_unit_test(full_pool_runs_in_order_of_arrival),
+        cmocka_unit_test(what_became_stale_while_it_waited_is_answered_when_its_turn_comes),
         cmocka_unit_test(idle_container_is_evicted_for_another_action),
         cmocka_unit_test(what_never_fits_is_answered),
         cmocka_unit_test(idle_container_is_paused_and_resumed_for_the_next_job),

@@ -11,6 +11,7 @@
 #include "invoker/intake.h"
 #include "invoker/job.h"
 #include "invoker/settings.h"
+#include "invoker/stale.h"
 #include "tests/support/fake_store.h"
 #include "tests/support/jobs.h"
 
@@ -26,6 +27,7 @@ struct world {
     struct inv_settings settings;
     struct inv_blacklist *blacklist;
     struct cw_param_keys *keys;
+    struct inv_stale *stale;
     unsigned unreadable, ready, refused;
     enum cw_status status;
     bool blocked, excused, first_poll;
@@ -109,12 +111,14 @@ static void begin_with(struct world *w, size_t cache_bytes, int64_t keep_ms)
                                                                   .arg = w});
     assert_true(cw_loop_run_until(w->loop, polled, w, WAIT_MS));
     w->keys = cw_param_keys_new("oxmKH4gQLs+h4BZaiQRElg==", NULL, NULL);
+    w->stale = inv_stale_new(w->loop, &w->settings, w->metrics);
     w->intake = inv_intake_new(&(struct inv_intake_conf){
         .loop = w->loop,
         .metrics = w->metrics,
         .catalog = w->catalog,
         .blacklist = w->blacklist,
         .keys = w->keys,
+        .stale = w->stale,
         .settings = &w->settings,
         .on_unreadable = on_unreadable,
         .on_ready = on_ready,
@@ -134,6 +138,7 @@ static void end(struct world *w)
     inv_catalog_free(w->catalog);
     inv_blacklist_free(w->blacklist);
     cw_param_keys_free(w->keys);
+    inv_stale_free(w->stale);
     fake_store_done(&w->store);
     cw_manifest_free(w->manifest);
     cw_metrics_free(w->metrics);
