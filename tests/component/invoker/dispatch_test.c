@@ -1,6 +1,7 @@
 /* Containers and dispatch against an engine and action containers that the test plays. */
 #include "tests/support/cmocka_all.h"
 
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -46,6 +47,7 @@ struct world {
     struct end_seen ends[MAX_ENDS];
     char *logs; /* of the last one */
     unsigned end_count, wanted;
+    atomic_bool go; /* for scripts that wait for the test */
 };
 
 static void on_result(void *arg, struct inv_job *job)
@@ -269,6 +271,24 @@ static void end_log(char *path)
 static struct cw_action *logging_action(struct world *w)
 {
     return test_action(w->manifest, "hello", 5000, 256, 1, 1);
+}
+
+/* The first connection's run waits for the test; on all others everything fails. */
+static void fails_beside_a_long_run(struct scripted_conn *conn, void *arg)
+{
+    struct world *w = arg;
+
+    if (scripted_index(conn) > 0) {
+        while (scripted_read_request(conn))
+            scripted_answer(conn, 502, "{\"error\":\"boom\"}");
+        return;
+    }
+    (void)scripted_read_request(conn);
+    scripted_answer(conn, 200, "{}");
+    (void)scripted_read_request(conn);
+    while (!atomic_load(&w->go))
+        (void)usleep(1000);
+    scripted_answer(conn, 200, "{\"ok\":true}");
 }
 
 /* ---- tests ---- */
@@ -696,6 +716,136 @@ static void idle_limit_thaws_and_removes(void **state)
     end_world(w);
 }
 
+static void remake_with_grace(struct world *w, int64_t pause_grace_ms)
+{
+    inv_dispatch_free(w->dispatch);
+    w->settings.pause_grace_ms = pause_grace_ms;
+    make_dispatch(w);
+}
+
+static void failed_run_destroys_only_after_the_others_have_ended(void **state)
+{
+    struct world *w = begin(fails_beside_a_long_run);
+    char removal[80];
+
+    (void)state;
+    submit(w, make_action(w, "hello", 20000, 256, 2), 'a');
+    submit(w, make_action(w, "hello", 20000, 256, 2), 'b');
+    wait_ends(w, 1);
+    assert_int_equal(w->ends[0].id[0], 'b');
+    assert_int_equal(w->ends[0].status, CW_STATUS_DEVELOPER_ERROR);
+    submit(w, make_action(w, "hello", 20000, 256, 2), 'c'); /* not in there any more */
+    wait_ends(w, 2);
+    assert_int_equal(w->driver.created, 2);
+    (void)snprintf(removal, sizeof(removal), "remove %064u", 1u);
+    assert_null(strstr(w->driver.journal, removal));
+    atomic_store(&w->go, true);
+    wait_ends(w, 3);
+    assert_int_equal(w->ends[2].id[0], 'a');
+    assert_int_equal(w->ends[2].status, CW_STATUS_SUCCESS);
+    assert_true(cw_loop_run_until(w->loop, containers_gone, w, WAIT_MS));
+    assert_non_null(strstr(w->driver.journal, removal));
+    end_world(w);
+}
+
+static void those_that_wait_for_a_container_that_cannot_be_created_share_its_outcome(void **state)
+{
+    struct world *w = begin(well_behaved);
+
+    (void)state;
+    w->driver.fail_create = true;
+    w->driver.failure = CW_CREATE_PULL;
+    for (char id = 'a'; id <= 'c'; id++)
+        submit(w, make_action(w, "hello", 5000, 256, 3), id);
+    wait_ends(w, 3);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(w->ends[i].status, CW_STATUS_DEVELOPER_ERROR);
+        assert_string_equal(w->ends[i].result,
+                            "{\"error\":\"Failed to pull container image 'nodejs:20'.\"}");
+    }
+    assert_int_equal(w->driver.created, 1);
+    end_world(w);
+}
+
+static void small_job_waits_behind_a_large_one(void **state)
+{
+    struct world *w = begin(well_behaved);
+    struct inv_pool_stats stats;
+    uint64_t waiting_mb;
+    size_t waiting;
+
+    (void)state;
+    w->driver.hold_creates = true;
+    submit(w, make_action(w, "first", 5000, 768, 1), 'a');
+    submit(w, make_action(w, "large", 5000, 512, 1), 'b');
+    submit(w, make_action(w, "small", 5000, 128, 1), 'c'); /* would fit */
+    inv_dispatch_stats(w->dispatch, &stats, &waiting, &waiting_mb);
+    assert_int_equal(waiting, 2);
+    assert_int_equal(w->driver.created, 1);
+    w->driver.hold_creates = false;
+    fake_driver_release(&w->driver);
+    wait_ends(w, 3);
+    for (int i = 0; i < 3; i++)
+        for (int j = 0; j < 3; j++)
+            if (w->ends[i].id[0] < w->ends[j].id[0])
+                assert_true(w->ends[i].placed_us <= w->ends[j].placed_us);
+    end_world(w);
+}
+
+static void job_for_a_container_that_cannot_be_paused_goes_elsewhere(void **state)
+{
+    struct world *w = begin(well_behaved);
+
+    (void)state;
+    remake_with_grace(w, 10);
+    w->driver.fail_pause = true;
+    submit(w, make_action(w, "hello", 5000, 256, 1), 'a');
+    wait_ends(w, 1);
+    assert_true(cw_loop_run_until(w->loop, was_paused, w, WAIT_MS)); /* asked, not answered */
+    submit(w, make_action(w, "hello", 5000, 256, 1), 'b');
+    wait_ends(w, 2);
+    assert_int_equal(w->ends[1].status, CW_STATUS_SUCCESS);
+    assert_true(w->ends[1].init_ms >= 0);
+    assert_int_equal(w->driver.created, 2);
+    end_world(w);
+}
+
+static void jobs_of_a_container_that_cannot_be_resumed_go_elsewhere_together(void **state)
+{
+    struct world *w = begin(well_behaved);
+
+    (void)state;
+    remake_with_grace(w, 10);
+    w->driver.fail_resume = true;
+    submit(w, make_action(w, "hello", 5000, 256, 3), 'a');
+    wait_ends(w, 1);
+    assert_true(cw_loop_run_until(w->loop, was_paused, w, WAIT_MS));
+    for (char id = 'b'; id <= 'd'; id++)
+        submit(w, make_action(w, "hello", 5000, 256, 3), id);
+    wait_ends(w, 4);
+    for (int i = 1; i < 4; i++)
+        assert_int_equal(w->ends[i].status, CW_STATUS_SUCCESS);
+    assert_int_equal(w->driver.created, 2);
+    end_world(w);
+}
+
+static void paused_container_is_resumed_before_it_is_removed_for_another(void **state)
+{
+    struct world *w = begin(well_behaved);
+
+    (void)state;
+    remake_with_grace(w, 10);
+    submit(w, make_action(w, "hello", 5000, 1024, 1), 'a');
+    wait_ends(w, 1);
+    assert_true(cw_loop_run_until(w->loop, was_paused, w, WAIT_MS));
+    submit(w, make_action(w, "other", 5000, 1024, 1), 'b');
+    wait_ends(w, 2);
+    assert_true(cw_loop_run_until(w->loop, was_removed, w, WAIT_MS));
+    assert_memory_equal(w->driver.journal, "resume ", strlen("resume "));
+    assert_non_null(strstr(w->driver.journal, ", remove "));
+    end_world(w);
+}
+
 static void kill_answers_everything(void **state)
 {
     struct world *w = begin(never_answers);
@@ -1009,6 +1159,12 @@ int main(void)
         cmocka_unit_test(idle_container_is_paused_and_resumed_for_the_next_job),
         cmocka_unit_test(failed_resume_gives_the_job_to_a_new_container),
         cmocka_unit_test(idle_limit_thaws_and_removes),
+        cmocka_unit_test(failed_run_destroys_only_after_the_others_have_ended),
+        cmocka_unit_test(those_that_wait_for_a_container_that_cannot_be_created_share_its_outcome),
+        cmocka_unit_test(small_job_waits_behind_a_large_one),
+        cmocka_unit_test(job_for_a_container_that_cannot_be_paused_goes_elsewhere),
+        cmocka_unit_test(jobs_of_a_container_that_cannot_be_resumed_go_elsewhere_together),
+        cmocka_unit_test(paused_container_is_resumed_before_it_is_removed_for_another),
         cmocka_unit_test(kill_answers_everything),
         cmocka_unit_test(prewarmed_container_runs_its_first_job_and_is_replaced),
         cmocka_unit_test(jobs_queue_at_a_prewarmed_container_that_is_being_initialized),
