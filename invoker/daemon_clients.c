@@ -16,6 +16,7 @@
 #include "invoker/logs/log_collector.h"
 #include "invoker/logs/log_store.h"
 #include "invoker/logs/userlogs.h"
+#include "invoker/providers.h"
 #include "invoker/settings.h"
 
 enum { FLAG_NAMES_MAX = 4096 };
@@ -96,7 +97,8 @@ int inv_daemon_check_settings(const struct inv_settings *s, struct cw_err *err)
         return cw_fail(err, CW_INVALID,
                        "DOCKER_HOST: \"%s\" is not supported; accepted: unix:///path",
                        s->docker_host);
-    if (inv_log_store_parse(s->log_store_provider, &store, err) != 0)
+    if (inv_providers_check(s, err) != 0 ||
+        inv_log_store_parse(s->log_store_provider, &store, err) != 0)
         return -1;
     return check_extra_args(s, err);
 }
@@ -149,7 +151,8 @@ static int make_logs(struct inv_daemon *d, struct cw_err *err)
     const struct inv_settings *s = d->settings;
     enum inv_log_store store;
 
-    if (inv_log_store_parse(s->log_store_provider, &store, err) != 0)
+    if (inv_providers_check(s, err) != 0 ||
+        inv_log_store_parse(s->log_store_provider, &store, err) != 0)
         return -1;
     d->log_hub = inv_log_hub_new(d->loop, err);
     if (!d->log_hub)

@@ -30,6 +30,8 @@ struct inv_settings {
     int64_t overwrite_id; /* -1: not given */
     char *zookeeper_hosts;
     int64_t zookeeper_ms;
+    char *invoker_provider, *invoker_server_provider, *messaging_provider,
+        *container_factory_provider, *artifact_store_provider, *activation_store_provider;
     /* HTTP */
     int64_t port;
     char *http_address;

@@ -193,6 +193,15 @@ def test_empty_name_is_a_clear_error(as_chart):
     assert invoker.poll() == 1 and "--uniqueName: needs a value" in invoker.log()
 
 
+def test_provider_that_is_not_ours_is_refused_by_name(as_chart):
+    """The chart with impl kubernetes; and no id is taken for it."""
+    options = "-Dkubernetes.master=https://$KUBERNETES_SERVICE_HOST " + CHART["INVOKER_OPTS"].replace("docker.Docker", "kubernetes.Kubernetes")
+    invoker = as_chart(WITHOUT_DNS, INVOKER_OPTS=options).spawn()
+    wait_until(lambda: invoker.poll() is not None)
+    assert invoker.poll() == 1 and "invokerReg" not in invoker.log()
+    assert 'whisk.spi.ContainerFactoryProvider: "KubernetesContainerFactoryProvider" is not supported' in invoker.log()
+
+
 def test_kafka_that_comes_up_later_is_waited_for(as_chart, controller, kafka, ns):
     """The chart starts the pod when the controller answers; nothing is promised about the others."""
     host, port = kafka.hosts.split(":")

@@ -348,7 +348,9 @@ static const char *const ANSIBLE[] = {
     "METRICS_KAMON_TAGS=false",
     "METRICS_LOG=false",
     "CONFIG_kamon_statsd_hostname=",
-    "CONFIG_whisk_spi_ContainerFactoryProvider=x",
+    "CONFIG_whisk_spi_ContainerFactoryProvider="
+    "org.apache.openwhisk.core.containerpool.docker.DockerContainerFactoryProvider",
+    "CONFIG_whisk_spi_LoadBalancerProvider=x",
     "CONFIG_logback_log_level=DEBUG",
     "CONFIG_whisk_memory_min=",
     "CONFIG_whisk_memory_max=1024m",
@@ -446,7 +448,7 @@ static void what_has_no_effect_is_reported(void **state)
     (void)state;
     load_ansible(&s, &u);
     assert_non_null(strstr(u.keys.p, " whisk.kakfa.topics.invoker.segment-bytes ")); /* its typo */
-    assert_non_null(strstr(u.keys.p, " whisk.spi.ContainerFactoryProvider "));
+    assert_non_null(strstr(u.keys.p, " whisk.spi.LoadBalancerProvider "));
     assert_null(strstr(u.keys.p, " whisk.container-pool.user-memory "));
     assert_null(strstr(u.keys.p, "kamon"));                    /* not ours to talk about */
     assert_null(strstr(u.keys.p, " whisk.db.subjects-ddoc ")); /* empty */
