@@ -9,7 +9,7 @@
 #include "common/base/err.h"
 #include "common/json/doc.h"
 
-enum { API_MAJOR = 1, API_NEWEST = 47, API_OLDEST = 30, ID_LEN = 64 };
+enum { API_MAJOR = 1, API_NEWEST = 51, API_OLDEST = 30, ID_LEN = 64 };
 
 static bool is_id(const char *text)
 {
@@ -59,10 +59,12 @@ int cw_docker_decode_version(struct cw_slice body, char ret_version[CW_DOCKER_VE
     if (newest < API_OLDEST)
         return cw_fail(err, CW_INVALID, "docker: engine speaks API %d.%d, expected %d.%d or newer",
                        API_MAJOR, (int)newest, API_MAJOR, API_OLDEST);
+    if (oldest > API_NEWEST)
+        return cw_fail(err, CW_INVALID,
+                       "docker: engine speaks API %d.%d or newer, expected %d.%d or older",
+                       API_MAJOR, (int)oldest, API_MAJOR, API_NEWEST);
     if (newest > API_NEWEST)
         newest = API_NEWEST;
-    if (newest < oldest)
-        newest = oldest; /* newer than we know: what we use has been stable so far */
     (void)snprintf(ret_version, CW_DOCKER_VERSION_LEN, "%d.%d", API_MAJOR, (int)newest);
     return 0;
 }
@@ -288,6 +290,11 @@ bool cw_docker_is_missing_executable(const char *error_text)
     return (strcasestr(error_text, "executable file not found") ||
             strcasestr(error_text, "no such file or directory")) &&
            !strcasestr(error_text, "containerd-shim");
+}
+
+bool cw_docker_is_name_taken(int status, const char *error_text)
+{
+    return status == 409 || (status == 500 && strstr(error_text, "name is already in use"));
 }
 
 bool cw_docker_is_missing_image(const char *error_text)

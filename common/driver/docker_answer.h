@@ -20,8 +20,9 @@ enum {
 
 enum { CW_DOCKER_VERSION_LEN = 12 };
 
-/* GET /version: the API version to speak, "1.41": the engine's, at most 1.47, at least the engine's
- * minimum. Fails for engines older than 1.30 (17.06) and for other systems than Linux. */
+/* GET /version: the API version to speak, "1.41": the newest that the engine and we (1.30, engine
+ * 17.06, to 1.51, engine 28) both know. Fails when there is none, and for other systems than Linux.
+ */
 int cw_docker_decode_version(struct cw_slice body, char ret_version[CW_DOCKER_VERSION_LEN],
                              struct cw_err *err) CW_MUST_CHECK;
 
@@ -57,6 +58,9 @@ void cw_docker_error_text(struct cw_slice body, char *out, size_t size);
 
 /* Does a failed start mean that the image has no such program? */
 bool cw_docker_is_missing_executable(const char *error_text);
+
+/* Does a failed create mean that the name is taken? Docker says 409, Podman before 5 says 500. */
+bool cw_docker_is_name_taken(int status, const char *error_text);
 
 /* Does a failed create mean that the image is not there? */
 bool cw_docker_is_missing_image(const char *error_text);

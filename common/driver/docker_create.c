@@ -328,6 +328,16 @@ static void create_failed(struct create *c, const struct cw_http_reply *reply,
     fail_run(c, no_image && c->pull_failed ? CW_CREATE_PULL : CW_CREATE_PLATFORM, err);
 }
 
+static bool name_is_taken(const struct cw_http_reply *reply)
+{
+    char text[ERROR_TEXT_LEN];
+
+    if (!reply || reply->status < 400)
+        return false;
+    cw_docker_error_text(reply->body, text, sizeof(text));
+    return cw_docker_is_name_taken(reply->status, text);
+}
+
 static void pull_missing(struct create *c)
 {
     cw_docker_end(&c->call.docker->api, DOCKER_RUN, c->begun_us, false);
@@ -343,7 +353,7 @@ static void on_created(void *arg, const struct cw_http_reply *reply, const struc
               cw_docker_decode_created(reply->body, c->id, &err) == 0;
 
     c->call.http = NULL;
-    if (!ok && reply && reply->status == 409 && !c->evicted && !c->abandoned) {
+    if (!ok && !c->evicted && !c->abandoned && name_is_taken(reply)) {
         if (c->call.docker->cluster)
             send_look(c);
         else

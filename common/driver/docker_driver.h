@@ -1,10 +1,10 @@
 /* common/driver/docker_driver.h -- struct cw_driver over the Docker Engine API on its Unix socket.
  *
  * No docker or runc binaries. API version is negotiated by GET /version (engine 20.10 = API 1.41;
- * upper bound 1.47); before check() the engine's own default version is spoken. A container that
- * already has a new one's name is a left-over of an earlier process: it is removed, once. Pulls
- * carry the credentials of Docker's config.json. Source: docs.docker.com/engine/api; limits and
- * timeouts as openwhisk container.md 7. Thread: loop. */
+ * upper bound 1.51, engine 28); before check() the engine's own default version is spoken. A
+ * container that already has a new one's name is a left-over of an earlier process: it is removed,
+ * once. Pulls carry the credentials of Docker's config.json. Source: docs.docker.com/engine/api;
+ * limits and timeouts as openwhisk container.md 7. Thread: loop. */
 #pragma once
 
 #include "common/driver/container_driver.h"

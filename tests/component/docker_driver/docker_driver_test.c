@@ -308,8 +308,8 @@ static void handshake_decides_the_version_in_every_path(void **state)
     struct result r = {.f = f};
 
     use_driver(f, NULL);
-    answer(f, "GET", "/version", 200, "{\"ApiVersion\":\"1.51\",\"MinAPIVersion\":\"1.44\"}");
-    answer(f, "POST", "/v1.47/containers/" ID "/pause", 204, NULL);
+    answer(f, "GET", "/version", 200, "{\"ApiVersion\":\"1.52\",\"MinAPIVersion\":\"1.44\"}");
+    answer(f, "POST", "/v1.51/containers/" ID "/pause", 204, NULL);
     assert_true(start_check(f).ok);
     r.call = f->driver->ops->pause(f->driver, ID, done_fn, &r);
     wait_for(&r);
@@ -690,6 +690,21 @@ static void container_left_under_the_name_is_replaced(void **state)
 
     ready_driver(f, NULL);
     answer(f, "POST", CREATE_PATH, 409, CONFLICT);
+    answer(f, "DELETE", REMOVE_NAME_PATH, 204, NULL);
+    answer_create(f);
+    assert_true(create(f, CW_PULL_NEVER).ok);
+    wait_for_idle(f);
+}
+
+static void name_that_is_taken_on_podman_is_replaced_too(void **state)
+{
+    struct fixture *f = *state;
+
+    ready_driver(f, NULL);
+    answer(
+        f, "POST", CREATE_PATH, 500,
+        "{\"cause\":\"that name is already in use\",\"message\":\"container create: the container "
+        "name is already in use by 1: that name is already in use\",\"response\":500}");
     answer(f, "DELETE", REMOVE_NAME_PATH, 204, NULL);
     answer_create(f);
     assert_true(create(f, CW_PULL_NEVER).ok);
@@ -1645,6 +1660,7 @@ int main(void)
         CASE(oversized_answers_are_cut_off),
         CASE(half_an_answer_fails_the_create_and_leaves_nothing),
         CASE(container_left_under_the_name_is_replaced),
+        CASE(name_that_is_taken_on_podman_is_replaced_too),
         CASE(name_that_stays_taken_fails_after_one_retry),
         CASE(name_whose_holder_cannot_be_removed_fails),
         CASE(name_that_another_cluster_holds_fails_and_its_container_stays),

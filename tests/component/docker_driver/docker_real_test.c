@@ -190,12 +190,18 @@ static void assert_nothing_left(struct fixture *f)
 
 /* ---- fixture ---- */
 
+/* Podman's own default for processes is more than a machine may allow. */
+static const char *const PODMAN_FLAGS[] = {"ulimit.0", "nofile=1024:1024", "ulimit.1",
+                                           "nproc=1024:1024", NULL};
+
 static int setup(void **state)
 {
     struct fixture *f = cw_alloc(sizeof(*f));
     struct cw_docker_conf conf = {.socket_path = getenv("CW_TEST_DOCKER"), .parallel_creates = 10};
     struct result r = {0};
 
+    if (getenv("CW_TEST_PODMAN"))
+        conf.run_flags = PODMAN_FLAGS;
     f->loop = cw_loop_new(NULL, NULL);
     f->http = cw_http_new(f->loop, &(struct cw_http_conf){0}, NULL);
     f->driver = cw_docker_driver_new(f->loop, f->http, &conf, NULL);

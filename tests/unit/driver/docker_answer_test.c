@@ -42,15 +42,96 @@ static void assert_version(const char *text, const char *expected)
     assert_string_equal(version, expected);
 }
 
-static void version_is_the_engines_capped_and_above_its_minimum(void **state)
+static void version_is_the_newest_that_both_know(void **state)
 {
-    cw_auto_free char *recorded = read_data("version-20.10.json");
+    static const struct {
+        const char *file, *version;
+    } ENGINES[] = {
+        {"version-20.10.json", "1.41"},      {"version-23.0.json", "1.42"},
+        {"version-24.0.json", "1.43"},       {"version-25.0.json", "1.44"},
+        {"version-26.1.json", "1.45"},       {"version-27.5.json", "1.47"},
+        {"version-28.5.json", "1.51"},       {"version-29.0.json", "1.51"},
+        {"version-podman-4.3.json", "1.41"},
+    };
 
     (void)state;
-    assert_version(recorded, "1.41");
-    assert_version("{\"ApiVersion\":\"1.52\",\"MinAPIVersion\":\"1.44\"}", "1.47");
-    assert_version("{\"ApiVersion\":\"1.60\",\"MinAPIVersion\":\"1.50\"}", "1.50");
+    for (size_t i = 0; i < CW_ARRAY_LEN(ENGINES); i++) {
+        cw_auto_free char *text = read_data(ENGINES[i].file);
+
+        assert_version(text, ENGINES[i].version);
+    }
+    assert_version("{\"ApiVersion\":\"1.60\",\"MinAPIVersion\":\"1.51\"}", "1.51");
     assert_version("{\"ApiVersion\":\"1.30\",\"MinAPIVersion\":\"1.12\"}", "1.30");
+}
+
+static void engine_that_shares_no_version_is_refused_with_both_ranges(void **state)
+{
+    char version[CW_DOCKER_VERSION_LEN];
+    struct cw_err err = {0};
+
+    (void)state;
+    assert_int_equal(
+        cw_docker_decode_version(CW_SLICE("{\"ApiVersion\":\"1.70\",\"MinAPIVersion\":\"1.60\"}"),
+                                 version, &err),
+        -1);
+    assert_string_equal(err.msg, "docker: engine speaks API 1.60 or newer, expected 1.51 or older");
+    assert_int_equal(
+        cw_docker_decode_version(CW_SLICE("{\"ApiVersion\":\"1.24\",\"MinAPIVersion\":\"1.12\"}"),
+                                 version, &err),
+        -1);
+    assert_string_equal(err.msg, "docker: engine speaks API 1.24, expected 1.30 or newer");
+}
+
+static void running_container_has_its_address_with_every_engine(void **state)
+{
+    static const struct {
+        const char *file, *address, *log;
+    } ENGINES[] = {
+        {"inspect-running.json", "10.186.0.2", "-json.log"},
+        {"inspect-running-26.1.json", "172.17.0.2", "-json.log"},
+        {"inspect-running-28.5.json", "172.17.0.2", "-json.log"},
+        {"inspect-running-podman-4.3.json", "10.88.0.", "/ctr.log"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < CW_ARRAY_LEN(ENGINES); i++) {
+        cw_auto_free char *text = read_data(ENGINES[i].file);
+        struct cw_docker_inspect seen = inspect_ok(text, "bridge");
+
+        assert_true(seen.running && !seen.finished && !seen.oom_killed);
+        assert_memory_equal(seen.address, ENGINES[i].address, strlen(ENGINES[i].address));
+        assert_non_null(strstr(seen.log_path, ENGINES[i].log));
+    }
+}
+
+static void address_is_found_without_the_members_that_newer_engines_dropped(void **state)
+{
+    cw_auto_free char *text = read_data("inspect-running-28.5.json");
+    cw_auto_json json_t *doc = cw_json_parse(cw_slice_of(text), 1 << 16, "inspect", NULL);
+    json_t *settings = json_object_get(doc, "NetworkSettings");
+    cw_auto_json json_t *networks = json_incref(json_object_get(settings, "Networks"));
+    cw_auto_free char *without = NULL;
+
+    (void)state;
+    json_object_clear(settings); /* IPAddress, Bridge and others went with API 1.52 */
+    json_object_set(settings, "Networks", networks);
+    without = json_dumps(doc, 0);
+    assert_string_equal(inspect_ok(without, "bridge").address, "172.17.0.2");
+}
+
+static void out_of_memory_is_seen_with_every_engine(void **state)
+{
+    static const char *const FILES[] = {"inspect-oom.json", "inspect-oom-26.1.json",
+                                        "inspect-oom-28.5.json"};
+
+    (void)state;
+    for (size_t i = 0; i < CW_ARRAY_LEN(FILES); i++) {
+        cw_auto_free char *text = read_data(FILES[i]);
+        struct cw_docker_inspect seen = inspect_ok(text, "bridge");
+
+        assert_true(!seen.running && seen.finished && seen.oom_killed);
+        assert_int_equal(seen.exit_code, 137);
+    }
 }
 
 static void engines_that_cannot_be_used_are_named(void **state)
@@ -209,6 +290,20 @@ static void list_keeps_only_names_with_the_exact_prefix(void **state)
                      0);
 }
 
+static void list_of_every_engine_is_read(void **state)
+{
+    static const char *const FILES[] = {"list-26.1.json", "list-28.5.json", "list-podman-4.3.json"};
+    struct cw_owned_container first;
+
+    (void)state;
+    for (size_t i = 0; i < CW_ARRAY_LEN(FILES); i++) {
+        cw_auto_free char *text = read_data(FILES[i]);
+
+        assert_int_equal(list_count(text, "wsk00_", &first), 1);
+        assert_true(first.running && !first.paused);
+    }
+}
+
 static void list_tells_the_cluster_by_its_label(void **state)
 {
     static const char LIST[] =
@@ -277,10 +372,35 @@ static void missing_executables_are_told_from_a_missing_shim(void **state)
         "OCI runtime create failed: exec: \"/no/such\": stat /no/such: no such file or directory"));
     assert_true(cw_docker_is_missing_executable(
         "crun: executable file `nosuch` not found in $PATH: No such file or directory"));
+    assert_true(cw_docker_is_missing_executable(
+        "failed to create task for container: failed to create shim task: OCI runtime create "
+        "failed: runc create failed: unable to start container process: error during container "
+        "init: exec: \"/no/such\": stat /no/such: no such file or directory"));
     assert_false(cw_docker_is_missing_executable(
         "failed to start shim: exec: \"containerd-shim-runc-v2\": executable file not found in "
         "$PATH"));
     assert_false(cw_docker_is_missing_executable("no space left on device"));
+}
+
+/* Texts of Docker 20.10, 26.1, 28.5 and Podman 4.3. */
+static void taken_names_and_missing_images_are_told_by_engine(void **state)
+{
+    (void)state;
+    assert_true(cw_docker_is_name_taken(
+        409, "Conflict. The container name \"/np\" is already in use by container \"609c7f\"."));
+    assert_true(cw_docker_is_name_taken(
+        500,
+        "container create: creating container storage: the container name \"np\" is already in "
+        "use by bb3a. You have to remove that container to be able to reuse that name: that "
+        "name is already in use"));
+    assert_false(cw_docker_is_name_taken(500, "no space left on device"));
+    assert_false(cw_docker_is_name_taken(404, "that name is already in use"));
+    assert_true(cw_docker_is_missing_image("No such image: nosuch:1"));
+    assert_true(
+        cw_docker_is_missing_image("no such image: docker.io/library/nosuch:1: image not known"));
+    assert_false(cw_docker_is_missing_image("network nosuchnet not found"));
+    assert_false(cw_docker_is_missing_image(
+        "failed to set up container networking: network nosuchnet not found"));
 }
 
 static void pull_lines_are_progress_or_errors(void **state)
@@ -306,7 +426,11 @@ static void pull_lines_are_progress_or_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(version_is_the_engines_capped_and_above_its_minimum),
+        cmocka_unit_test(version_is_the_newest_that_both_know),
+        cmocka_unit_test(engine_that_shares_no_version_is_refused_with_both_ranges),
+        cmocka_unit_test(running_container_has_its_address_with_every_engine),
+        cmocka_unit_test(address_is_found_without_the_members_that_newer_engines_dropped),
+        cmocka_unit_test(out_of_memory_is_seen_with_every_engine),
         cmocka_unit_test(engines_that_cannot_be_used_are_named),
         cmocka_unit_test(created_id_must_be_64_hex_digits),
         cmocka_unit_test(inspect_of_a_running_container_gives_address_and_log_path),
@@ -314,6 +438,8 @@ int main(void)
         cmocka_unit_test(address_is_that_of_the_named_network_or_of_the_only_one),
         cmocka_unit_test(inspect_refuses_nonsense),
         cmocka_unit_test(list_keeps_only_names_with_the_exact_prefix),
+        cmocka_unit_test(list_of_every_engine_is_read),
+        cmocka_unit_test(taken_names_and_missing_images_are_told_by_engine),
         cmocka_unit_test(list_tells_the_cluster_by_its_label),
         cmocka_unit_test(list_refuses_nonsense),
         cmocka_unit_test(error_text_is_the_message_or_printable_bytes),

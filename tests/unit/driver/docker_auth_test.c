@@ -176,7 +176,7 @@ static void nonsense_is_refused_by_the_member(void **state)
         {"{\"auths\":{\"r.io\":{\"auth\":\"!\"}}}", "auths.r.io.auth: expected base64"},
         {"{\"auths\":{\"r.io\":{\"auth\":\"Ym9i\"}}}", "user:password"},         /* bob */
         {"{\"auths\":{\"r.io\":{\"auth\":\"OnNlY3JldA==\"}}}", "user:password"}, /* :secret */
-        {"{\"auths\":{\"r.io\":{\"auth\":\"Ym9iOv8=\"}}}", "in UTF-8"},         /* bob:\xff */
+        {"{\"auths\":{\"r.io\":{\"auth\":\"Ym9iOv8=\"}}}", "in UTF-8"},          /* bob:\xff */
         {"{\"auths\":{\"r.io\":{\"identitytoken\":{}}}}", "identitytoken"},
         {"{\"credsStore\":1}", "credsStore"},
         {"{\"credHelpers\":\"x\"}", "credHelpers"},
