@@ -90,6 +90,13 @@ static void on_result(void *arg, struct inv_job *job)
     inv_acks_result(d->acks, job);
 }
 
+static void on_return(void *arg, const struct inv_job *job)
+{
+    struct inv_daemon *d = arg;
+
+    inv_telemetry_returned(d->telemetry, job, cw_loop_mono_us(d->loop));
+}
+
 static void on_end(void *arg, struct inv_job *job, enum inv_end how)
 {
     finish(arg, job, how);
@@ -336,6 +343,7 @@ static void make_parts(struct inv_daemon *d)
         .instance = s->id,
         .spread = random_fraction(),
         .on_result = on_result,
+        .on_return = on_return,
         .on_end = on_end,
         .arg = d,
     });

@@ -133,6 +133,8 @@ static void on_return(void *arg, struct inv_container *c, struct inv_job *job)
     struct holding *h = inv_container_owner(c);
 
     inv_pool_done(d->pool, h->slot);
+    if (d->conf.on_return)
+        d->conf.on_return(d->conf.arg, job);
     inv_job_restart(job);
     cw_counter_add(d->returned, 1);
     wait_at_head(d, job); /* it was here before all that wait */

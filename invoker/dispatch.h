@@ -33,6 +33,8 @@ struct inv_dispatch_conf {
     double spread;    /* 0..1, random: inv_prewarm_conf */
     /* The outcome is known, logs are not collected yet. */
     void (*on_result)(void *arg, struct inv_job *job);
+    /* The container was dead or going, the job will be placed again. May be NULL. */
+    void (*on_return)(void *arg, const struct inv_job *job);
     /* The job is over; the callee owns it. */
     void (*on_end)(void *arg, CW_TAKES struct inv_job *job, enum inv_end how);
     void *arg;

@@ -62,6 +62,7 @@ void inv_job_restart(struct inv_job *job)
     job->outcome.size = -1;
     cw_str_reset(&job->outcome.result);
     cw_str_reset(&job->logs);
+    job->logs_incomplete = false;
     for (int i = INV_AT_PLACED; i < INV_MOMENTS; i++)
         job->at[i] = 0;
 }

@@ -48,8 +48,9 @@ struct inv_job {
     bool blocked;        /* by the blacklist: shrunk ack, no record */
     bool logs_elsewhere; /* a log driver takes them: nothing is collected */
     struct cw_call_result outcome;
-    struct cw_str logs; /* raw JSON array; empty text = [] */
-    bool answered;      /* the slot-freeing ack was handed to the bus */
+    bool logs_incomplete; /* or cut by their limit */
+    struct cw_str logs;   /* raw JSON array; empty text = [] */
+    bool answered;        /* the slot-freeing ack was handed to the bus */
 };
 
 /* Takes the message. */

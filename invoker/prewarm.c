@@ -14,7 +14,6 @@
 #define COMPONENT "ContainerPool"
 
 enum {
-    FULL_LOG_INTERVAL_US = 10 * 1000000,
     FIRST_RETRY_MS = 1000,
     LAST_RETRY_MS = 60000,
 };
@@ -28,6 +27,7 @@ struct stem {
     int64_t wanted;     /* for the next filling only; -1: what backfilling asks for */
     int64_t retry_ms;   /* 0: the last creation succeeded */
     int64_t not_before_us;
+    bool told_full;
     struct cw_counter *cold_starts, *expired;
 };
 
@@ -37,7 +37,6 @@ struct inv_prewarm {
     size_t count;
     bool running;
     struct cw_timer look, again;
-    int64_t full_logged_us;
 };
 
 uint64_t inv_prewarm_desired(const struct cw_stem_cell *cell, enum inv_refill why,
@@ -58,13 +57,12 @@ uint64_t inv_prewarm_desired(const struct cw_stem_cell *cell, enum inv_refill wh
 
 /* ---- filling ---- */
 
-static void tell_full(struct inv_prewarm *p, const struct stem *s)
+/* Once until there is room again: with a busy pool this is the usual state. */
+static void tell_full(struct inv_prewarm *p, struct stem *s)
 {
-    int64_t now = cw_loop_mono_us(p->conf.loop);
-
-    if (p->full_logged_us && now - p->full_logged_us < FULL_LOG_INTERVAL_US)
+    if (s->told_full)
         return;
-    p->full_logged_us = now;
+    s->told_full = true;
     cw_log(CW_LOG_WARN, NULL, COMPONENT,
            "no prewarmed container of kind %s with %u MB is created: the memory limit of %" PRId64
            " MB would be exceeded",
@@ -90,6 +88,7 @@ static void grow(struct inv_prewarm *p, struct stem *s, uint64_t wanted)
             tell_full(p, s);
             break;
         }
+        s->told_full = false;
         p->conf.create(p->conf.arg, slot, s->rt);
     }
     if (started)

@@ -105,15 +105,10 @@ static double seconds(const struct inv_job *job, enum inv_moment from, enum inv_
 }
 
 static void observe(const struct inv_telemetry *t, const struct cw_timed *timed,
-                    const struct inv_job *job, const char *name, enum inv_moment from,
-                    enum inv_moment to, bool ok)
+                    const struct inv_job *job, const char *name, double s, bool ok)
 {
     char marker[96];
-    double s;
 
-    if (!job->at[from] || !job->at[to])
-        return;
-    s = seconds(job, from, to);
     cw_timed_begun(timed);
     cw_timed_ended(timed, ok, s);
     if (!t->markers)
@@ -123,20 +118,32 @@ static void observe(const struct inv_telemetry *t, const struct cw_timed *timed,
                   "%s activationId=%s", name, job->msg->activation_id);
 }
 
+/* An answer is an answer, also a bad one or one that comes too late: so stock counts. */
 void inv_telemetry_ended(struct inv_telemetry *t, const struct inv_job *job)
 {
-    bool ok = job->outcome.status == CW_STATUS_SUCCESS ||
-              job->outcome.status == CW_STATUS_APPLICATION_ERROR;
-
     cw_counter_add(t->ended[job->outcome.status], 1);
     for (int i = 0; i < STEP_COUNT; i++)
         if (job->at[STEPS[i].from] && job->at[STEPS[i].to])
             cw_histogram_observe(t->steps[i], seconds(job, STEPS[i].from, STEPS[i].to));
-    observe(t, &t->init, job, "activationInit", INV_AT_INIT_SENT, INV_AT_INITED,
-            job->at[INV_AT_RUN_SENT] != 0);
-    observe(t, &t->run, job, "activationRun", INV_AT_RUN_SENT, INV_AT_RUN_DONE, ok);
-    if (inv_job_collects_logs(job))
-        observe(t, &t->logs, job, "collectLogs", INV_AT_RUN_DONE, INV_AT_LOGS_DONE, true);
+    if (job->at[INV_AT_INIT_SENT] && job->at[INV_AT_INITED])
+        observe(t, &t->init, job, "activationInit", seconds(job, INV_AT_INIT_SENT, INV_AT_INITED),
+                true);
+    if (job->at[INV_AT_RUN_SENT] && job->at[INV_AT_RUN_DONE])
+        observe(t, &t->run, job, "activationRun", seconds(job, INV_AT_RUN_SENT, INV_AT_RUN_DONE),
+                true);
+    if (inv_job_collects_logs(job) && job->at[INV_AT_RUN_DONE] && job->at[INV_AT_LOGS_DONE])
+        observe(t, &t->logs, job, "collectLogs", seconds(job, INV_AT_RUN_DONE, INV_AT_LOGS_DONE),
+                !job->logs_incomplete);
+}
+
+void inv_telemetry_returned(struct inv_telemetry *t, const struct inv_job *job, int64_t now_us)
+{
+    if (job->at[INV_AT_RUN_SENT])
+        observe(t, &t->run, job, "activationRun", (double)(now_us - job->at[INV_AT_RUN_SENT]) / 1e6,
+                false);
+    else if (job->at[INV_AT_INIT_SENT])
+        observe(t, &t->init, job, "activationInit",
+                (double)(now_us - job->at[INV_AT_INIT_SENT]) / 1e6, false);
 }
 
 void inv_telemetry_pool(struct inv_telemetry *t, const struct inv_pool_stats *s, uint64_t waiting,

@@ -19,6 +19,8 @@ struct inv_telemetry *inv_telemetry_new(struct cw_metrics *m, bool markers);
 void inv_telemetry_free(struct inv_telemetry *t);
 /* After its slot-freeing ack. */
 void inv_telemetry_ended(struct inv_telemetry *t, const struct inv_job *job);
+/* Its container was dead or going; before inv_job_restart. */
+void inv_telemetry_returned(struct inv_telemetry *t, const struct inv_job *job, int64_t now_us);
 /* Gauges, before they are shown. */
 void inv_telemetry_pool(struct inv_telemetry *t, const struct inv_pool_stats *s, uint64_t waiting,
                         uint64_t waiting_mb);

@@ -105,6 +105,7 @@ static void on_logs(void *arg, struct cw_slice logs, bool complete, bool truncat
 
     r->log_call = NULL;
     cw_str_adds(&r->job->logs, logs);
+    r->job->logs_incomplete = !complete;
     if (!complete)
         cw_log(CW_LOG_WARN, &r->job->msg->tx, COMPONENT, "container %s: logs are %s (%s)",
                r->c->name, truncated ? "truncated" : "incomplete", r->c->log_path);
@@ -250,7 +251,7 @@ static bool give_back(struct run *r, const struct cw_action_reply *reply)
     cw_log(CW_LOG_WARN, &job->msg->tx, COMPONENT,
            "container %s is %s; activation %s is placed again", c->name,
            dead ? "dead" : "shutting down", job->msg->activation_id);
-    if (dead)
+    if (dead || c->used)
         cw_counter_add(c->used ? c->env->dead_warm : c->env->dead_prewarmed, 1);
     inv_ct_free_run(r);
     cw_list_push_front(&c->waiting, &job->link);
