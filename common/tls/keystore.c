@@ -108,15 +108,22 @@ static void find_trusted(struct cw_keystore *ks, bool pem)
     }
 }
 
-static int check_need(const struct cw_keystore *ks, const char *name, unsigned need,
-                      struct cw_err *err)
+/* What to do with a store whose keys are not read. It names the file, which is why nobody else
+ * should: the message would not hold it twice. */
+static int tell_to_convert(struct cw_keystore *ks, const char *type, const char *name,
+                           struct cw_err *err)
+{
+    ks->named = true;
+    return cw_fail(err, CW_INVALID,
+                   "keys of %s stores are not read; convert it: keytool -importkeystore "
+                   "-srckeystore %s%s -destkeystore store.p12 -deststoretype pkcs12",
+                   type, name, strcmp(type, "JCEKS") == 0 ? " -srcstoretype jceks" : "");
+}
+
+static int check_need(struct cw_keystore *ks, const char *name, unsigned need, struct cw_err *err)
 {
     if ((need & CW_KEYSTORE_KEY) && ks->jks_keys)
-        return cw_fail(err, CW_INVALID,
-                       "private keys of JKS stores are not read; convert it: keytool "
-                       "-importkeystore -srckeystore %s -destkeystore store.p12 -deststoretype "
-                       "pkcs12",
-                       name);
+        return tell_to_convert(ks, "JKS", name, err);
     if ((need & CW_KEYSTORE_KEY) && !ks->key)
         return cw_fail(err, CW_INVALID, "has no private key");
     if (ks->key && !ks->own)
@@ -170,11 +177,7 @@ static int read_any(struct cw_keystore *ks, struct cw_slice bytes,
     if (cw_jks_is(bytes))
         return cw_jks_read(bytes, src->password, add_jks_certificate, ks, &ks->jks_keys, err);
     if (is_jceks(bytes))
-        return cw_fail(err, CW_INVALID,
-                       "JCEKS stores are not read; convert it: keytool -importkeystore "
-                       "-srckeystore %s -srcstoretype jceks -destkeystore store.p12 "
-                       "-deststoretype pkcs12",
-                       name);
+        return tell_to_convert(ks, "JCEKS", name, err);
     return read_certificates(ks, bytes, src, err);
 }
 
@@ -200,8 +203,9 @@ struct cw_keystore *cw_keystore_parse(struct cw_slice bytes, const struct cw_key
     if (check_type(src->type, err) == 0 && read_any(ks, bytes, src, name, err) == 0 &&
         check_need(ks, name, need, err) == 0)
         return ks;
+    if (!ks->named)
+        (void)cw_err_wrap(err, "%s", name);
     cw_keystore_free(ks);
-    (void)cw_err_wrap(err, "%s", name);
     return NULL;
 }
 

@@ -33,7 +33,7 @@ struct cw_keystore_source {
 };
 
 /* need: what must be in it (CW_KEYSTORE_*). Files up to 4 MiB. Errors (CW_INVALID, or by errno)
- * begin with the path. A key out of a JKS store is refused with the command that converts it. */
+ * name the path. A key out of a JKS store is refused with the command that converts it. */
 struct cw_keystore *cw_keystore_load(const struct cw_keystore_source *src, unsigned need,
                                      struct cw_err *err) CW_MUST_CHECK;
 /* The same from bytes in memory; src->path is only a name for errors. */

@@ -16,6 +16,7 @@ struct cw_keystore {
     struct stack_st_X509 *chain; /* set by keystore_finish */
     struct stack_st_X509 *trusted;
     size_t jks_keys; /* private keys that were skipped */
+    bool named;      /* the error tells the file's name already */
 };
 
 /* Takes the certificate over; also on failure (too many). */

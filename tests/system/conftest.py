@@ -1,6 +1,6 @@
 """Fixtures of the system tests. The services come from tests/system/run, which names them in the environment:
 CW_TEST_KAFKA (host:port), CW_TEST_COUCH (http://user:password@host:port), CW_TEST_DOCKER (the engine's socket),
-CW_TEST_ZOOKEEPER (host:port).
+CW_TEST_ZOOKEEPER (host:port), CW_TEST_KAFKA_TLS (the first TLS listener of that broker).
 Whatever is missing means skip, with the reason."""
 
 import itertools
@@ -47,6 +47,11 @@ def docker():
 @pytest.fixture(scope="session")
 def zookeeper_hosts():
     return need("CW_TEST_ZOOKEEPER", "no ZooKeeper")
+
+
+@pytest.fixture(scope="session")
+def tls_hosts():
+    return need("CW_TEST_KAFKA_TLS", "no Kafka with TLS")
 
 
 @pytest.fixture(scope="session")

@@ -102,7 +102,7 @@ static void jks_with_a_key_is_a_trust_store_only(void **state)
     assert_int_equal(sk_X509_num(cw_keystore_trusted(ks)), 2); /* the key's own, and "other" */
     cw_keystore_free(ks);
     assert_null(cw_keystore_load(&src, CW_KEYSTORE_KEY, &err));
-    assert_non_null(strstr(err.msg, "private keys of JKS stores are not read; convert it: keytool "
+    assert_non_null(strstr(err.msg, "keys of JKS stores are not read; convert it: keytool "
                                     "-importkeystore -srckeystore "));
     src.path = "key.jks";
     assert_null(cw_keystore_parse(CW_SLICE("\xFE\xED"), &src, CW_KEYSTORE_KEY, &err));
@@ -176,7 +176,7 @@ static void what_is_wrong_is_said(void **state)
         {{.path = PATH("none")}, CW_KEYSTORE_TRUST, "No such file"},
         {{.path = CW_TEST_DATA}, CW_KEYSTORE_TRUST, "Is a directory"},
         {{.path = PATH("make")}, CW_KEYSTORE_TRUST, "neither a PEM nor a PKCS12 nor a JKS store"},
-        {{.path = PATH("secret.jceks")}, CW_KEYSTORE_TRUST, "JCEKS stores are not read"},
+        {{.path = PATH("secret.jceks")}, CW_KEYSTORE_TRUST, "keys of JCEKS stores are not read"},
         {{.path = PATH("server.p12"), .password = "gehein"}, CW_KEYSTORE_KEY, "wrong password"},
         {{.path = PATH("server.p12")}, CW_KEYSTORE_KEY, "wrong password"},
         {{.path = PATH("server.p12"), .password = "geheim", .key_password = "other"},
