@@ -31,6 +31,7 @@
 #include "invoker/intake.h"
 #include "invoker/job.h"
 #include "invoker/kafka_conf.h"
+#include "invoker/limits.h"
 #include "invoker/logs/log_collector.h"
 #include "invoker/logs/userlogs.h"
 #include "invoker/ownership.h"
@@ -45,7 +46,6 @@ enum {
     INSTANCE_MAX_BYTES = 32768, /* goes into every ack and ping */
     RECORDS_MAX_BYTES = 64 << 20,
     CATALOG_KEEP_MS = 5 * 60 * 1000, /* stock: after the last access */
-    CODE_MAX_BYTES = 64 << 20,       /* exec-size-limit 48 MB and some */
 };
 
 /* ---- one activation ---- */
@@ -306,7 +306,7 @@ static void make_parts(struct inv_daemon *d)
         .defaults = {.logs_mb = s->log_std_bytes >> 20, .concurrency = s->concurrency_std},
         .max_bytes = (size_t)s->catalog_bytes,
         .keep_ms = CATALOG_KEEP_MS,
-        .max_code_bytes = CODE_MAX_BYTES,
+        .max_code_bytes = inv_limits_code(s),
     });
     d->acks = inv_acks_new(&(struct inv_acks_conf){
         .loop = d->loop,

@@ -13,6 +13,7 @@
 #include "common/store/couch_store.h"
 #include "invoker/daemon_priv.h"
 #include "invoker/kafka_conf.h"
+#include "invoker/limits.h"
 #include "invoker/logs/log_collector.h"
 #include "invoker/logs/log_store.h"
 #include "invoker/logs/userlogs.h"
@@ -83,6 +84,8 @@ int inv_daemon_check_settings(const struct inv_settings *s, struct cw_err *err)
 {
     enum inv_log_store store;
 
+    if (inv_limits_check(s, err) != 0)
+        return -1;
     if (strcmp(s->couch_provider, "CouchDB") != 0 && strcmp(s->couch_provider, "Cloudant") != 0)
         return cw_fail(err, CW_INVALID,
                        "whisk.couchdb.provider: \"%s\" is not known; accepted: CouchDB, Cloudant",

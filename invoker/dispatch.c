@@ -11,6 +11,7 @@
 #include "common/obs/token.h"
 #include "invoker/container/spec.h"
 #include "invoker/job.h"
+#include "invoker/limits.h"
 #include "invoker/prewarm.h"
 #include "invoker/settings.h"
 #include "invoker/stale.h"
@@ -413,12 +414,10 @@ static void make_env(struct inv_dispatch *d)
         .idle_ms = s->idle_container_ms,
         .health_check_ms = s->health_check ? s->health_check_ms : 0,
         .health_check_fails = s->health_check_max_fails,
-        .payload_max_bytes = s->payload_max_bytes,
-        .truncation_bytes = s->truncation_bytes,
-        .containers_dir = s->containers_dir,
         .remove_on_incomplete_logs = s->remove_on_incomplete_logs,
-        .max_call_bytes =
-            128u << 20, /* code of 48 MB as JSON text, at worst doubled, with arguments */
+        .settings = s,
+        .containers_dir = s->containers_dir,
+        .max_call_bytes = 2 * inv_limits_code(s), /* as JSON text, at worst doubled */
         .dead_warm = dead_counter(d, "warm"),
         .dead_prewarmed = dead_counter(d, "prewarm"),
     };

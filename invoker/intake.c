@@ -1,7 +1,6 @@
 #include "invoker/intake.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "common/base/err.h"
 #include "common/base/list.h"
@@ -13,6 +12,7 @@
 #include "invoker/blacklist.h"
 #include "invoker/catalog.h"
 #include "invoker/job.h"
+#include "invoker/limits.h"
 #include "invoker/logs/log_store.h"
 #include "invoker/settings.h"
 #include "invoker/stale.h"
@@ -31,55 +31,6 @@ struct inv_intake {
     bool logs_elsewhere; /* this log store collects none */
     struct cw_counter *started, *unreadable, *blocked;
 };
-
-static int64_t lower(struct cw_opt_int own, int64_t system)
-{
-    return own.set && own.value < system ? own.value : system;
-}
-
-static int64_t higher(struct cw_opt_int own, int64_t system)
-{
-    return own.set && own.value > system ? own.value : system;
-}
-
-struct bound {
-    const char *what, *unit; /* unit with its leading blank, or "" */
-    int64_t value, min, max;
-};
-
-static bool check(const struct bound *b, char *text, size_t size)
-{
-    if (b->value > b->max)
-        (void)snprintf(text, size, "%s %" PRId64 "%s exceeds allowed threshold of %" PRId64 "%s",
-                       b->what, b->value, b->unit, b->max, b->unit);
-    else if (b->value < b->min)
-        (void)snprintf(text, size, "%s %" PRId64 "%s below allowed threshold of %" PRId64 "%s",
-                       b->what, b->value, b->unit, b->min, b->unit);
-    else
-        return true;
-    return false;
-}
-
-/* Order and texts: openwhisk couchdb.md 4.3. */
-static bool within_limits(const struct inv_settings *s, const struct cw_user_limits *u,
-                          const struct cw_action_limits *a, char *text, size_t size)
-{
-    const struct bound bounds[] = {
-        {"duration", " milliseconds", a->timeout_ms, higher(u->min_timeout_ms, s->time_min_ms),
-         lower(u->max_timeout_ms, s->time_max_ms)},
-        {"memory size", " MB", a->memory_mb, higher(u->min_memory_mb, s->memory_min_bytes >> 20),
-         lower(u->max_memory_mb, s->memory_max_bytes >> 20)},
-        {"concurrency", "", a->concurrency, higher(u->min_concurrency, s->concurrency_min),
-         lower(u->max_concurrency, s->concurrency_max)},
-        {"log size", " MB", a->logs_mb, higher(u->min_logs_mb, s->log_min_bytes >> 20),
-         lower(u->max_logs_mb, s->log_max_bytes >> 20)},
-    };
-
-    for (size_t i = 0; i < CW_ARRAY_LEN(bounds); i++)
-        if (!check(&bounds[i], text, size))
-            return false;
-    return true;
-}
 
 static void refuse(struct inv_intake *in, struct inv_job *job, enum cw_status status,
                    const char *text)
@@ -122,7 +73,7 @@ static void on_action(void *arg, struct cw_action *action, const struct inv_fetc
     struct fetch *f = arg;
     struct inv_intake *in = f->in;
     struct inv_job *job = f->job;
-    char text[160];
+    char text[INV_LIMITS_TEXT_MAX];
 
     cw_list_remove(&in->fetches, &f->link);
     free(f);
@@ -132,8 +83,8 @@ static void on_action(void *arg, struct cw_action *action, const struct inv_fetc
                COMPONENT, "action %s of activation %s: %s", job->msg->action.full,
                job->msg->activation_id, failure->detail);
         refuse(in, job, failure->status, failure->text);
-    } else if (!within_limits(in->conf.settings, &job->msg->user.limits, &action->limits, text,
-                              sizeof(text))) {
+    } else if (!inv_limits_allow(in->conf.settings, &job->msg->user.limits, &action->limits,
+                                 text)) {
         refuse(in, job, CW_STATUS_APPLICATION_ERROR, text);
     } else if (inv_stale_ends(in->conf.stale, job, action)) {
         in->conf.on_refused(in->conf.arg, job);

@@ -2,6 +2,8 @@
 
 #include <strings.h>
 
+#include "invoker/foreign_settings.h"
+
 #define FIELD(f) .offset = offsetof(struct inv_settings, f)
 
 /* clang-format off */
@@ -103,8 +105,8 @@ static const struct cw_conf_item ITEMS[] = {
 
     {.section = "Limits", .key = "whisk.memory.min", .type = CW_CONF_SIZE, FIELD(memory_min_bytes), .def = "128 m", .min = "1 m", .help = "Least memory of an action."},
     {.section = "Limits", .key = "whisk.memory.max", .type = CW_CONF_SIZE, FIELD(memory_max_bytes), .def = "512 m", .min = "1 m", .help = "Most memory of an action."},
-    {.section = "Limits", .key = "whisk.time-limit.min", .type = CW_CONF_DURATION, FIELD(time_min_ms), .def = "100 ms", .min = "0 ms", .help = "Shortest time limit of an action."},
-    {.section = "Limits", .key = "whisk.time-limit.max", .type = CW_CONF_DURATION, FIELD(time_max_ms), .def = "5 m", .min = "1 ms", .help = "Longest time limit of an action."},
+    {.section = "Limits", .key = "whisk.time-limit.min", .type = CW_CONF_DURATION, FIELD(time_min_ms), .def = "100 ms", .min = "0 ms", .max = "24 days", .help = "Shortest time limit of an action."},
+    {.section = "Limits", .key = "whisk.time-limit.max", .type = CW_CONF_DURATION, FIELD(time_max_ms), .def = "5 m", .min = "1 ms", .max = "24 days", .help = "Longest time limit of an action."},
     {.section = "Limits", .key = "whisk.time-limit.std", .type = CW_CONF_DURATION, FIELD(time_std_ms), .def = "1 m", .min = "1 ms", .help = "Time limit of an action that names none; controllers wait at least twice as long and a minute for any."},
     {.section = "Limits", .key = "whisk.log-limit.min", .type = CW_CONF_SIZE, FIELD(log_min_bytes), .def = "0 m", .min = "0", .help = "Least log limit of an action."},
     {.section = "Limits", .key = "whisk.log-limit.max", .type = CW_CONF_SIZE, FIELD(log_max_bytes), .def = "10 m", .min = "0", .help = "Largest log limit of an action."},
@@ -115,6 +117,17 @@ static const struct cw_conf_item ITEMS[] = {
     {.section = "Limits", .key = "whisk.activation.payload.max", .type = CW_CONF_SIZE, FIELD(payload_max_bytes), .def = "1 m", .min = "1 k", .max = "1 g", .help = "Largest argument and largest result of an action."},
     {.section = "Limits", .key = "whisk.activation.payload.truncation", .type = CW_CONF_SIZE, FIELD(truncation_bytes), .def = "1 m", .min = "0", .max = "1 g", .help = "Bytes kept of a result that is too large."},
     {.section = "Limits", .key = "whisk.activation.serdes-overhead", .type = CW_CONF_SIZE, FIELD(serdes_overhead_bytes), .def = "6068", .min = "0", .max = "1 g", .help = "Added to the payload limit for the largest Kafka message."},
+    {.section = "Limits", .key = "whisk.exec-size-limit", .type = CW_CONF_SIZE, FIELD(exec_max_bytes), .def = "48 m", .min = "1 m", .max = "1 g", .help = "Largest code of an action; code that is a third larger (base64) still runs."},
+    {.section = "Limits", .key = "whisk.namespace-default-limit.memory.min", .type = CW_CONF_SIZE, .flags = CW_CONF_OPTIONAL, FIELD(ns_memory_min_bytes), .min = "0", .help = "Least memory of an action of a namespace without a limit of its own; counts only together with max, else the system's."},
+    {.section = "Limits", .key = "whisk.namespace-default-limit.memory.max", .type = CW_CONF_SIZE, .flags = CW_CONF_OPTIONAL, FIELD(ns_memory_max_bytes), .min = "0", .help = "Most memory of an action of a namespace without a limit of its own; counts only together with min, else the system's."},
+    {.section = "Limits", .key = "whisk.namespace-default-limit.time-limit.min", .type = CW_CONF_DURATION, .flags = CW_CONF_OPTIONAL, FIELD(ns_time_min_ms), .min = "0 ms", .max = "24 days", .help = "Shortest time limit of an action of a namespace without a limit of its own; counts only together with max, else the system's."},
+    {.section = "Limits", .key = "whisk.namespace-default-limit.time-limit.max", .type = CW_CONF_DURATION, .flags = CW_CONF_OPTIONAL, FIELD(ns_time_max_ms), .min = "0 ms", .max = "24 days", .help = "Longest time limit of an action of a namespace without a limit of its own; counts only together with min, else the system's."},
+    {.section = "Limits", .key = "whisk.namespace-default-limit.log-limit.min", .type = CW_CONF_SIZE, .flags = CW_CONF_OPTIONAL, FIELD(ns_log_min_bytes), .min = "0", .help = "Least log limit of an action of a namespace without a limit of its own; counts only together with max, else the system's."},
+    {.section = "Limits", .key = "whisk.namespace-default-limit.log-limit.max", .type = CW_CONF_SIZE, .flags = CW_CONF_OPTIONAL, FIELD(ns_log_max_bytes), .min = "0", .help = "Largest log limit of an action of a namespace without a limit of its own; counts only together with min, else the system's."},
+    {.section = "Limits", .key = "whisk.namespace-default-limit.concurrency-limit.min", .type = CW_CONF_INT, .flags = CW_CONF_OPTIONAL, FIELD(ns_concurrency_min), .min = "1", .max = "100000", .help = "Least concurrency of an action of a namespace without a limit of its own; counts only together with max, else the system's."},
+    {.section = "Limits", .key = "whisk.namespace-default-limit.concurrency-limit.max", .type = CW_CONF_INT, .flags = CW_CONF_OPTIONAL, FIELD(ns_concurrency_max), .min = "1", .max = "100000", .help = "Largest concurrency of an action of a namespace without a limit of its own; counts only together with min, else the system's."},
+    {.section = "Limits", .key = "whisk.namespace-default-limit.activation.payload.max", .type = CW_CONF_SIZE, .flags = CW_CONF_OPTIONAL, FIELD(ns_payload_max_bytes), .min = "0", .max = "1 g", .help = "Largest result of a namespace without a limit of its own; counts only together with truncation, else the system's."},
+    {.section = "Limits", .key = "whisk.namespace-default-limit.activation.payload.truncation", .type = CW_CONF_SIZE, .flags = CW_CONF_OPTIONAL, FIELD(ns_truncation_bytes), .min = "0", .max = "1 g", .help = "Bytes kept of a result that is too large of a namespace without a limit of its own; counts only together with max, else the system's."},
 
     {.section = "CouchDB", .key = "whisk.couchdb.protocol", .type = CW_CONF_STRING, .flags = CW_CONF_REQUIRED, FIELD(couch_protocol), .help = "http or https."},
     {.section = "CouchDB", .key = "whisk.couchdb.host", .type = CW_CONF_STRING, .flags = CW_CONF_REQUIRED, FIELD(couch_host), .help = "Host of CouchDB."},
@@ -141,6 +154,7 @@ static const struct cw_conf_item ITEMS[] = {
     {.section = "CouchDB", .key = "whisk.parameter-storage.aes-256", .alias = "whisk.parameter-storage.aes256", .type = CW_CONF_STRING, .flags = CW_CONF_SECRET, FIELD(param_aes_256), .def = "", .help = "Key of encrypted parameters, base64."},
     {.section = "CouchDB", .key = "cwhisk.catalog-memory", .env = "CWHISK_CATALOG_MEMORY", .type = CW_CONF_SIZE, FIELD(catalog_bytes), .def = "256 m", .min = "1 m", .max = "1 t",
      .help = "Memory for actions kept in the cache; the least recently used leave first."},
+
 
     {.section = "Containers", .key = "runtimes.manifest", .env = "RUNTIMES_MANIFEST", .type = CW_CONF_STRING, .flags = CW_CONF_REQUIRED, FIELD(runtimes_manifest),
      .help = "Kinds and images, JSON."},
@@ -190,9 +204,12 @@ static const struct cw_conf_item ITEMS[] = {
 
     {.section = "Operation", .key = "logback.log.level", .type = CW_CONF_CHOICE, FIELD(log_level), .def = "INFO", .choices = "ERROR|WARN|INFO|DEBUG", .help = "Least severe log lines that are written."},
     {.section = "Operation", .key = "cwhisk.log-format", .env = "CWHISK_LOG_FORMAT", .type = CW_CONF_CHOICE, FIELD(log_format), .def = "whisk", .choices = "whisk|json", .help = "Log lines in OpenWhisk's shape, or JSON objects."},
-    {.section = "Operation", .key = "metrics.log", .env = "METRICS_LOG", .type = CW_CONF_BOOL, FIELD(log_markers), .def = "true", .help = "Append OpenWhisk's [marker:…] to log lines."},
+    {.section = "Operation", .key = "metrics.log", .env = "METRICS_LOG", .alias = "whisk.metrics.logs-enabled", .type = CW_CONF_BOOL, FIELD(log_markers), .def = "true", .help = "Append OpenWhisk's [marker:…] to log lines."},
     {.section = "Operation", .key = "whisk.metrics.kamon-tags-enabled", .env = "METRICS_KAMON_TAGS", .type = CW_CONF_BOOL, FIELD(kamon_tags), .def = "false",
      .help = "Name metrics as OpenWhisk does with this: what varies (state of a container, command, topic, status code, action) becomes a label."},
+    {.section = "Operation", .key = "whisk.container-proxy.log-activation-errors.application-errors", .type = CW_CONF_BOOL, FIELD(log_application_errors), .def = "false", .help = "Log the beginning of results with status 1 (application error)."},
+    {.section = "Operation", .key = "whisk.container-proxy.log-activation-errors.developer-errors", .type = CW_CONF_BOOL, FIELD(log_developer_errors), .def = "false", .help = "Log the beginning of results with status 2 (developer error)."},
+    {.section = "Operation", .key = "whisk.container-proxy.log-activation-errors.whisk-errors", .type = CW_CONF_BOOL, FIELD(log_whisk_errors), .def = "true", .help = "Log the beginning of results with status 3 (internal error)."},
     {.section = "Operation", .key = "whisk.metrics.prometheus-enabled", .type = CW_CONF_BOOL, FIELD(prometheus), .def = "true", .help = "Serve /metrics."},
     {.section = "Operation", .key = "cwhisk.stale-work", .env = "CWHISK_STALE_WORK", .type = CW_CONF_CHOICE, FIELD(stale_work), .def = "run", .choices = "run|answer",
      .help = "Activations so old that their controller has given them up: run them as OpenWhisk does, or answer them with an error."},
@@ -212,6 +229,7 @@ const struct cw_conf_table *inv_settings_table(void)
         .items = ITEMS,
         .count = CW_ARRAY_LEN(ITEMS),
         .struct_size = sizeof(struct inv_settings),
+        .no_effect = INV_FOREIGN_SETTINGS,
     };
 
     return &TABLE;

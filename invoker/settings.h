@@ -60,7 +60,11 @@ struct inv_settings {
     int64_t memory_min_bytes, memory_max_bytes, time_min_ms, time_max_ms, log_min_bytes,
         log_max_bytes, log_std_bytes, time_std_ms;
     int64_t concurrency_min, concurrency_max, concurrency_std;
-    int64_t payload_max_bytes, truncation_bytes, serdes_overhead_bytes;
+    int64_t payload_max_bytes, truncation_bytes, serdes_overhead_bytes, exec_max_bytes;
+    /* of namespaces that have no limit of their own; see limits.h */
+    struct cw_conf_opt ns_memory_min_bytes, ns_memory_max_bytes, ns_time_min_ms, ns_time_max_ms,
+        ns_log_min_bytes, ns_log_max_bytes, ns_concurrency_min, ns_concurrency_max,
+        ns_payload_max_bytes, ns_truncation_bytes;
     /* documents */
     char *couch_protocol, *couch_host, *couch_username, *couch_password, *couch_provider,
         *couch_ca_file;
@@ -95,6 +99,7 @@ struct inv_settings {
     char *log_store_provider; /* inv_log_store_parse */
     char *userlogs_dir;
     int log_source; /* enum inv_log_from */
+    bool log_application_errors, log_developer_errors, log_whisk_errors;
     char **tags, **dedicated_namespaces;
     int64_t drain_ms;
     int stale_work; /* enum inv_stale_work */

@@ -87,10 +87,10 @@ static bool reported_before(const struct conf_settings *all, const struct conf_s
 /* Does the deployment set it for somebody else, or for what does not exist here? */
 static bool is_without_effect(const struct cw_conf_table *t, const char *key)
 {
-    for (size_t i = 0; i < t->no_effect_count; i++) {
-        size_t n = strlen(t->no_effect[i].key);
+    for (const struct cw_conf_no_effect *e = t->no_effect; e && e->key; e++) {
+        size_t n = strlen(e->key);
 
-        if (strncmp(key, t->no_effect[i].key, n) == 0 && (key[n] == '\0' || key[n] == '.'))
+        if (strncmp(key, e->key, n) == 0 && (key[n] == '\0' || key[n] == '.'))
             return true;
     }
     return false;
@@ -323,8 +323,11 @@ static int fill_scalar(struct cursor *c, void *conf, struct cw_err *err)
 
     while ((s = next_setting(c)))
         last = s;
-    if (last)
+    if (last) {
+        if (c->item->flags & CW_CONF_OPTIONAL)
+            ((struct cw_conf_opt *)conf_field(c->item, conf))->set = true;
         return conf_value_parse(c->item, last->text, last->origin, conf, err);
+    }
     if (c->item->def)
         return conf_value_parse(c->item, cw_slice_of(c->item->def), "default", conf, err);
     return c->item->flags & CW_CONF_REQUIRED ? missing(c->item, err) : 0;

@@ -50,6 +50,13 @@ enum cw_conf_type {
 enum {
     CW_CONF_REQUIRED = 1, /* absent or empty aborts start */
     CW_CONF_SECRET = 2,   /* printed as ****** */
+    CW_CONF_OPTIONAL = 4, /* INT, SIZE, DURATION: the field is a struct cw_conf_opt */
+};
+
+/* A number that may be absent. */
+struct cw_conf_opt {
+    int64_t value; /* first: read and written as the type's own field */
+    bool set;
 };
 
 struct cw_conf_item {
@@ -79,8 +86,7 @@ struct cw_conf_table {
     const struct cw_conf_item *items;
     size_t count;
     size_t struct_size;
-    const struct cw_conf_no_effect *no_effect; /* may be NULL */
-    size_t no_effect_count;
+    const struct cw_conf_no_effect *no_effect; /* ends with a key of NULL; may itself be NULL */
 };
 
 enum cw_conf_note {

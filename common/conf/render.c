@@ -201,12 +201,12 @@ void cw_conf_markdown(const struct cw_conf_table *t, struct cw_str *out)
                         i ? "\n" : "", t->items[i].section);
         markdown_row(&t->items[i], out);
     }
-    if (t->no_effect_count)
+    if (t->no_effect)
         cw_str_addf(out, "\n## %s\n\n%s\n\n| Key | Why |\n| --- | --- |\n", NO_EFFECT_HEADING,
                     NO_EFFECT_TEXT);
-    for (size_t i = 0; i < t->no_effect_count; i++) {
-        cw_str_addf(out, "| `%s` | ", t->no_effect[i].key);
-        add_cell(out, t->no_effect[i].why);
+    for (const struct cw_conf_no_effect *e = t->no_effect; e && e->key; e++) {
+        cw_str_addf(out, "| `%s` | ", e->key);
+        add_cell(out, e->why);
         cw_str_addz(out, " |\n");
     }
 }
@@ -261,14 +261,14 @@ void cw_conf_man(const struct cw_conf_table *t, struct cw_str *out)
         }
         man_item(&t->items[i], out);
     }
-    if (t->no_effect_count) {
+    if (t->no_effect) {
         cw_str_addf(out, ".SS %s\n", NO_EFFECT_HEADING);
         add_roff_text(out, NO_EFFECT_TEXT);
     }
-    for (size_t i = 0; i < t->no_effect_count; i++) {
+    for (const struct cw_conf_no_effect *e = t->no_effect; e && e->key; e++) {
         cw_str_addz(out, ".TP\n.B ");
-        add_roff_text(out, t->no_effect[i].key);
-        add_roff_text(out, t->no_effect[i].why);
+        add_roff_text(out, e->key);
+        add_roff_text(out, e->why);
     }
 }
 

@@ -273,6 +273,8 @@ void conf_value_format(const struct cw_conf_item *item, const void *conf, struct
     int64_t whole = 0;
     struct cw_slice choice;
 
+    if (item->flags & CW_CONF_OPTIONAL && !((const struct cw_conf_opt *)field)->set)
+        return;
     if (item->type == CW_CONF_INT || item->type == CW_CONF_SIZE || item->type == CW_CONF_DURATION)
         whole = *(const int64_t *)field;
     switch (item->type) {

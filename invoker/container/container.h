@@ -18,6 +18,7 @@ struct inv_container;
 struct inv_job;
 struct inv_log_hub;
 struct inv_userlogs;
+struct inv_settings;
 
 /* How a job left its container; decides how it is acknowledged (openwhisk kafka.md 6.1). */
 enum inv_end {
@@ -55,9 +56,9 @@ struct inv_container_env {
     struct inv_userlogs *userlogs; /* NULL: logs go into records only */
     struct inv_container_events events;
     int64_t pause_grace_ms, idle_ms;
-    int64_t health_check_ms;    /* between looks at a prewarmed container; 0: never */
-    int64_t health_check_fails; /* in a row, after which it is removed */
-    int64_t payload_max_bytes, truncation_bytes; /* system's; the caller's limits may lower them */
+    int64_t health_check_ms;             /* between looks at a prewarmed container; 0: never */
+    int64_t health_check_fails;          /* in a row, after which it is removed */
+    const struct inv_settings *settings; /* limits of results, which errors are logged */
     const char *containers_dir; /* where Docker's container directory is mounted; NULL: as the
                                    engine names it */
     size_t max_call_bytes;      /* of one /init or /run body */

@@ -10,8 +10,10 @@
 #include "common/obs/metrics.h"
 #include "invoker/container/container_priv.h"
 #include "invoker/job.h"
+#include "invoker/limits.h"
 #include "invoker/logs/log_collector.h"
 #include "invoker/logs/userlogs.h"
+#include "invoker/settings.h"
 
 enum {
     RETRY_CONNECT_MS =
@@ -19,6 +21,7 @@ enum {
     CONNECT_WITHIN_MS =
         1000, /* the kernel answers for a listening container, however busy that is */
     MAX_RESCHEDULES = 3,
+    SHOWN_RESULT_MAX = 1024,
     SETTLED_US = 10 * 1000000, /* by then every runtime listens */
     RAW_LOGS_MAX_BYTES = 64 << 20,
     RAW_TAIL_MAX_BYTES = 64 << 10,
@@ -158,6 +161,25 @@ void inv_ct_abort_waiting(struct inv_container *c, const struct inv_job *failed)
     }
 }
 
+/* As stock does when it is told to (by default for internal errors only). */
+static void log_error(const struct inv_container *c, const struct inv_job *job)
+{
+    static const char *const NAMES[] = {[CW_STATUS_APPLICATION_ERROR] = "application error",
+                                        [CW_STATUS_DEVELOPER_ERROR] = "action developer error",
+                                        [CW_STATUS_WHISK_ERROR] = "whisk internal error"};
+    const struct inv_settings *s = c->env->settings;
+    enum cw_status status = job->outcome.status;
+    size_t n = job->outcome.result.n;
+
+    if ((status == CW_STATUS_APPLICATION_ERROR && s->log_application_errors) ||
+        (status == CW_STATUS_DEVELOPER_ERROR && s->log_developer_errors) ||
+        (status == CW_STATUS_WHISK_ERROR && s->log_whisk_errors))
+        cw_log(CW_LOG_WARN, &job->msg->tx, COMPONENT,
+               "activation %s in container %s returned a %s: %.*s%s", job->msg->activation_id,
+               c->name, NAMES[status], n > SHOWN_RESULT_MAX ? SHOWN_RESULT_MAX : (int)n,
+               job->outcome.result.p, n > SHOWN_RESULT_MAX ? "..." : "");
+}
+
 /* How the job ended is known: fill it in, tell, go on with logs. */
 static void settle(struct run *r)
 {
@@ -171,6 +193,7 @@ static void settle(struct run *r)
         cw_init_interpret(&r->answer, &job->outcome);
     else
         cw_run_interpret(&r->answer, &job->outcome);
+    log_error(c, job);
     c->env->events.on_result(c->env->events.arg, c, job);
     if (r->initializing)
         inv_ct_abort_waiting(c, job);
@@ -188,20 +211,12 @@ static void on_oom_known(void *arg, bool oom_killed)
     /* r is gone or collecting logs */
 }
 
-static int64_t result_limit(const struct inv_container *c, const struct inv_job *job)
+static int64_t result_limit(const struct run *r)
 {
-    const struct cw_opt_int *own = &job->msg->user.limits.max_payload_bytes;
+    const struct inv_settings *s = r->c->env->settings;
 
-    return own->set && own->value < c->env->payload_max_bytes ? own->value
-                                                              : c->env->payload_max_bytes;
-}
-
-static int64_t truncation(const struct inv_container *c, const struct inv_job *job)
-{
-    const struct cw_opt_int *own = &job->msg->user.limits.truncation_bytes;
-
-    return own->set && own->value < c->env->truncation_bytes ? own->value
-                                                             : c->env->truncation_bytes;
+    return r->initializing ? s->payload_max_bytes
+                           : inv_limits_payload(s, &r->job->msg->user.limits);
 }
 
 static enum cw_call_end end_of(const struct cw_action_reply *reply, bool late)
@@ -230,7 +245,7 @@ static void note_answer(struct run *r, const struct cw_action_reply *reply)
         .body = reply->body,
         .truncated = reply->truncated,
         .content_length = reply->content_length,
-        .max_response = r->initializing ? r->c->env->payload_max_bytes : result_limit(r->c, r->job),
+        .max_response = result_limit(r),
         .timeout_ms = timeout_ms,
     };
     if (reply->outcome != CW_ACTION_ANSWERED)
@@ -317,8 +332,7 @@ static void fail_before_sending(struct run *r, const struct cw_err *err)
     settle(r);
 }
 
-static void send_call(struct run *r, const char *path, int64_t retry_ms, size_t max_response,
-                      cw_action_fn *fn)
+static void send_call(struct run *r, const char *path, int64_t retry_ms, cw_action_fn *fn)
 {
     struct inv_container *c = r->c;
     struct cw_action_request req = {
@@ -328,8 +342,8 @@ static void send_call(struct run *r, const char *path, int64_t retry_ms, size_t 
         .timeout_ms = c->action->limits.timeout_ms,
         .retry_connect_ms = retry_ms,
         .connect_within_ms = CONNECT_WITHIN_MS,
-        .max_response = max_response,
-        .truncate_to = (size_t)truncation(c, r->job),
+        .max_response = (size_t)result_limit(r),
+        .truncate_to = (size_t)inv_limits_truncation(c->env->settings, &r->job->msg->user.limits),
     };
 
     r->call = cw_action_post(c->client, &req, fn, r);
@@ -351,7 +365,7 @@ static void send_run(struct run *r)
         return;
     }
     job->at[INV_AT_RUN_SENT] = inv_ct_now_us(c);
-    send_call(r, "/run", 0, (size_t)result_limit(c, job), on_run_reply);
+    send_call(r, "/run", 0, on_run_reply);
 }
 
 static void run_job(struct inv_container *c, struct inv_job *job)
@@ -444,6 +458,5 @@ void inv_ct_init(struct inv_container *c)
         return;
     }
     job->at[INV_AT_INIT_SENT] = inv_ct_now_us(c);
-    send_call(r, "/init", r->reused ? 0 : RETRY_CONNECT_MS, (size_t)c->env->payload_max_bytes,
-              on_init_reply);
+    send_call(r, "/init", r->reused ? 0 : RETRY_CONNECT_MS, on_init_reply);
 }

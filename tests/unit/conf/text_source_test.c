@@ -37,14 +37,14 @@ static const struct cw_conf_item ITEMS[] = {
 static const struct cw_conf_no_effect NO_EFFECT[] = {
     {.key = "whisk.etcd", .why = "Not used."},
     {.key = "whisk.info.date", .why = "Not used."},
+    {.key = NULL},
 };
 
 static const struct cw_conf_table TABLE = {.program = "cwhisk test",
                                            .items = ITEMS,
                                            .count = CW_ARRAY_LEN(ITEMS),
                                            .struct_size = sizeof(struct sample),
-                                           .no_effect = NO_EFFECT,
-                                           .no_effect_count = CW_ARRAY_LEN(NO_EFFECT)};
+                                           .no_effect = NO_EFFECT};
 
 struct loaded {
     struct sample conf;
