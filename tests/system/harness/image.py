@@ -33,7 +33,6 @@ class ImageInvoker(Invoker):
         super().__init__(kafka, couch, engine, folder, number, unique, {"CWHISK_DOCKER_SOCKET": None, "PATH": None, **(overrides or {})}, [])
         self.command, self.options = command, list(options)
         self.name = f"cwtest-{unique}"
-        self.exit_status = None
 
     def mounts(self):
         """Of both deployments (openwhisk invoker.md 2.2, helm.md 6)."""
@@ -52,6 +51,7 @@ class ImageInvoker(Invoker):
         return self
 
     def discard(self):
+        docker(self.docker, "stop", self.name, check=False)  # so that it leaves its consumer group
         docker(self.docker, "rm", "-f", self.name, check=False)
         for container in self.containers():
             self.docker.remove(container)
