@@ -15,7 +15,11 @@
 #include "invoker/id_assign.h"
 #include "invoker/settings.h"
 
-enum { TEXT_MAX_BYTES = 1 << 20 };
+enum {
+    TEXT_MAX_BYTES = 1 << 20,
+    LOG_AGAIN_MS = 20,
+    LOG_END_MS = 500, /* for a log that nobody reads */
+};
 
 static void print_help(void)
 {
@@ -163,22 +167,51 @@ static int assign_id(struct inv_settings *s, const sigset_t *stop, struct cw_err
     return rc;
 }
 
+static void setup_log(const struct inv_settings *s, bool gather)
+{
+    cw_log_setup(&(struct cw_log_conf){.level = (enum cw_log_level)s->log_level,
+                                       .format = (enum cw_log_format)s->log_format,
+                                       .fd = 1,
+                                       .gather = gather});
+}
+
+/* Lines that a full log does not take are tried again without waiting for other work. */
+static void flush_log(void *arg)
+{
+    struct cw_timer *again = arg;
+
+    if (!cw_log_flush() && !cw_timer_pending(again))
+        cw_timer_set_ms(again, LOG_AGAIN_MS);
+}
+
+static void wake(void *arg)
+{
+    (void)arg; /* each turn flushes */
+}
+
 static int run_daemon(const struct inv_settings *s, const sigset_t *unblocked)
 {
     struct cw_err err = {0};
     struct cw_loop *loop = cw_loop_new(NULL, &err);
     struct inv_daemon *daemon = loop ? inv_daemon_new(loop, s, &err) : NULL;
+    struct cw_timer log_again;
     int status = 1;
 
     (void)sigprocmask(SIG_SETMASK, unblocked, NULL);
     if (daemon) {
+        setup_log(s, true);
+        cw_timer_init(&log_again, loop, wake, NULL);
+        cw_loop_each_turn(loop, flush_log, &log_again);
         cw_loop_run(loop);
+        cw_loop_each_turn(loop, NULL, NULL);
+        cw_timer_done(&log_again);
         status = inv_daemon_status(daemon);
     } else {
         cw_log(CW_LOG_ERROR, NULL, "Invoker", "%s", err.msg);
     }
     inv_daemon_free(daemon);
     cw_loop_free(loop);
+    cw_log_end(LOG_END_MS);
     return status;
 }
 
@@ -216,9 +249,7 @@ static void print_settings(const struct inv_settings *s)
 static int start(struct inv_settings *s, const struct notes *notes)
 {
     (void)signal(SIGPIPE, SIG_IGN);
-    cw_log_setup(&(struct cw_log_conf){.level = (enum cw_log_level)s->log_level,
-                                       .format = (enum cw_log_format)s->log_format,
-                                       .fd = 1});
+    setup_log(s, false);
     log_notes(notes);
     return run(s);
 }

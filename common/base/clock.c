@@ -1,6 +1,5 @@
 #include "common/base/clock.h"
 
-#include <stdio.h>
 #include <time.h>
 
 static int64_t read_clock(clockid_t id)
@@ -30,16 +29,34 @@ const struct cw_clock *cw_clock_system(void)
     return &SYSTEM;
 }
 
+static char *put_digits(char *to, int v, int digits)
+{
+    for (int i = digits - 1; i >= 0; i--, v /= 10)
+        to[i] = (char)('0' + v % 10);
+    return to + digits;
+}
+
 void cw_clock_iso(int64_t wall_ms, char buf[CW_ISO_TIME_LEN + 1])
 {
     time_t s = (time_t)(wall_ms / 1000);
     struct tm tm;
-    char text[64];
+    char *p = buf;
 
-    if (!gmtime_r(&s, &tm))
+    if (wall_ms < 0 || !gmtime_r(&s, &tm) || tm.tm_year > 9999 - 1900)
         tm = (struct tm){.tm_year = 70, .tm_mday = 1};
-    (void)snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900,
-                   tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
-                   (int)(wall_ms % 1000));
-    (void)snprintf(buf, CW_ISO_TIME_LEN + 1, "%.24s", text);
+    p = put_digits(p, tm.tm_year + 1900, 4);
+    *p++ = '-';
+    p = put_digits(p, tm.tm_mon + 1, 2);
+    *p++ = '-';
+    p = put_digits(p, tm.tm_mday, 2);
+    *p++ = 'T';
+    p = put_digits(p, tm.tm_hour, 2);
+    *p++ = ':';
+    p = put_digits(p, tm.tm_min, 2);
+    *p++ = ':';
+    p = put_digits(p, tm.tm_sec, 2);
+    *p++ = '.';
+    p = put_digits(p, wall_ms < 0 ? 0 : (int)(wall_ms % 1000), 3);
+    *p++ = 'Z';
+    *p = '\0';
 }

@@ -18,6 +18,8 @@ struct cw_loop {
     const struct cw_clock *clock;
     struct cw_list deferred; /* struct cw_defer */
     struct cw_list buried;   /* struct burial */
+    cw_loop_fn *each_turn;   /* or NULL */
+    void *each_turn_arg;
     bool stop;
 };
 
@@ -91,6 +93,8 @@ static void turn(struct cw_loop *loop, bool watched)
     bury_all(loop);
     if (loop->stop || loop->deferred.count || (watched && busy))
         flags |= EVLOOP_NONBLOCK;
+    if (loop->each_turn)
+        loop->each_turn(loop->each_turn_arg);
     (void)event_base_loop(loop->base, flags);
     bury_all(loop);
 }
@@ -119,6 +123,12 @@ bool cw_loop_run_until(struct cw_loop *loop, bool (*done)(void *arg), void *arg,
         turn(loop, true);
     cw_timer_done(&limit);
     return done(arg);
+}
+
+void cw_loop_each_turn(struct cw_loop *loop, cw_loop_fn *fn, void *arg)
+{
+    loop->each_turn = fn;
+    loop->each_turn_arg = arg;
 }
 
 void cw_loop_stop(struct cw_loop *loop)

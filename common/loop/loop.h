@@ -39,6 +39,9 @@ const struct cw_clock *cw_loop_clock(const struct cw_loop *loop);
 int64_t cw_loop_wall_ms(const struct cw_loop *loop);
 int64_t cw_loop_mono_us(const struct cw_loop *loop);
 
+/* fn once in each turn, before it may sleep. NULL: none. */
+void cw_loop_each_turn(struct cw_loop *loop, cw_loop_fn *fn, void *arg);
+
 /* A call in the next turn. Embedded in its owner; posting twice is one call. */
 struct cw_defer {
     struct cw_link link;

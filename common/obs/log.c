@@ -1,30 +1,29 @@
-/* A line is built in a buffer of PIPE_BUF bytes on the caller's stack and written by one write(2):
- * up to that size the kernel keeps lines of several writers apart even on a shared pipe. Text that
- * does not fit is cut and ends in "...". No lock: the sink's members are atomic, and nothing else
- * is shared. */
+/* A line is built in a buffer of PIPE_BUF bytes on the caller's stack: up to that size the kernel
+ * keeps lines of several writers apart even on a shared pipe. Text that does not fit is cut and
+ * ends in "...". No lock here: the settings are atomic, and nothing else is shared. */
 #include "common/obs/log.h"
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/txid.h"
 #include "common/base/utf8.h"
+#include "common/obs/log_sink.h"
 
 static struct {
     _Atomic int level;
     _Atomic int format;
-    _Atomic int fd;
     _Atomic(const struct cw_clock *) clock;
-} sink = {.level = CW_LOG_INFO, .format = CW_LOG_WHISK, .fd = STDOUT_FILENO, .clock = NULL};
+} sink = {.level = CW_LOG_INFO, .format = CW_LOG_WHISK, .clock = NULL};
 
 static const char *const LEVEL_NAMES[] = {
     [CW_LOG_ERROR] = "ERROR",
@@ -62,8 +61,8 @@ void cw_log_setup(const struct cw_log_conf *conf)
 {
     atomic_store(&sink.level, (int)conf->level);
     atomic_store(&sink.format, (int)conf->format);
-    atomic_store(&sink.fd, conf->fd);
     atomic_store(&sink.clock, conf->clock);
+    cw_log_sink_set(conf->fd, conf->gather);
 }
 
 bool cw_log_enabled(enum cw_log_level level)
@@ -97,10 +96,15 @@ static void put(struct line *l, const char *text)
 
 static void put_int(struct line *l, int64_t v)
 {
-    char digits[24];
+    uint64_t left = v < 0 ? -(uint64_t)v : (uint64_t)v;
+    char digits[24], *p = digits + sizeof(digits);
 
-    (void)snprintf(digits, sizeof(digits), "%lld", (long long)v);
-    put(l, digits);
+    do
+        *--p = (char)('0' + left % 10);
+    while (left /= 10);
+    if (v < 0)
+        *--p = '-';
+    put_bytes(l, p, (size_t)(digits + sizeof(digits) - p));
 }
 
 /* The printable form of the character at p; *used tells how many bytes it stands for. */
@@ -126,6 +130,17 @@ static size_t clean_char(const struct line *l, const char *p, size_t left, char 
     return n;
 }
 
+/* Characters at the beginning that stay as they are: nearly always all. */
+static size_t plain_run(const char *text, size_t n, bool json)
+{
+    size_t i = 0;
+
+    while (i < n && text[i] >= ' ' && text[i] < 0x7f &&
+           !(json && (text[i] == '"' || text[i] == '\\')))
+        i++;
+    return i;
+}
+
 /* Text from outside: one line, valid UTF-8, escaped for JSON, at most `max` bytes of output. */
 static void put_clean(struct line *l, const char *text, size_t max)
 {
@@ -136,9 +151,22 @@ static void put_clean(struct line *l, const char *text, size_t max)
         max = room;
     end = l->n + max - (sizeof(CUT) - 1);
     while (left) {
+        size_t run = plain_run(text, left, l->json), fits = end - l->n;
+        size_t used, n;
         char c[4];
-        size_t used, n = clean_char(l, text, left, c, &used);
 
+        if (run > 0) {
+            n = run < fits ? run : fits;
+            put_bytes(l, text, n);
+            if (n < run) {
+                put(l, CUT);
+                return;
+            }
+            text += n;
+            left -= n;
+            continue;
+        }
+        n = clean_char(l, text, left, c, &used);
         if (l->n + n > end) {
             put(l, CUT);
             return;
@@ -244,9 +272,26 @@ __attribute__((format(printf, 2, 0))) static void emit(struct event *e, const ch
     else
         shape_whisk(&l, e, text);
     put(&l, "\n");
-    /* A sink that is full or gone must not stop the daemon: what cannot be written is dropped. */
-    while (write(atomic_load(&sink.fd), l.buf, l.n) < 0 && errno == EINTR)
-        ;
+    cw_log_sink_put(l.buf, l.n, e->level == CW_LOG_ERROR);
+}
+
+bool cw_log_flush(void)
+{
+    uint64_t lost;
+    bool all = cw_log_sink_flush(0, &lost);
+
+    if (lost > 0)
+        cw_log(CW_LOG_WARN, NULL, "Log",
+               "%" PRIu64 " log lines were lost: they could not be written", lost);
+    return all && lost == 0;
+}
+
+void cw_log_end(int wait_ms)
+{
+    uint64_t lost;
+
+    (void)cw_log_flush();
+    (void)!cw_log_sink_flush(wait_ms, &lost);
 }
 
 /* A transaction that asks for extra logging gets its debug lines as INFO, as stock does. */

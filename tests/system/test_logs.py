@@ -1,6 +1,8 @@
 """What an activation wrote, as it stands in its record, and the other places where it may go."""
 
+import fcntl
 import json
+import os
 import re
 import stat
 import time
@@ -165,3 +167,30 @@ def test_an_unknown_log_store_is_refused_by_name(make_invoker):
     invoker = make_invoker({PROVIDER: "org.example.MyLogStoreProvider"}).spawn()
     assert invoker.wait_exit() == 1
     assert 'whisk.spi.LogStoreProvider: "MyLogStoreProvider" is not known; accepted: DockerToActivation, ' in invoker.log()
+
+
+# ---- the invoker's own log ----
+
+def test_a_log_that_nobody_reads_stops_nothing_and_losses_are_said(make_invoker, controller, ns):
+    invoker = make_invoker({"LOGBACK_LOG_LEVEL": "DEBUG"})
+    os.mkfifo(invoker.log_path)
+    reader = os.open(invoker.log_path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        fcntl.fcntl(reader, 1031, 4096)  # F_SETPIPE_SZ
+        invoker.log = invoker.tail = lambda *_: "(a pipe)"
+        invoker.start(controller)
+        action = controller.put(f"{ns}/{'l' * 200}", "nodejs:20", NODE_LOG)
+        waiting = [controller.invoke(invoker, action) for _ in range(200)]  # more than is kept: their lines have long names
+        assert all(a.response(40)["statusCode"] == 0 for a in waiting)
+        text = b""
+
+        def read_on():
+            nonlocal text
+            try:
+                text += os.read(reader, 1 << 16)
+            except BlockingIOError:
+                pass
+            return re.search(rb"\[WARN\] \[#tid_sid_unknown\] \[Log\] \d+ log lines were lost: they could not be written\n", text)
+        wait_until(read_on, timeout=20, what=lambda: text[-2000:])  # the next ping makes a turn
+    finally:
+        os.close(reader)

@@ -53,6 +53,25 @@ static void deferred_calls_run_in_the_next_turn(void **state)
     cw_loop_free(t.loop);
 }
 
+static void on_each_turn(void *arg)
+{
+    note(arg, '|');
+}
+
+static void something_runs_in_each_turn_before_it_may_sleep(void **state)
+{
+    struct trace t = {.loop = cw_loop_new(NULL, NULL)};
+
+    (void)state;
+    cw_defer_init(&t.a, t.loop, on_a, &t);
+    cw_defer_init(&t.b, t.loop, on_b, &t);
+    cw_loop_each_turn(t.loop, on_each_turn, &t);
+    cw_defer_post(&t.a);
+    cw_loop_run(t.loop);
+    assert_string_equal(t.text, "a.|b|");
+    cw_loop_free(t.loop);
+}
+
 static void on_stop(void *arg)
 {
     cw_loop_stop(arg);
@@ -281,6 +300,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(deferred_calls_run_in_the_next_turn),
+        cmocka_unit_test(something_runs_in_each_turn_before_it_may_sleep),
         cmocka_unit_test(cancelled_call_does_not_run),
         cmocka_unit_test(buried_objects_are_freed_after_the_pass),
         cmocka_unit_test(run_until_gives_up_at_its_limit),

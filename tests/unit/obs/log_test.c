@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -63,6 +65,13 @@ static const char *next(struct sink *s)
 
     s->text[n > 0 ? n : 0] = '\0';
     return s->text;
+}
+
+static void close_sink_fds(const int fds[2])
+{
+    cw_log_setup(&(struct cw_log_conf){.level = CW_LOG_INFO, .fd = STDOUT_FILENO});
+    close(fds[0]);
+    close(fds[1]);
 }
 
 static void line_has_stock_shape(void **state)
@@ -306,6 +315,137 @@ static void threads_do_not_mix_lines(void **state)
     fclose(f);
 }
 
+/* ---- gathered lines ---- */
+
+static void gather(int fd)
+{
+    cw_log_setup(
+        &(struct cw_log_conf){.level = CW_LOG_INFO, .fd = fd, .clock = &FIXED, .gather = true});
+}
+
+static void gathered_lines_are_one_write(void **state)
+{
+    struct sink *s = *state;
+
+    gather(s->fds[1]);
+    cw_log(CW_LOG_INFO, &ROOT, "p", "one");
+    cw_log(CW_LOG_WARN, &ROOT, "p", "two");
+    assert_string_equal(next(s), "");
+    (void)cw_log_flush();
+    assert_string_equal(next(s), "[2026-01-02T03:04:05.123Z] [INFO] [#tid_8f2c] [p] one\n"
+                                 "[2026-01-02T03:04:05.123Z] [WARN] [#tid_8f2c] [p] two\n");
+    (void)cw_log_flush();
+    assert_string_equal(next(s), "");
+}
+
+static void an_error_takes_what_is_gathered_with_it(void **state)
+{
+    struct sink *s = *state;
+
+    gather(s->fds[1]);
+    cw_log(CW_LOG_INFO, &ROOT, "p", "one");
+    cw_log(CW_LOG_ERROR, &ROOT, "p", "two");
+    assert_non_null(
+        strstr(next(s), "[p] one\n[2026-01-02T03:04:05.123Z] [ERROR] [#tid_8f2c] [p] two\n"));
+}
+
+static void a_change_of_the_sink_writes_what_is_gathered_to_the_old_one(void **state)
+{
+    struct sink *s = *state;
+
+    gather(s->fds[1]);
+    cw_log(CW_LOG_INFO, &ROOT, "p", "one");
+    setup(s, CW_LOG_INFO, CW_LOG_WHISK);
+    assert_non_null(strstr(next(s), "[p] one\n"));
+}
+
+/* Whole lines, at most PIPE_BUF bytes, so that other writers' lines do not get in between. */
+static void many_gathered_lines_are_written_in_pieces_of_whole_lines(void **state)
+{
+    struct sink *s = *state;
+    unsigned lines = 0, writes = 0;
+    const char *got;
+
+    gather(s->fds[1]);
+    for (int i = 0; i < 100; i++)
+        cw_log(CW_LOG_INFO, &ROOT, "p", "%0200d", i);
+    (void)cw_log_flush();
+    while (*(got = next(s))) {
+        writes++;
+        assert_true(strlen(got) <= PIPE_BUF && got[strlen(got) - 1] == '\n');
+        for (const char *p = got; *p; p++)
+            lines += *p == '\n';
+    }
+    assert_int_equal(lines, 100);
+    assert_in_range(writes, 7, 10);
+}
+
+static void *write_one(void *arg)
+{
+    cw_log(CW_LOG_INFO, &ROOT, arg, "from another thread");
+    return NULL;
+}
+
+static void lines_of_another_thread_do_not_wait(void **state)
+{
+    struct sink *s = *state;
+    char who[] = "t";
+    pthread_t thread;
+
+    gather(s->fds[1]);
+    assert_int_equal(pthread_create(&thread, NULL, write_one, who), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_non_null(strstr(next(s), "[t] from another thread\n"));
+}
+
+/* The pipe blocks, and nobody reads: cw_log must come back all the same. */
+static void a_pipe_that_nobody_reads_blocks_nothing_and_losses_are_said(void **state)
+{
+    enum { LINES = 4000 };
+    char buf[1 << 16], *at;
+    unsigned long lost = 0, seen = 0;
+    int fds[2];
+    ssize_t n;
+
+    (void)state;
+    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+    assert_true(fcntl(fds[1], F_SETPIPE_SZ, 4096) >= 4096);
+    gather(fds[1]);
+    for (int i = 0; i < LINES; i++) {
+        cw_log(CW_LOG_INFO, &ROOT, "p", "%0200d", i);
+        if (i % 10 == 0)
+            (void)cw_log_flush();
+    }
+    assert_int_equal(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
+    while ((n = read(fds[0], buf, sizeof(buf) - 1)) > 0) {
+        buf[n] = '\0';
+        for (char *p = buf; *p; p++)
+            seen += *p == '\n';
+        if ((at = strstr(buf, "[Log] ")))
+            lost = strtoul(at + 6, NULL, 10);
+        (void)cw_log_flush();
+    }
+    assert_true(lost > 0);
+    assert_int_equal(lost + seen, LINES + 1);
+    close_sink_fds(fds);
+}
+
+static void a_sink_that_is_gone_stops_nothing(void **state)
+{
+    int fds[2];
+
+    (void)state;
+    (void)signal(SIGPIPE, SIG_IGN);
+    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+    gather(fds[1]);
+    close(fds[0]);
+    for (int i = 0; i < 5000; i++)
+        cw_log(CW_LOG_INFO, &ROOT, "p", "%0200d", i);
+    cw_log_end(10);
+    cw_log_setup(&(struct cw_log_conf){.level = CW_LOG_INFO, .fd = STDOUT_FILENO});
+    close(fds[1]);
+}
+
 #define T(fn) cmocka_unit_test_setup_teardown(fn, open_sink, close_sink)
 
 int main(void)
@@ -327,6 +467,13 @@ int main(void)
         T(full_sink_drops_the_line_and_keeps_errno),
         T(level_names_are_parsed_in_any_case),
         T(threads_do_not_mix_lines),
+        T(gathered_lines_are_one_write),
+        T(an_error_takes_what_is_gathered_with_it),
+        T(a_change_of_the_sink_writes_what_is_gathered_to_the_old_one),
+        T(many_gathered_lines_are_written_in_pieces_of_whole_lines),
+        T(lines_of_another_thread_do_not_wait),
+        T(a_pipe_that_nobody_reads_blocks_nothing_and_losses_are_said),
+        T(a_sink_that_is_gone_stops_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
