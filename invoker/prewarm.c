@@ -250,7 +250,7 @@ struct inv_prewarm *inv_prewarm_new(const struct inv_prewarm_conf *conf)
     cw_timer_init(&p->again, conf->loop, on_again, p);
     for (size_t i = 0; i < kinds; i++)
         total += cw_manifest_at(conf->manifest, i)->stem_cell_count;
-    p->stems = total ? cw_alloc(total * sizeof(*p->stems)) : NULL;
+    p->stems = cw_calloc(total + 1, sizeof(*p->stems)); /* never of nothing */
     for (size_t i = 0; i < kinds; i++) {
         const struct cw_runtime *rt = cw_manifest_at(conf->manifest, i);
 

@@ -291,6 +291,16 @@ def test_prewarmed_containers_stay_within_the_memory_and_leave_with_the_invoker(
     assert not invoker.containers()
 
 
+def test_prewarmed_container_gives_way_when_nothing_else_ever_would(make_invoker, controller, ns):
+    """Stock lets the activation wait for ever."""
+    invoker = make_invoker(prewarming(1, "256 MB", Pool_userMemory="256 m")).start(controller)
+    wait_prewarmed(invoker, 1)
+    action = controller.put(f"{ns}/other", "python:3.11", PYTHON_ID)
+    assert run(controller, invoker, action)["runs"] == 1
+    wait_until(lambda: not prewarmed_names(invoker), what="the prewarmed one is gone")
+    assert run(controller, invoker, action)["runs"] == 2
+
+
 def test_prewarmed_containers_of_a_killed_invoker_are_removed_by_the_next(make_invoker, controller):
     first = make_invoker(prewarming(1)).start(controller)
     wait_prewarmed(first, 1)
