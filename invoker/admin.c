@@ -217,7 +217,7 @@ static void on_answered(void *arg, const char *method, int status, int64_t elaps
 
     if (!a->conf.metrics)
         return;
-    for (size_t i = 0; method[i] && i < sizeof(action) - 1; i++)
+    for (size_t i = 0; i < sizeof(action) - 1 && method[i]; i++)
         action[i] = (char)tolower((unsigned char)method[i]);
     (void)snprintf(code, sizeof(code), "%d", status);
     (void)snprintf(label, sizeof(label), "statusCode=\"%s\"", code);
