@@ -147,7 +147,7 @@ static void on_doomed(void *arg, struct inv_container *c)
     struct inv_dispatch *d = arg;
     struct holding *h = inv_container_owner(c);
 
-    if (h->slot->state == INV_SLOT_PREPARING)
+    if (h->slot->state == INV_SLOT_PREPARING && !d->draining) /* then it was cancelled */
         inv_prewarm_failed(d->prewarm, h->slot);
     inv_pool_drop(d->pool, h->slot);
     cw_defer_post(&d->retry);
