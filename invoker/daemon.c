@@ -431,7 +431,7 @@ struct inv_daemon *inv_daemon_new(struct cw_loop *loop, const struct inv_setting
     cw_str_init(&d->instance, INSTANCE_MAX_BYTES);
     d->metrics = cw_metrics_new();
     cw_metrics_use_tags(d->metrics, settings->kamon_tags);
-    d->telemetry = inv_telemetry_new(d->metrics, settings->log_markers);
+    d->telemetry = inv_telemetry_new(d->metrics);
     cw_watch_signal(&d->sigterm, loop, SIGTERM, inv_daemon_on_signal, d);
     cw_watch_signal(&d->sigint, loop, SIGINT, inv_daemon_on_signal, d);
     cw_timer_init(&d->stop_tick, loop, inv_daemon_on_stop_tick, d);

@@ -414,6 +414,7 @@ static void make_env(struct inv_dispatch *d)
         .idle_ms = s->idle_container_ms,
         .health_check_ms = s->health_check ? s->health_check_ms : 0,
         .health_check_fails = s->health_check_max_fails,
+        .log_markers = s->log_markers,
         .remove_on_incomplete_logs = s->remove_on_incomplete_logs,
         .settings = s,
         .containers_dir = s->containers_dir,

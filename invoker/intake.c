@@ -1,6 +1,7 @@
 #include "invoker/intake.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "common/base/err.h"
 #include "common/base/list.h"
@@ -14,10 +15,13 @@
 #include "invoker/job.h"
 #include "invoker/limits.h"
 #include "invoker/logs/log_store.h"
+#include "invoker/marks.h"
 #include "invoker/settings.h"
 #include "invoker/stale.h"
 
 #define COMPONENT "InvokerReactive"
+
+enum { LINE_MAX_BYTES = 1024 };
 
 struct fetch {
     struct cw_link link;
@@ -94,14 +98,26 @@ static void on_action(void *arg, struct cw_action *action, const struct inv_fetc
     }
 }
 
+static void tell_taken(const struct inv_intake *in, const struct cw_activation_message *msg)
+{
+    const struct inv_mark mark = {.markers = in->conf.settings->log_markers,
+                                  .tx = &msg->tx,
+                                  .component = COMPONENT,
+                                  .token = "invoker_activation"};
+    char text[LINE_MAX_BYTES];
+
+    (void)snprintf(text, sizeof(text), "activation %s of %s/%s for %s", msg->activation_id,
+                   msg->action.path, msg->action.name, msg->user.namespace_name);
+    inv_mark_begun(&mark, text);
+}
+
 static void fetch(struct inv_intake *in, struct inv_job *job)
 {
     const struct cw_activation_message *msg = job->msg;
     struct fetch *f = cw_alloc(sizeof(*f));
 
     cw_counter_add(in->started, 1);
-    cw_log(CW_LOG_INFO, &msg->tx, COMPONENT, "activation %s of %s/%s for %s", msg->activation_id,
-           msg->action.path, msg->action.name, msg->user.namespace_name);
+    tell_taken(in, msg);
     f->in = in;
     f->job = job;
     cw_list_push_back(&in->fetches, &f->link);

@@ -2,13 +2,9 @@
 
 #include <stdio.h>
 
-#include "common/model/activation_message.h"
-#include "common/obs/log.h"
 #include "common/obs/token.h"
 #include "invoker/job.h"
 #include "invoker/pool/pool.h"
-
-#define COMPONENT "InvokerReactive"
 
 /* A step runs from one moment to another. */
 static const struct step {
@@ -23,7 +19,6 @@ static const struct step {
 enum { STEP_COUNT = sizeof(STEPS) / sizeof(STEPS[0]) };
 
 struct inv_telemetry {
-    bool markers;
     struct cw_histogram *steps[STEP_COUNT];
     struct cw_timed init, run, logs;
     struct cw_counter *ended[4];
@@ -74,14 +69,13 @@ struct cw_histogram *inv_step_histogram(struct cw_metrics *m, const char *step)
                                 "Time that activations spent in each step.", NULL, 0);
 }
 
-struct inv_telemetry *inv_telemetry_new(struct cw_metrics *m, bool markers)
+struct inv_telemetry *inv_telemetry_new(struct cw_metrics *m)
 {
     static const char *const STATUS[] = {"status=\"success\"", "status=\"application_error\"",
                                          "status=\"action_developer_error\"",
                                          "status=\"whisk_internal_error\""};
     struct inv_telemetry *t = cw_alloc(sizeof(*t));
 
-    t->markers = markers;
     for (int i = 0; i < STEP_COUNT; i++)
         t->steps[i] = inv_step_histogram(m, STEPS[i].name);
     make_timed(m, &t->init, "activationInit", "Initialisations");
@@ -104,18 +98,10 @@ static double seconds(const struct inv_job *job, enum inv_moment from, enum inv_
     return (double)(job->at[to] - job->at[from]) / 1e6;
 }
 
-static void observe(const struct inv_telemetry *t, const struct cw_timed *timed,
-                    const struct inv_job *job, const char *name, double s, bool ok)
+static void observe(const struct cw_timed *timed, double s, bool ok)
 {
-    char marker[96];
-
     cw_timed_begun(timed);
     cw_timed_ended(timed, ok, s);
-    if (!t->markers)
-        return;
-    (void)snprintf(marker, sizeof(marker), "invoker_%s_%s", name, ok ? "finish" : "error");
-    cw_log_marker(CW_LOG_INFO, &job->msg->tx, COMPONENT, marker, (int64_t)(s * 1e3),
-                  "%s activationId=%s", name, job->msg->activation_id);
 }
 
 /* An answer is an answer, also a bad one or one that comes too late: so stock counts. */
@@ -126,24 +112,19 @@ void inv_telemetry_ended(struct inv_telemetry *t, const struct inv_job *job)
         if (job->at[STEPS[i].from] && job->at[STEPS[i].to])
             cw_histogram_observe(t->steps[i], seconds(job, STEPS[i].from, STEPS[i].to));
     if (job->at[INV_AT_INIT_SENT] && job->at[INV_AT_INITED])
-        observe(t, &t->init, job, "activationInit", seconds(job, INV_AT_INIT_SENT, INV_AT_INITED),
-                true);
+        observe(&t->init, seconds(job, INV_AT_INIT_SENT, INV_AT_INITED), true);
     if (job->at[INV_AT_RUN_SENT] && job->at[INV_AT_RUN_DONE])
-        observe(t, &t->run, job, "activationRun", seconds(job, INV_AT_RUN_SENT, INV_AT_RUN_DONE),
-                true);
+        observe(&t->run, seconds(job, INV_AT_RUN_SENT, INV_AT_RUN_DONE), true);
     if (inv_job_collects_logs(job) && job->at[INV_AT_RUN_DONE] && job->at[INV_AT_LOGS_DONE])
-        observe(t, &t->logs, job, "collectLogs", seconds(job, INV_AT_RUN_DONE, INV_AT_LOGS_DONE),
-                !job->logs_incomplete);
+        observe(&t->logs, seconds(job, INV_AT_RUN_DONE, INV_AT_LOGS_DONE), !job->logs_incomplete);
 }
 
 void inv_telemetry_returned(struct inv_telemetry *t, const struct inv_job *job, int64_t now_us)
 {
     if (job->at[INV_AT_RUN_SENT])
-        observe(t, &t->run, job, "activationRun", (double)(now_us - job->at[INV_AT_RUN_SENT]) / 1e6,
-                false);
+        observe(&t->run, (double)(now_us - job->at[INV_AT_RUN_SENT]) / 1e6, false);
     else if (job->at[INV_AT_INIT_SENT])
-        observe(t, &t->init, job, "activationInit",
-                (double)(now_us - job->at[INV_AT_INIT_SENT]) / 1e6, false);
+        observe(&t->init, (double)(now_us - job->at[INV_AT_INIT_SENT]) / 1e6, false);
 }
 
 void inv_telemetry_pool(struct inv_telemetry *t, const struct inv_pool_stats *s, uint64_t waiting,

@@ -1,4 +1,4 @@
-/* invoker/telemetry.h -- what one activation's moments become in metrics and markers.
+/* invoker/telemetry.h -- what one activation's moments become in metrics.
  *
  * Stock's names (openwhisk invoker.md 6) and cwhisk_activation_step_seconds{step}. Thread: loop. */
 #pragma once
@@ -15,7 +15,7 @@ struct inv_telemetry;
 /* cwhisk_activation_step_seconds of a step that is not between two moments of a job. */
 struct cw_histogram *inv_step_histogram(struct cw_metrics *m, const char *step);
 
-struct inv_telemetry *inv_telemetry_new(struct cw_metrics *m, bool markers);
+struct inv_telemetry *inv_telemetry_new(struct cw_metrics *m);
 void inv_telemetry_free(struct inv_telemetry *t);
 /* After its slot-freeing ack. */
 void inv_telemetry_ended(struct inv_telemetry *t, const struct inv_job *job);

@@ -213,7 +213,7 @@ static void shape_whisk(struct line *l, const struct event *e, const char *text)
     put(l, "] ");
     put_clean(l, text, sizeof(l->buf));
     if (e->marker) {
-        put(l, *text ? " [marker:" : "[marker:");
+        put(l, " [marker:"); /* also behind no text: as stock does */
         put_bytes(l, e->marker, strnlen(e->marker, MARKER_MAX));
         put(l, ":");
         put_int(l, since_start(e));

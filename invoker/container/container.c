@@ -40,7 +40,7 @@ static const unsigned FOLLOWS[CT_STATES] = {
     [CT_THAWING] = TO(CT_REMOVING),
 };
 
-static const struct cw_tx *tx_of(const struct inv_container *c)
+const struct cw_tx *inv_ct_tx(const struct inv_container *c)
 {
     struct cw_link *n = cw_list_first(&c->runs);
 
@@ -53,11 +53,11 @@ static const struct cw_tx *tx_of(const struct inv_container *c)
 void inv_ct_set_state(struct inv_container *c, enum ct_state next)
 {
     if (!(FOLLOWS[c->state] & TO(next))) {
-        cw_log(CW_LOG_ERROR, tx_of(c), COMPONENT, "container %s: impossible step %s -> %s", c->name,
-               STATE_NAMES[c->state], STATE_NAMES[next]);
+        cw_log(CW_LOG_ERROR, inv_ct_tx(c), COMPONENT, "container %s: impossible step %s -> %s",
+               c->name, STATE_NAMES[c->state], STATE_NAMES[next]);
         abort();
     }
-    cw_log(CW_LOG_DEBUG, tx_of(c), COMPONENT, "container %s: %s -> %s", c->name,
+    cw_log(CW_LOG_DEBUG, inv_ct_tx(c), COMPONENT, "container %s: %s -> %s", c->name,
            STATE_NAMES[c->state], STATE_NAMES[next]);
     c->state = next;
 }
@@ -95,6 +95,7 @@ static void on_removed(void *arg, const struct cw_err *err)
     struct inv_container *c = arg;
 
     c->driver_call = NULL;
+    inv_ct_tell_command_end(c, err);
     if (!err) {
         on_gone(c);
     } else if (c->removal_tries < MAX_REMOVAL_TRIES) {
@@ -111,6 +112,7 @@ static void on_removed(void *arg, const struct cw_err *err)
 static void ask_remove(struct inv_container *c)
 {
     c->removal_tries++;
+    inv_ct_tell_command(c, "rm");
     c->driver_call = c->env->driver->ops->remove(c->env->driver, c->real.id, on_removed, c);
 }
 
@@ -128,6 +130,7 @@ static void on_thawed(void *arg, const struct cw_err *err)
     struct inv_container *c = arg;
 
     c->driver_call = NULL;
+    inv_ct_tell_command_end(c, err);
     if (err)
         cw_log(CW_LOG_DEBUG, NULL, COMPONENT, "container %s: resume before removal: %s", c->name,
                err->msg);
@@ -142,6 +145,7 @@ static void thaw_and_remove(struct inv_container *c)
         return;
     }
     inv_ct_set_state(c, CT_THAWING);
+    inv_ct_tell_command(c, "unpause");
     c->driver_call = c->env->driver->ops->resume(c->env->driver, c->real.id, on_thawed, c);
 }
 
@@ -243,7 +247,7 @@ static void adopt_and_init(struct inv_container *c)
     c->client = cw_action_client_new(c->env->loop, c->real.address, c->real.port,
                                      (unsigned)c->action->limits.concurrency, &err);
     if (!c->client) {
-        cw_log(CW_LOG_ERROR, tx_of(c), COMPONENT, "container %s: %s", c->name, err.msg);
+        cw_log(CW_LOG_ERROR, inv_ct_tx(c), COMPONENT, "container %s: %s", c->name, err.msg);
         fail_creation(c, CW_STATUS_WHISK_ERROR,
                       failure_text(c, CW_CREATE_PLATFORM, text, sizeof(text)));
         return;
@@ -269,7 +273,7 @@ static void creation_failed(struct inv_container *c, enum cw_create_failure fail
         failure == CW_CREATE_PLATFORM ? CW_STATUS_WHISK_ERROR : CW_STATUS_DEVELOPER_ERROR;
     char text[600];
 
-    cw_log(CW_LOG_ERROR, tx_of(c), COMPONENT, "container %s could not be created: %s", c->name,
+    cw_log(CW_LOG_ERROR, inv_ct_tx(c), COMPONENT, "container %s could not be created: %s", c->name,
            err->msg);
     fail_creation(c, status, c->action ? failure_text(c, failure, text, sizeof(text)) : "");
 }
@@ -280,6 +284,7 @@ static void on_created(void *arg, const struct cw_container *real, enum cw_creat
     struct inv_container *c = arg;
 
     c->driver_call = NULL;
+    inv_ct_tell_command_end(c, err);
     if (err) {
         creation_failed(c, failure, err);
         return;
@@ -296,6 +301,12 @@ static void on_created(void *arg, const struct cw_container *real, enum cw_creat
 
 static void on_timer(void *arg);
 
+static void ask_create(struct inv_container *c, const struct cw_container_spec *spec)
+{
+    inv_ct_tell_command(c, "run");
+    c->driver_call = c->env->driver->ops->create(c->env->driver, spec, on_created, c);
+}
+
 static struct inv_container *new_container(const struct inv_container_env *env,
                                            const struct cw_container_spec *spec, void *owner)
 {
@@ -309,7 +320,6 @@ static struct inv_container *new_container(const struct inv_container_env *env,
     cw_list_init(&c->runs);
     cw_timer_init(&c->timer, env->loop, on_timer, c);
     cw_defer_init(&c->gone, env->loop, on_gone, c);
-    c->driver_call = env->driver->ops->create(env->driver, spec, on_created, c);
     return c;
 }
 
@@ -321,13 +331,17 @@ struct inv_container *inv_container_new(const struct inv_container_env *env,
 
     c->action = cw_action_ref(first->action);
     cw_list_push_back(&c->waiting, &first->link);
+    ask_create(c, spec);
     return c;
 }
 
 struct inv_container *inv_container_new_prewarmed(const struct inv_container_env *env,
                                                   const struct cw_container_spec *spec, void *owner)
 {
-    return new_container(env, spec, owner);
+    struct inv_container *c = new_container(env, spec, owner);
+
+    ask_create(c, spec);
+    return c;
 }
 
 /* ---- idling, freezing, waking ---- */
@@ -337,9 +351,10 @@ static void on_resumed(void *arg, const struct cw_err *err)
     struct inv_container *c = arg;
 
     c->driver_call = NULL;
+    inv_ct_tell_command_end(c, err);
     if (err) {
-        cw_log(CW_LOG_WARN, tx_of(c), COMPONENT, "container %s could not be resumed: %s", c->name,
-               err->msg);
+        cw_log(CW_LOG_WARN, inv_ct_tx(c), COMPONENT, "container %s could not be resumed: %s",
+               c->name, err->msg);
         inv_ct_doom(c);
         return;
     }
@@ -351,6 +366,7 @@ static void on_resumed(void *arg, const struct cw_err *err)
 static void resume(struct inv_container *c)
 {
     inv_ct_set_state(c, CT_RESUMING);
+    inv_ct_tell_command(c, "unpause");
     c->driver_call = c->env->driver->ops->resume(c->env->driver, c->real.id, on_resumed, c);
 }
 
@@ -359,6 +375,7 @@ static void on_paused(void *arg, const struct cw_err *err)
     struct inv_container *c = arg;
 
     c->driver_call = NULL;
+    inv_ct_tell_command_end(c, err);
     if (err) {
         cw_log(CW_LOG_WARN, NULL, COMPONENT, "container %s could not be paused: %s", c->name,
                err->msg);
@@ -423,6 +440,7 @@ static void on_timer(void *arg)
         inv_ct_set_state(c, CT_PAUSING);
         c->maybe_paused = true;
         cw_action_client_close_idle(c->client);
+        inv_ct_tell_command(c, "pause");
         c->driver_call = c->env->driver->ops->pause(c->env->driver, c->real.id, on_paused, c);
     } else {
         inv_container_remove(c);
@@ -521,7 +539,7 @@ void inv_container_kill(struct inv_container *c, const char *why)
 {
     if (c->state == CT_THAWING || c->state == CT_REMOVING)
         return;
-    cw_log(CW_LOG_WARN, tx_of(c), COMPONENT, "container %s is ended: %s", c->name, why);
+    cw_log(CW_LOG_WARN, inv_ct_tx(c), COMPONENT, "container %s is ended: %s", c->name, why);
     if (c->state == CT_PAUSED || c->state == CT_PAUSING) {
         tell_doomed(c);
         end_all_jobs(c);

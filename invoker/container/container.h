@@ -63,7 +63,8 @@ struct inv_container_env {
                                    engine names it */
     size_t max_call_bytes;      /* of one /init or /run body */
     struct cw_counter *dead_warm, *dead_prewarmed; /* containers found dead */
-    bool remove_on_incomplete_logs;                /* as stock does */
+    bool log_markers;
+    bool remove_on_incomplete_logs; /* as stock does */
 };
 
 /* Creates the container for job's action and runs job in it; spec is copied. owner: for the caller.

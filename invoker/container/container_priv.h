@@ -15,6 +15,9 @@
 struct cw_action;
 struct cw_action_call;
 struct cw_action_client;
+struct cw_action_reply;
+struct cw_err;
+struct cw_tx;
 struct inv_job;
 struct inv_log_call;
 struct inv_log_source;
@@ -59,6 +62,9 @@ struct inv_container {
     bool told_doomed;
     bool settling; /* waits for log lines of an earlier job before the next one may begin */
     unsigned removal_tries;
+    const char
+        *command; /* of the engine, as the docker command calls it: under way, or the last one */
+    int64_t command_begun_us;
     struct cw_timer timer; /* pause grace, then idle limit; between tries to remove */
     struct cw_defer gone;
 };
@@ -77,6 +83,7 @@ struct run {
     struct cw_action_call *call;
     struct cw_driver_call *oom_call;
     struct inv_log_call *log_call;
+    int64_t logs_begun_us;
     struct cw_str raw_logs, raw_tail; /* for files of log lines; unused otherwise */
     struct cw_call_answer answer;     /* kept over the check for out-of-memory; has no body then */
 };
@@ -92,6 +99,23 @@ void inv_ct_close_to_jobs(struct inv_container *c);
 void inv_ct_doom(struct inv_container *c);
 /* After a job: run what waits, or become idle. */
 void inv_ct_advance_idle(struct inv_container *c);
+
+/* Of the job that it works for; NULL when it is idle. */
+const struct cw_tx *inv_ct_tx(const struct inv_container *c);
+
+/* ---- container_marks.c ---- */
+
+/* A command to the engine begins: "run", "pause", "unpause", "rm". One at a time. */
+void inv_ct_tell_command(struct inv_container *c, const char *command);
+/* err NULL: it succeeded. */
+void inv_ct_tell_command_end(const struct inv_container *c, const struct cw_err *err);
+
+/* Stock's lines about /init, /run and the collection of logs. */
+void inv_ct_tell_call(const struct run *r);
+/* unheard: nobody got the call. */
+void inv_ct_tell_answer(const struct run *r, const struct cw_action_reply *reply, bool unheard);
+void inv_ct_tell_collecting(struct run *r);
+void inv_ct_tell_logs(const struct run *r, bool complete, bool truncated);
 
 /* ---- container_run.c ---- */
 

@@ -109,9 +109,7 @@ static void on_logs(void *arg, struct cw_slice logs, bool complete, bool truncat
     r->log_call = NULL;
     cw_str_adds(&r->job->logs, logs);
     r->job->logs_incomplete = !complete;
-    if (!complete)
-        cw_log(CW_LOG_WARN, &r->job->msg->tx, COMPONENT, "container %s: logs are %s (%s)",
-               r->c->name, truncated ? "truncated" : "incomplete", r->c->log_path);
+    inv_ct_tell_logs(r, complete, truncated);
     write_to_files(r);
     end_run(r, (complete || !r->c->env->remove_on_incomplete_logs) && !is_failure(r->job));
 }
@@ -135,6 +133,7 @@ static void collect_logs(struct run *r)
         req.raw = &r->raw_logs;
         req.raw_tail = file_members(r);
     }
+    inv_ct_tell_collecting(r);
     r->log_call = inv_log_collect(c->log_source, &req, on_logs, r);
 }
 
@@ -261,8 +260,11 @@ static bool give_back(struct run *r, const struct cw_action_reply *reply)
     bool dead = r->reused && reply->outcome == CW_ACTION_REFUSED;
     bool leaving = reply->outcome == CW_ACTION_ANSWERED && reply->status == 503;
 
-    if ((!dead && !leaving) || job->reschedules >= MAX_RESCHEDULES)
+    if ((!dead && !leaving) || job->reschedules >= MAX_RESCHEDULES) {
+        inv_ct_tell_answer(r, reply, false);
         return false;
+    }
+    inv_ct_tell_answer(r, reply, dead);
     cw_log(CW_LOG_WARN, &job->msg->tx, COMPONENT,
            "container %s is %s; activation %s is placed again", c->name,
            dead ? "dead" : "shutting down", job->msg->activation_id);
@@ -365,6 +367,7 @@ static void send_run(struct run *r)
         return;
     }
     job->at[INV_AT_RUN_SENT] = inv_ct_now_us(c);
+    inv_ct_tell_call(r);
     send_call(r, "/run", 0, on_run_reply);
 }
 
@@ -458,5 +461,6 @@ void inv_ct_init(struct inv_container *c)
         return;
     }
     job->at[INV_AT_INIT_SENT] = inv_ct_now_us(c);
+    inv_ct_tell_call(r);
     send_call(r, "/init", r->reused ? 0 : RETRY_CONNECT_MS, on_init_reply);
 }

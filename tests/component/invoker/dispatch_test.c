@@ -10,6 +10,7 @@
 #include "common/model/action_doc.h"
 #include "common/model/activation_message.h"
 #include "common/model/manifest.h"
+#include "common/obs/log.h"
 #include "common/obs/metrics.h"
 #include "invoker/dispatch.h"
 #include "invoker/job.h"
@@ -292,6 +293,80 @@ static void fails_beside_a_long_run(struct scripted_conn *conn, void *arg)
 }
 
 /* ---- tests ---- */
+
+/* What the log says while one activation runs cold. free() it. */
+static char *told(bool markers)
+{
+    struct world *w = begin(well_behaved);
+    char *path = new_log(w), *text = cw_alloc(1 << 16);
+    FILE *log = tmpfile();
+
+    assert_non_null(log);
+    inv_dispatch_free(w->dispatch);
+    w->settings.log_markers = markers;
+    make_dispatch(w);
+    add_log(path, BOTH_SENTINELS);
+    cw_log_setup(&(struct cw_log_conf){.level = CW_LOG_INFO, .fd = fileno(log)});
+    submit(w, logging_action(w), 'a');
+    wait_ends(w, 1);
+    cw_log_setup(&(struct cw_log_conf){.level = CW_LOG_INFO, .fd = STDOUT_FILENO});
+    rewind(log);
+    text[fread(text, 1, (1 << 16) - 1, log)] = '\0';
+    (void)fclose(log);
+    end_world(w);
+    end_log(path);
+    return text;
+}
+
+/* The lines hold these, one behind the other. */
+static void expect_in_order(const char *text, const char *const *parts)
+{
+    for (; *parts; parts++) {
+        const char *at = strstr(text, *parts);
+
+        if (!at)
+            fail_msg("no \"%s\" in:\n%s", *parts, text);
+        text = at + strlen(*parts);
+    }
+}
+
+static void each_step_is_marked_as_stock_marks_it(void **state)
+{
+    static const char *const PARTS[] = {
+        "[ContainerPool] containerStart ",
+        "[#tid_t] [DockerClient] running docker run for container wsk0_1_guest_hello "
+        "[marker:invoker_docker.run_start:",
+        "[#tid_t] [DockerClient]  [marker:invoker_docker.run_finish:",
+        "[#tid_t] [DockerContainer] sending initialization to ContainerId(000",
+        "1) ContainerAddress(127.0.0.1,",
+        ") [marker:invoker_activationInit_start:",
+        "[DockerContainer] initialization result: ok [marker:invoker_activationInit_finish:",
+        "[DockerContainer] sending arguments to /guest/hello at ContainerId(000",
+        ") [marker:invoker_activationRun_start:",
+        "[DockerContainer] running result: ok [marker:invoker_activationRun_finish:",
+        "[#tid_t] [ContainerProxy]  [marker:invoker_collectLogs_start:",
+        "[#tid_t] [ContainerProxy]  [marker:invoker_collectLogs_finish:",
+        NULL};
+    char *text = told(true);
+
+    (void)state;
+    expect_in_order(text, PARTS);
+    free(text);
+}
+
+static void without_markers_only_the_words_are_left(void **state)
+{
+    static const char *const PARTS[] = {"sending initialization to ", "initialization result: ok\n",
+                                        "sending arguments to /guest/hello at ",
+                                        "running result: ok\n", NULL};
+    char *text = told(false);
+
+    (void)state;
+    expect_in_order(text, PARTS);
+    assert_null(strstr(text, "[marker:"));
+    assert_null(strstr(text, "]  "));
+    free(text);
+}
 
 static void a_cut_log_does_not_cost_the_container(void **state)
 {
@@ -1137,6 +1212,8 @@ static void drain_removes_prewarmed_containers_and_cancels_those_being_created(v
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_step_is_marked_as_stock_marks_it),
+        cmocka_unit_test(without_markers_only_the_words_are_left),
         cmocka_unit_test(a_cut_log_does_not_cost_the_container),
         cmocka_unit_test(the_switch_gives_stocks_removal_after_a_cut_log),
         cmocka_unit_test(a_log_whose_end_does_not_come_sends_the_next_job_elsewhere),

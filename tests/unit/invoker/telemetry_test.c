@@ -23,7 +23,7 @@ static void begin(struct world *w)
 
     w->metrics = cw_metrics_new();
     w->manifest = test_manifest();
-    w->telemetry = inv_telemetry_new(w->metrics, false);
+    w->telemetry = inv_telemetry_new(w->metrics);
     w->job = test_job(&(struct test_message){.id = 'a'},
                       test_action(w->manifest, "hello", 1000, 256, 10, 1));
     for (int i = 0; i < INV_MOMENTS; i++)

@@ -113,7 +113,7 @@ static void marker_counts_from_start_of_transaction(void **state)
     assert_string_equal(next(s), "[2026-01-02T03:04:05.123Z] [INFO] [#tid_8f2c] [run] ran 1 "
                                  "[marker:invoker_activationRun_finish:123:17]\n");
     cw_log_marker(CW_LOG_INFO, &ROOT, "run", "invoker_activationRun_start", -1, "%s", "");
-    assert_string_equal(next(s), "[2026-01-02T03:04:05.123Z] [INFO] [#tid_8f2c] [run] "
+    assert_string_equal(next(s), "[2026-01-02T03:04:05.123Z] [INFO] [#tid_8f2c] [run]  "
                                  "[marker:invoker_activationRun_start:123]\n");
 }
 
