@@ -172,10 +172,27 @@ static int check_kind(const struct cw_manifest *m, const char *path, const char 
     return 0;
 }
 
+/* Its presence switches the kind; the two names are for those who write attachments. */
+static int read_attached(const json_t *obj, const char *path, bool *ret, struct cw_err *err)
+{
+    const json_t *attached = NULL;
+    const char *text;
+    char sub[MAX_PATH];
+
+    if (cw_json_get_object(obj, path, "attached", false, &attached, err))
+        return -1;
+    *ret = attached != NULL;
+    print_path(sub, "%s.attached", path);
+    return attached && (cw_json_get_string(attached, sub, "attachmentName", true, &text, err) ||
+                        cw_json_get_string(attached, sub, "attachmentType", true, &text, err))
+               ? -1
+               : 0;
+}
+
 static int read_runtime(struct cw_manifest *m, const json_t *obj, const char *path,
                         struct cw_runtime *ret, struct cw_err *err)
 {
-    const json_t *image, *attached = NULL;
+    const json_t *image;
     char sub[MAX_PATH];
 
     ret->sentinelled_logs = true;
@@ -185,10 +202,9 @@ static int read_runtime(struct cw_manifest *m, const json_t *obj, const char *pa
         cw_json_get_bool(obj, path, "deprecated", false, &ret->deprecated, err) ||
         cw_json_get_bool(obj, path, "requireMain", false, &ret->require_main, err) ||
         cw_json_get_bool(obj, path, "sentinelledLogs", false, &ret->sentinelled_logs, err) ||
-        cw_json_get_object(obj, path, "attached", false, &attached, err) ||
+        read_attached(obj, path, &ret->attached, err) ||
         cw_json_get_object(obj, path, "image", true, &image, err))
         return -1;
-    ret->attached = attached != NULL;
     print_path(sub, "%s.image", path);
     return read_image(image, sub, &ret->image, err) || read_stem_cells(m, obj, path, ret, err) ? -1
                                                                                                : 0;

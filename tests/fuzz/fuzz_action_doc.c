@@ -11,7 +11,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char MANIFEST[] =
-    "{\"runtimes\":{\"nodejs\":[{\"kind\":\"nodejs:20\",\"image\":{\"name\":\"n\"},\"attached\":{}}"
+    "{\"runtimes\":{\"nodejs\":[{\"kind\":\"nodejs:20\",\"image\":{\"name\":\"n\"},\"attached\":"
+    "{\"attachmentName\":\"c\",\"attachmentType\":\"t\"}}"
     "],"
     "\"java\":[{\"kind\":\"java:8\",\"image\":{\"name\":\"j\"},\"requireMain\":true}]},"
     "\"blackboxes\":[{\"name\":\"native\"}]}";

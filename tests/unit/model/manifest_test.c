@@ -135,6 +135,15 @@ static void invalid_manifests_are_refused_with_their_path(void **state)
              "f:2", ",\"default\":true") "]}}",
          "runtimes.f"},
         {"{\"runtimes\":{\"f\":[" KIND("f:1", ",\"default\":1") "]}}", "runtimes.f[0].default"},
+        {"{\"runtimes\":{\"f\":[" KIND("f:1", ",\"attached\":true") "]}}",
+         "runtimes.f[0].attached"},
+        {"{\"runtimes\":{\"f\":[" KIND("f:1", ",\"attached\":{\"attachmentType\":\"t\"}") "]}}",
+         "runtimes.f[0].attached.attachmentName"},
+        {"{\"runtimes\":{\"f\":[" KIND("f:1", ",\"attached\":{\"attachmentName\":\"n\"}") "]}}",
+         "runtimes.f[0].attached.attachmentType"},
+        {"{\"runtimes\":{\"f\":[" KIND("f:1", ",\"requireMain\":\"yes\"") "]}}",
+         "runtimes.f[0].requireMain"},
+        {"{\"runtimes\":{\"f\":[]}}", "runtimes.f"},
         {"{\"runtimes\":{},\"blackboxes\":{}}", "blackboxes"},
         {"{\"runtimes\":{},\"blackboxes\":[1]}", "blackboxes[0]"},
         {"{\"runtimes\":{},\"blackboxes\":[{\"prefix\":\"p\"}]}", "blackboxes[0].name"},
@@ -168,6 +177,20 @@ static void invalid_manifests_are_refused_with_their_path(void **state)
         if (strncmp(err.msg, CASES[i].named, n) != 0 || err.msg[n] != ':')
             fail_msg("%s: %s", CASES[i].named, err.msg);
     }
+}
+
+static void null_counts_as_absent(void **state)
+{
+    struct cw_manifest *m = parse("{\"runtimes\":{\"f\":[" KIND(
+        "f:1", ",\"default\":null,\"attached\":null,\"stemCells\":null,"
+               "\"sentinelledLogs\":null") "]},\"blackboxes\":null}");
+    const struct cw_runtime *r = cw_manifest_at(m, 0);
+
+    (void)state;
+    assert_true(r->is_default && r->sentinelled_logs);
+    assert_false(r->attached);
+    assert_int_equal(r->stem_cell_count, 0);
+    cw_manifest_free(m);
 }
 
 static void images_print_registry_prefix_name_and_tag(void **state)
@@ -270,6 +293,7 @@ int main(void)
         cmocka_unit_test(kinds_are_found_by_name_and_by_default),
         cmocka_unit_test(kind_named_default_is_found_by_its_name),
         cmocka_unit_test(invalid_manifests_are_refused_with_their_path),
+        cmocka_unit_test(null_counts_as_absent),
         cmocka_unit_test(images_print_registry_prefix_name_and_tag),
         cmocka_unit_test(references_are_split_as_docker_does),
         cmocka_unit_test(malformed_references_are_refused),
