@@ -160,13 +160,24 @@ int cw_parse_size(struct cw_slice text, enum cw_size_dialect dialect, int64_t *r
     return 0;
 }
 
+/* As Scala's durations spell it; case does not matter here. */
+static bool is_infinite(struct cw_slice text)
+{
+    static const char *const WORDS[] = {"inf", "+inf", "plusinf", "duration.inf"};
+
+    for (size_t i = 0; i < CW_ARRAY_LEN(WORDS); i++)
+        if (strlen(WORDS[i]) == text.n && strncasecmp(text.p, WORDS[i], text.n) == 0)
+            return true;
+    return false;
+}
+
 int cw_parse_duration(struct cw_slice text, int64_t *ret_ms, struct cw_err *err)
 {
     struct cw_slice rest = cw_slice_trim(text);
     const struct unit *unit;
     struct number number;
 
-    if (rest.n == 3 && strncasecmp(rest.p, "inf", 3) == 0) {
+    if (is_infinite(rest)) {
         *ret_ms = INT64_MAX;
         return 0;
     }

@@ -20,5 +20,6 @@ enum cw_size_dialect {
 /* White space around the text and between number and unit is allowed. 0..INT64_MAX bytes. */
 int cw_parse_size(struct cw_slice text, enum cw_size_dialect dialect, int64_t *ret_bytes,
                   struct cw_err *err) CW_MUST_CHECK;
-/* "10 minutes", "5m", "100 ms", "1 day"; a plain number is ms; "Inf" gives INT64_MAX. */
+/* "10 minutes", "5m", "100 ms", "1 day"; a plain number is ms; "Inf" (also +Inf, PlusInf,
+ * Duration.Inf) gives INT64_MAX. */
 int cw_parse_duration(struct cw_slice text, int64_t *ret_ms, struct cw_err *err) CW_MUST_CHECK;

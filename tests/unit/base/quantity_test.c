@@ -92,11 +92,16 @@ static void a_refused_size_is_quoted(void **state)
 static void durations_have_many_spellings(void **state)
 {
     static const struct size_case CASES[] = {
-        {"100", 100},        {"100 ms", 100},       {"10 minutes", 600000}, {"5m", 300000},
-        {"1 m", 60000},      {"30 seconds", 30000}, {"0.5 s", 500},         {"2 hours", 7200000},
-        {"1d", 86400000},    {"1 min", 60000},      {"1500 micros", 1},     {"1999999 nanos", 1},
-        {"Inf", INT64_MAX},  {"50 millis", 50},     {"1 day", 86400000},    {" 2s ", 2000},
-        {"2500 \u00b5s", 2},
+        {"100", 100},           {"100 ms", 100},
+        {"10 minutes", 600000}, {"5m", 300000},
+        {"1 m", 60000},         {"30 seconds", 30000},
+        {"0.5 s", 500},         {"2 hours", 7200000},
+        {"1d", 86400000},       {"1 min", 60000},
+        {"1500 micros", 1},     {"1999999 nanos", 1},
+        {"Inf", INT64_MAX},     {"+Inf", INT64_MAX},
+        {"PlusInf", INT64_MAX}, {"Duration.Inf", INT64_MAX},
+        {"50 millis", 50},      {"1 day", 86400000},
+        {" 2s ", 2000},         {"2500 \u00b5s", 2},
     };
     struct cw_err err = {0};
     int64_t v;
