@@ -220,20 +220,21 @@ static int run_daemon(const struct inv_settings *s, const sigset_t *unblocked)
 static int run(struct inv_settings *s)
 {
     struct cw_err err = {0};
+    bool given = s->id >= 0;
     sigset_t stop, before;
 
     (void)sigemptyset(&stop);
     (void)sigaddset(&stop, SIGTERM);
     (void)sigaddset(&stop, SIGINT);
     (void)sigprocmask(SIG_BLOCK, &stop, &before);
-    if (s->id >= 0) {
-        cw_log(CW_LOG_INFO, NULL, "Invoker", "invokerReg: using proposedInvokerId %lld",
-               (long long)s->id);
-    } else if (assign_id(s, &stop, &err) != 0) {
+    if ((given ? inv_daemon_check(s, &err) : assign_id(s, &stop, &err)) != 0) {
         cw_log(err.code == CW_CANCELLED ? CW_LOG_INFO : CW_LOG_ERROR, NULL, "Invoker", "%s",
                err.msg);
         return err.code == CW_CANCELLED ? 0 : 1;
     }
+    if (given)
+        cw_log(CW_LOG_INFO, NULL, "Invoker", "invokerReg: using proposedInvokerId %lld",
+               (long long)s->id);
     return run_daemon(s, &before);
 }
 

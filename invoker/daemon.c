@@ -435,8 +435,7 @@ struct inv_daemon *inv_daemon_new(struct cw_loop *loop, const struct inv_setting
     cw_watch_signal(&d->sigterm, loop, SIGTERM, inv_daemon_on_signal, d);
     cw_watch_signal(&d->sigint, loop, SIGINT, inv_daemon_on_signal, d);
     cw_timer_init(&d->stop_tick, loop, inv_daemon_on_stop_tick, d);
-    if (inv_daemon_check_settings(settings, err) != 0)
-        goto fail;
+    cw_timer_init(&d->topic_retry, loop, inv_daemon_ask_for_topic, d);
     if (make_names(d, err) != 0 || make_manifest(d, err) != 0 || make_param_keys(d, err) != 0 ||
         inv_daemon_make_clients(d, err) != 0)
         goto fail;
@@ -461,6 +460,7 @@ void inv_daemon_free(struct inv_daemon *d)
     if (!d)
         return;
     cw_timer_done(&d->stop_tick);
+    cw_timer_done(&d->topic_retry);
     cw_watch_done(&d->sigint);
     cw_watch_done(&d->sigterm);
     inv_admin_free(d->admin);

@@ -80,6 +80,7 @@ struct inv_daemon {
     struct inv_stale *stale;
     struct cw_param_keys *param_keys;
     struct inv_ownership *ownership;
+    struct cw_timer topic_retry;
     bool topic_ready, engine_ready, blacklist_ready; /* while starting */
     bool records_full;
     bool clean; /* left-over containers are gone; nothing is handed out before */
@@ -113,6 +114,8 @@ int inv_daemon_make_http(struct inv_daemon *d, struct cw_err *err) CW_MUST_CHECK
 /* ---- daemon_start.c ---- */
 
 void inv_daemon_begin_start(struct inv_daemon *d);
+/* Timer: Kafka could not be reached the last time. */
+void inv_daemon_ask_for_topic(void *arg);
 /* The blacklist has been read, or that failed (inv_blacklist_conf.on_first). */
 void inv_daemon_on_blacklist(void *arg);
 

@@ -20,6 +20,7 @@
 enum {
     CLEANUP_LIMIT_MS = 30000,
     FEED_MAX_BYTES = 64 << 20,
+    TOPIC_RETRY_MS = 1000,
 };
 
 static void start_failed(struct inv_daemon *d, const struct cw_err *err)
@@ -146,6 +147,20 @@ void inv_daemon_on_blacklist(void *arg)
     advance_start(d);
 }
 
+/* Orchestrators start everything at once: Kafka may come after us. */
+static bool wait_for_kafka(struct inv_daemon *d, const struct cw_err *err)
+{
+    int64_t left_us = d->began_us + d->settings->start_ms * 1000 - cw_loop_mono_us(d->loop);
+
+    if (!err->retriable || left_us <= 0 || d->phase != PHASE_STARTING)
+        return false;
+    cw_log(CW_LOG_WARN, NULL, COMPONENT,
+           "Kafka is not there yet, waiting for it at most %" PRId64 " s more: %s",
+           left_us / 1000000, err->msg);
+    cw_timer_set_ms(&d->topic_retry, TOPIC_RETRY_MS);
+    return true;
+}
+
 static void on_topic(void *arg, const struct cw_err *err)
 {
     struct inv_daemon *d = arg;
@@ -154,11 +169,27 @@ static void on_topic(void *arg, const struct cw_err *err)
         struct cw_err named = *err;
 
         (void)cw_err_wrap(&named, "topic %s", d->invoker_topic);
-        start_failed(d, &named);
+        if (!wait_for_kafka(d, &named))
+            start_failed(d, &named);
         return;
     }
     d->topic_ready = true;
     advance_start(d);
+}
+
+void inv_daemon_ask_for_topic(void *arg)
+{
+    struct inv_daemon *d = arg;
+    const struct cw_topic_spec topic = {
+        .name = d->invoker_topic,
+        .partitions = 1,
+        .replication_factor = (int)d->settings->replication_factor,
+        .config = d->topic_config,
+        .tries = 1,
+    };
+
+    if (d->phase == PHASE_STARTING)
+        cw_bus_ensure_topic(d->bus, &topic, on_topic, d);
 }
 
 static void on_engine(void *arg, const struct cw_err *err)
@@ -175,13 +206,6 @@ static void on_engine(void *arg, const struct cw_err *err)
 
 void inv_daemon_begin_start(struct inv_daemon *d)
 {
-    const struct cw_topic_spec topic = {
-        .name = d->invoker_topic,
-        .partitions = 1,
-        .replication_factor = (int)d->settings->replication_factor,
-        .config = d->topic_config,
-    };
-
-    cw_bus_ensure_topic(d->bus, &topic, on_topic, d);
+    inv_daemon_ask_for_topic(d);
     (void)d->driver->ops->check(d->driver, on_engine, d);
 }

@@ -23,6 +23,8 @@ static const struct {
      "DockerContainerFactoryProvider", ""},
     {"ArtifactStoreProvider", offsetof(struct inv_settings, artifact_store_provider),
      "CouchDbStoreProvider", ""},
+    {"AttachmentStoreProvider", offsetof(struct inv_settings, attachment_store_provider), "none",
+     " (attachments are read from CouchDB)"},
     {"ActivationStoreProvider", offsetof(struct inv_settings, activation_store_provider),
      "ArtifactActivationStoreProvider", ""},
 };

@@ -31,7 +31,8 @@ struct inv_settings {
     char *zookeeper_hosts;
     int64_t zookeeper_ms;
     char *invoker_provider, *invoker_server_provider, *messaging_provider,
-        *container_factory_provider, *artifact_store_provider, *activation_store_provider;
+        *container_factory_provider, *artifact_store_provider, *activation_store_provider,
+        *attachment_store_provider;
     /* HTTP */
     int64_t port;
     char *http_address;
@@ -86,7 +87,7 @@ struct inv_settings {
     char **dns_servers, **dns_search, **dns_options, **extra_env, **extra_args;
     char *cluster, *cgroup_root;
     bool use_runc, mask_run_args; /* accepted, without effect */
-    char *docker_socket, *docker_host, *docker_tls_verify, *docker_config, *containers_dir;
+    char *docker_socket, *docker_host, *docker_config, *containers_dir;
     int64_t docker_parallel_runs;
     int64_t docker_run_ms, docker_rm_ms, docker_pull_ms, docker_ps_ms, docker_inspect_ms,
         docker_pause_ms, docker_unpause_ms, docker_version_ms;
@@ -101,7 +102,7 @@ struct inv_settings {
     int log_source; /* enum inv_log_from */
     bool log_application_errors, log_developer_errors, log_whisk_errors;
     char **tags, **dedicated_namespaces;
-    int64_t drain_ms;
+    int64_t drain_ms, start_ms;
     int stale_work; /* enum inv_stale_work */
     int takeover;   /* enum inv_takeover */
     char *data_dir;

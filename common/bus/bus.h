@@ -53,6 +53,7 @@ struct cw_topic_spec {
     int partitions;            /* 1.. */
     int replication_factor;    /* 1.. */
     const char *const *config; /* NULL-terminated key, value, …; may be NULL */
+    int tries;                 /* while Kafka cannot be reached; 0: 5, a second apart, as stock */
 };
 
 struct cw_group_member {

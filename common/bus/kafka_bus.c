@@ -26,7 +26,7 @@ struct topic_call {
     struct kafka_bus *bus;
     char *name;
     rd_kafka_NewTopic_t *topic;
-    int tries;
+    int tries, max_tries;
     struct cw_timer retry;
     cw_bus_done_fn *fn;
     void *arg;
@@ -42,8 +42,6 @@ static struct kafka_bus *self(struct cw_bus *bus)
 
 static void report(struct kafka_bus *bus, const struct cw_err *err)
 {
-    if (err->code == CW_INVALID)
-        bus->refusal = *err;
     if (bus->on_error && !bus->freeing)
         bus->on_error(bus->arg, err);
 }
@@ -129,7 +127,7 @@ static void topic_answer(CW_TAKES struct topic_call *t, const struct cw_err *err
 
 static void topic_failed(struct topic_call *t)
 {
-    if (t->err.retriable && t->tries < TOPIC_TRIES)
+    if (t->err.retriable && t->tries < t->max_tries)
         cw_timer_set_ms(&t->retry, TOPIC_RETRY_MS);
     else
         topic_answer(t, &t->err);
@@ -195,19 +193,6 @@ static void look_for_topic(void *arg)
     rd_kafka_metadata_destroy(md);
 }
 
-/* "Broker transport failure" is all that librdkafka says here of a wrong password. */
-static void look_failed(struct topic_call *t)
-{
-    const struct cw_err *refusal = &t->bus->refusal;
-
-    if (refusal->code == CW_OK) {
-        topic_result(t, t->look_code, NULL);
-        return;
-    }
-    t->err = *refusal;
-    topic_failed(t);
-}
-
 static void looked_for_topic(void *arg)
 {
     struct topic_call *t = arg;
@@ -217,7 +202,7 @@ static void looked_for_topic(void *arg)
     if (t->exists)
         topic_answer(t, NULL);
     else if (t->look_code)
-        look_failed(t);
+        topic_result(t, t->look_code, NULL);
     else
         topic_create(t);
 }
@@ -226,8 +211,7 @@ static void topic_try(void *arg)
 {
     struct topic_call *t = arg;
 
-    if (t->tries++ == 0)
-        t->bus->refusal.code = CW_OK; /* of the time before; later tries may tell nothing new */
+    t->tries++;
     cw_worker_run(t->bus->worker, look_for_topic, looked_for_topic, t);
 }
 
@@ -259,6 +243,7 @@ static void bus_ensure_topic(struct cw_bus *base, const struct cw_topic_spec *sp
 
     t->bus = bus;
     t->name = cw_strdup(spec->name);
+    t->max_tries = spec->tries > 0 ? spec->tries : TOPIC_TRIES;
     t->fn = fn;
     t->arg = arg;
     cw_timer_init(&t->retry, bus->loop, topic_try, t);

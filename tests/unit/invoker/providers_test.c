@@ -55,6 +55,7 @@ static void other_parts_are_refused_by_name(void **state)
     char pods[] =
         "org.apache.openwhisk.core.containerpool.kubernetes.KubernetesContainerFactoryProvider";
     char mongo[] = "org.apache.openwhisk.core.database.mongodb.MongoDBArtifactStoreProvider";
+    char s3[] = "org.apache.openwhisk.core.database.s3.S3AttachmentStoreProvider";
     char elastic[] =
         "org.apache.openwhisk.core.database.elasticsearch.ElasticSearchActivationStoreProvider";
 
@@ -69,6 +70,8 @@ static void other_parts_are_refused_by_name(void **state)
                    "whisk.spi.ContainerFactoryProvider", "KubernetesContainerFactoryProvider");
     expect_refused(&(struct inv_settings){.artifact_store_provider = mongo},
                    "whisk.spi.ArtifactStoreProvider", "MongoDBArtifactStoreProvider");
+    expect_refused(&(struct inv_settings){.attachment_store_provider = s3},
+                   "whisk.spi.AttachmentStoreProvider", "S3AttachmentStoreProvider");
     expect_refused(&(struct inv_settings){.activation_store_provider = elastic},
                    "whisk.spi.ActivationStoreProvider", "ElasticSearchActivationStoreProvider");
 }
