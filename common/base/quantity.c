@@ -149,7 +149,7 @@ int cw_parse_size(struct cw_slice text, enum cw_size_dialect dialect, int64_t *r
     const struct unit *unit;
     struct number number;
 
-    if (!take_number(&rest, &number))
+    if (!take_number(&rest, &number) || (dialect == CW_SIZE_JSON && memchr(text.p, '.', text.n)))
         return bad(text, "not a size", err);
     unit = dialect == CW_SIZE_JSON ? find_unit(JSON_SIZES, CW_ARRAY_LEN(JSON_SIZES), rest, true)
                                    : find_unit(HOCON_SIZES, CW_ARRAY_LEN(HOCON_SIZES), rest, false);

@@ -58,11 +58,19 @@ void cw_raw_unescape(struct cw_slice quoted, struct cw_str *out);
 /* The same into an arena, NUL-terminated; *ret_len (may be NULL) tells the length, since \u0000 is
  * legal. */
 char *cw_raw_string(struct cw_slice quoted, struct cw_arena *arena, size_t *ret_len);
+/* Of a number, however it is spelled: what Java's BigDecimal.longValue gives (the fraction is cut
+ * off, of what is too large the low 64 bits are taken), and whether there is no fraction. */
+int64_t cw_raw_long(struct cw_slice number);
+bool cw_raw_is_whole(struct cw_slice number);
 /* Number of UTF-16 units of UTF-8 text (stock counts response sizes so). */
 size_t cw_utf16_units(struct cw_slice utf8);
 /* Copies text with each invalid UTF-8 sequence replaced by U+FFFD, as Java's decoder does; true
  * when something was replaced. When text is already valid nothing is appended to out. */
 bool cw_utf8_repair(struct cw_slice text, struct cw_str *out);
+/* Copies JSON text with each escaped surrogate that lacks its other half replaced by a question
+ * mark, as Java's encoder does it; true when something was replaced. When there is nothing to
+ * replace, nothing is appended to out. */
+bool cw_raw_mend_surrogates(struct cw_slice text, struct cw_str *out);
 /* Is text valid UTF-8? */
 bool cw_utf8_valid(struct cw_slice text);
 
@@ -76,6 +84,9 @@ enum cw_field_type {
                         min..max bytes */
     CW_FIELD_QUOTED, /* struct cw_slice: a string with its quotes, not unescaped */
     CW_FIELD_INT,    /* int64_t within min..max; 1.0 and 1e3 are refused */
+    CW_FIELD_WHOLE,  /* int64_t within min..max: any spelling of a whole number (1.0, 1e3), of which
+                        the low 32 bits count as in Java */
+    CW_FIELD_NUMBER, /* struct cw_slice, must be a number */
     CW_FIELD_BOOL,   /* bool */
 };
 
@@ -90,12 +101,13 @@ struct cw_field {
     unsigned flags;
     size_t offset;     /* of the target in the output struct */
     size_t has_offset; /* of a bool set when present; 0 = none (never the first member) */
-    int64_t min, max;  /* INT: value; STRING: bytes (max 0 = 65536) */
+    int64_t min, max;  /* INT, WHOLE: value; STRING: bytes (max 0 = 65536) */
 };
 
 /* Decodes the members named in fields; others are ignored; absent ones leave the target as it was.
- * A duplicate of a named member, a wrong type, a missing required one or a range violation is an
- * error that names the path: "content.limits.memory: expected integer in 1..4096". object must be a
- * checked value. At most 64 fields. */
+ * Of equal members the last one counts, whatever the others are (as stock's reader has it). A wrong
+ * type, a missing required member or a range violation is an error that names the path:
+ * "content.limits.memory: expected integer in 1..4096". object must be a checked value. At most 64
+ * fields. */
 int cw_raw_decode(struct cw_slice object, const struct cw_field *fields, size_t count, void *out,
                   struct cw_arena *arena, const char *path, struct cw_err *err) CW_MUST_CHECK;

@@ -44,7 +44,7 @@ static int wrong_type(const struct decoder *d, const struct cw_field *f)
     static const char *const NAMES[] = {
         [CW_FIELD_RAW] = "value",     [CW_FIELD_OBJECT] = "object", [CW_FIELD_ARRAY] = "array",
         [CW_FIELD_STRING] = "string", [CW_FIELD_QUOTED] = "string", [CW_FIELD_INT] = "integer",
-        [CW_FIELD_BOOL] = "boolean",
+        [CW_FIELD_WHOLE] = "integer", [CW_FIELD_NUMBER] = "number", [CW_FIELD_BOOL] = "boolean",
     };
 
     return cw_json_fail_at(d->err, d->path, f->name, "expected %s", NAMES[f->type]);
@@ -77,11 +77,21 @@ static int put_string(const struct decoder *d, const struct cw_field *f, struct 
     return 0;
 }
 
+static bool read_integer(const struct cw_field *f, struct cw_slice value, int64_t *ret)
+{
+    if (f->type == CW_FIELD_INT)
+        return cw_parse_i64(value, f->name, f->min, f->max, ret, NULL) == 0;
+    if (cw_raw_type(value) != CW_RAW_NUMBER || !cw_raw_is_whole(value))
+        return false;
+    *ret = (int32_t)(uint32_t)(uint64_t)cw_raw_long(value);
+    return *ret >= f->min && *ret <= f->max;
+}
+
 static int put_int(const struct decoder *d, const struct cw_field *f, struct cw_slice value)
 {
     int64_t v;
 
-    if (cw_parse_i64(value, f->name, f->min, f->max, &v, NULL) < 0)
+    if (!read_integer(f, value, &v))
         return cw_json_fail_at(d->err, d->path, f->name,
                                "expected integer in %" PRId64 "..%" PRId64, f->min, f->max);
     memcpy(d->out + f->offset, &v, sizeof(v));
@@ -109,7 +119,10 @@ static int put(const struct decoder *d, const struct cw_field *f, struct cw_slic
         return put_slice(d, f, value, CW_RAW_STRING);
     case CW_FIELD_STRING:
         return put_string(d, f, value);
+    case CW_FIELD_NUMBER:
+        return put_slice(d, f, value, CW_RAW_NUMBER);
     case CW_FIELD_INT:
+    case CW_FIELD_WHOLE:
         return put_int(d, f, value);
     case CW_FIELD_BOOL:
         return put_bool(d, f, value);
@@ -132,21 +145,13 @@ static int decode_member(const struct decoder *d, const struct cw_field *f, stru
     return 0;
 }
 
-static int check_required(const struct decoder *d, uint64_t seen)
-{
-    for (size_t i = 0; i < d->count; i++)
-        if ((d->fields[i].flags & CW_FIELD_REQUIRED) && !(seen >> i & 1))
-            return cw_json_fail_at(d->err, d->path, d->fields[i].name, "missing");
-    return 0;
-}
-
 int cw_raw_decode(struct cw_slice object, const struct cw_field *fields, size_t count, void *out,
                   struct cw_arena *arena, const char *path, struct cw_err *err)
 {
     struct decoder d = {fields, count, out, arena, path, err};
+    struct cw_slice last[MAX_FIELDS] = {0}; /* empty: not seen */
     struct cw_slice key, value;
     struct cw_raw_iter it;
-    uint64_t seen = 0;
 
     assert(count <= MAX_FIELDS);
     if (object.n == 0 || cw_raw_type(object) != CW_RAW_OBJECT)
@@ -154,16 +159,15 @@ int cw_raw_decode(struct cw_slice object, const struct cw_field *fields, size_t 
     it = cw_raw_iter(object);
     while (cw_raw_next_member(&it, &key, &value)) {
         const struct cw_field *f = find_field(&d, key);
-        uint64_t bit;
 
-        if (!f)
-            continue;
-        bit = UINT64_C(1) << (f - fields);
-        if (seen & bit)
-            return cw_json_fail_at(err, path, f->name, "given twice");
-        seen |= bit;
-        if (decode_member(&d, f, value) < 0)
+        if (f)
+            last[f - fields] = value;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (last[i].n == 0 && (fields[i].flags & CW_FIELD_REQUIRED))
+            return cw_json_fail_at(err, path, fields[i].name, "missing");
+        if (last[i].n > 0 && decode_member(&d, &fields[i], last[i]) < 0)
             return -1;
     }
-    return check_required(&d, seen);
+    return 0;
 }

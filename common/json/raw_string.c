@@ -183,6 +183,48 @@ void cw_raw_unescape(struct cw_slice quoted, struct cw_str *out)
         cw_str_commit(out, unescape(s, to));
 }
 
+/* Bytes of the escape sequence at p, both halves of a surrogate pair taken together; *ret_lone: it
+ * is one half without the other. */
+static size_t escape_length(const char *p, const char *end, bool *ret_lone)
+{
+    uint32_t unit;
+
+    *ret_lone = false;
+    if (end - p < 6 || p[1] != 'u')
+        return end - p < 2 ? 1 : 2;
+    unit = hex4(p + 2);
+    if (unit < 0xd800 || unit > 0xdfff)
+        return 6;
+    if (unit < 0xdc00 && end - p >= 12 && p[6] == '\\' && p[7] == 'u' && hex4(p + 8) >= 0xdc00 &&
+        hex4(p + 8) <= 0xdfff)
+        return 12;
+    *ret_lone = true;
+    return 6;
+}
+
+bool cw_raw_mend_surrogates(struct cw_slice text, struct cw_str *out)
+{
+    const char *end = text.p + text.n, *from = text.p, *p = text.p;
+    bool mended = false, lone;
+
+    if (!memmem(text.p, text.n, "\\ud", 3) && !memmem(text.p, text.n, "\\uD", 3))
+        return false;
+    while ((p = memchr(p, '\\', (size_t)(end - p)))) {
+        size_t n = escape_length(p, end, &lone);
+
+        if (lone) {
+            cw_str_add(out, from, (size_t)(p - from));
+            cw_str_addc(out, '?');
+            from = p + n;
+            mended = true;
+        }
+        p += n;
+    }
+    if (mended)
+        cw_str_add(out, from, (size_t)(end - from));
+    return mended;
+}
+
 char *cw_raw_string(struct cw_slice quoted, struct cw_arena *arena, size_t *ret_len)
 {
     struct cw_slice s = without_quotes(quoted);
