@@ -95,12 +95,14 @@ void inv_job_record(const struct inv_job *job, int64_t now_ms, struct cw_activat
         .size = job->outcome.size,
         .path = m->action.full,
         .kind = "unknown",
-        .binding = m->action.binding,
         .init_ms = -1,
         .updated_ms = now_ms,
     };
     if (a && job->ended_in_container) {
         ret->is_run = true;
+        ret->name = a->name; /* of the document, should the message differ */
+        ret->path = a->path;
+        ret->binding = m->action.binding;
         ret->kind = a->kind;
         ret->limits_raw = a->limits_raw;
         ret->memory_mb = a->limits.memory_mb;

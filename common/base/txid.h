@@ -1,7 +1,7 @@
 /* common/base/txid.h -- the transaction id that follows one request through all components.
  *
- * On the wire it is a JSON array that must be echoed byte for byte (common/model/transid.h decodes
- * it); this struct is what logs and records need of it. Source: openwhisk
+ * On the wire it is a JSON array that must be echoed (common/model/transid.h decodes it); this
+ * struct is what logs and records need of it. Source: openwhisk
  * CS/common/TransactionId.scala. */
 #pragma once
 
@@ -16,7 +16,7 @@ struct cw_tx {
     int64_t start_ms;    /* epoch, by the clock of the machine that made the id */
     bool has_parent;
     bool extra_logging;
-    struct cw_slice raw; /* the array as received */
+    struct cw_slice raw; /* the array to echo */
 };
 
 /* For work of our own that no request started, as stock names it. */

@@ -12,10 +12,10 @@
 #include "common/model/entity_name.h"
 
 struct wire {
-    const char *id, *rev, *namespace_path, *name, *version;
-    struct cw_slice exec, parameters, limits, annotations, attachments, binding;
+    const char *id, *rev, *name, *version;
+    char *namespace_path; /* normalized in place */
+    struct cw_slice exec, parameters, limits, annotations, attachments, binding, updated;
     bool publish;
-    int64_t updated;
 };
 
 #define AT(member) offsetof(struct wire, member)
@@ -26,7 +26,7 @@ static const struct cw_field FIELDS[] = {
     {"name", CW_FIELD_STRING, CW_FIELD_REQUIRED, AT(name), 0, 1, 256},
     {"version", CW_FIELD_STRING, CW_FIELD_REQUIRED, AT(version), 0, 1, 64},
     {"publish", CW_FIELD_BOOL, CW_FIELD_REQUIRED, AT(publish), 0, 0, 0},
-    {"updated", CW_FIELD_INT, CW_FIELD_REQUIRED, AT(updated), 0, 0, INT64_MAX},
+    {"updated", CW_FIELD_NUMBER, CW_FIELD_REQUIRED, AT(updated), 0, 0, 0},
     {"exec", CW_FIELD_OBJECT, CW_FIELD_REQUIRED, AT(exec), 0, 0, 0},
     {"parameters", CW_FIELD_ARRAY, CW_FIELD_REQUIRED, AT(parameters), 0, 0, 0},
     {"limits", CW_FIELD_OBJECT, CW_FIELD_REQUIRED, AT(limits), 0, 0, 0},
@@ -38,15 +38,15 @@ static const struct cw_field FIELDS[] = {
 
 #define AT(member) offsetof(struct cw_action_limits, member)
 static const struct cw_field LIMIT_FIELDS[] = {
-    {"timeout", CW_FIELD_INT, CW_FIELD_REQUIRED, AT(timeout_ms), 0, 1, INT32_MAX},
-    {"memory", CW_FIELD_INT, CW_FIELD_REQUIRED, AT(memory_mb), 0, 1, INT32_MAX},
-    {"logs", CW_FIELD_INT, 0, AT(logs_mb), 0, 0, INT32_MAX},
-    {"concurrency", CW_FIELD_INT, 0, AT(concurrency), 0, 1, INT32_MAX},
+    {"timeout", CW_FIELD_WHOLE, CW_FIELD_REQUIRED, AT(timeout_ms), 0, INT32_MIN, INT32_MAX},
+    {"memory", CW_FIELD_WHOLE, CW_FIELD_REQUIRED, AT(memory_mb), 0, 0, INT32_MAX},
+    {"logs", CW_FIELD_WHOLE, 0, AT(logs_mb), 0, 0, INT32_MAX},
+    {"concurrency", CW_FIELD_WHOLE, 0, AT(concurrency), 0, INT32_MIN, INT32_MAX},
 };
 #undef AT
 
 static const struct cw_field INSTANCES_FIELDS[] = {
-    {"instances", CW_FIELD_INT, 0, 0, 0, 0, INT32_MAX},
+    {"instances", CW_FIELD_WHOLE, 0, 0, 0, 0, INT32_MAX},
 };
 
 static struct action_doc *private_of(struct cw_action *a)
@@ -78,15 +78,20 @@ static bool is_truthy(struct cw_slice value)
     }
 }
 
+/* The combinations of members that stock's reader knows. */
 static bool is_parameter(struct cw_slice element)
 {
-    struct cw_slice key, value, more;
+    struct cw_slice key, value, init = {0}, encryption;
 
-    return cw_raw_get(element, "key", &key) && cw_raw_type(key) == CW_RAW_STRING && key.n > 2 &&
-           cw_raw_get(element, "value", &value) &&
-           (!cw_raw_get(element, "init", &more) || cw_raw_type(more) == CW_RAW_BOOL) &&
-           (!cw_raw_get(element, "encryption", &more) || cw_raw_type(more) == CW_RAW_STRING ||
-            cw_raw_type(more) == CW_RAW_NULL);
+    if (!cw_raw_get(element, "key", &key) || cw_raw_type(key) != CW_RAW_STRING ||
+        !cw_raw_get(element, "value", &value))
+        return false;
+    if (cw_raw_get(element, "init", &init) && cw_raw_type(init) != CW_RAW_BOOL)
+        return false;
+    if (!cw_raw_get(element, "encryption", &encryption))
+        return true;
+    return cw_raw_type(encryption) == CW_RAW_STRING ||
+           (init.n && cw_raw_type(encryption) == CW_RAW_NULL);
 }
 
 static int check_parameters(struct cw_slice array, const char *path, struct cw_err *err)
@@ -140,43 +145,40 @@ static int read_limits(struct action_doc *a, struct cw_slice object,
     return 0;
 }
 
-static int check_names(const struct wire *w, struct cw_err *err)
+static int read_names(struct wire *w, struct cw_arena *arena, struct cw_err *err)
 {
-    if (!cw_entity_path_ok(cw_slice_of(w->namespace_path)))
+    char version[CW_VERSION_MAX];
+
+    if (!cw_entity_path_normalize(w->namespace_path))
         return cw_fail(err, CW_INVALID, "namespace: \"%.80s\" is not a path of names",
                        w->namespace_path);
     if (!cw_entity_name_ok(cw_slice_of(w->name)))
         return cw_fail(err, CW_INVALID, "name: \"%.80s\" is not a name", w->name);
-    if (!cw_version_ok(cw_slice_of(w->version)))
+    if (!cw_version_normalize(cw_slice_of(w->version), version))
         return cw_fail(err, CW_INVALID, "version: \"%.80s\" is not major.minor.patch", w->version);
+    w->version = cw_arena_dup(arena, cw_slice_of(version));
     return 0;
 }
 
-/* Before anything else: a trigger or package would fail on its missing exec otherwise. */
-static int check_entity_type(struct cw_slice root, struct cw_err *err)
+/* Looked at only when decoding failed, as stock does it: a trigger fails on its missing exec. */
+static int explain(struct cw_slice root, struct cw_err *err)
 {
     struct cw_slice type;
 
-    if (!cw_raw_get(root, "entityType", &type) || cw_raw_type(type) == CW_RAW_NULL)
-        return 0;
-    if (cw_raw_type(type) != CW_RAW_STRING)
-        return cw_fail(err, CW_INVALID, "entityType: expected string");
-    if (!cw_raw_string_is(type, "action"))
-        return cw_fail(err, CW_CONFLICT, "entityType: %.*s, accepted: \"action\"",
-                       (int)(type.n > 60 ? 60 : type.n), type.p);
-    return 0;
+    if (!cw_raw_get(root, "entityType", &type) || cw_raw_type(type) != CW_RAW_STRING ||
+        cw_raw_string_is(type, "action"))
+        return -1;
+    return cw_fail(err, CW_CONFLICT, "entityType: %.*s, accepted: \"action\"",
+                   (int)(type.n > 60 ? 60 : type.n), type.p);
 }
 
-static const char *id_of(struct cw_arena *arena, const struct wire *w)
+static const char *join(struct cw_arena *arena, const char *path, const char *name)
 {
-    size_t n = strlen(w->namespace_path) + 1 + strlen(w->name) + 1;
-    char *id;
+    size_t n = strlen(path) + 1 + strlen(name) + 1;
+    char *joined = cw_arena_alloc(arena, n);
 
-    if (w->id)
-        return w->id;
-    id = cw_arena_alloc(arena, n);
-    (void)snprintf(id, n, "%s/%s", w->namespace_path, w->name);
-    return id;
+    (void)snprintf(joined, n, "%s/%s", path, name);
+    return joined;
 }
 
 static void compute_hash(struct action_doc *a)
@@ -217,14 +219,14 @@ static int decode(struct action_doc *a, const struct cw_manifest *manifest,
         return -1;
     if (cw_raw_type(root) != CW_RAW_OBJECT)
         return cw_fail(err, CW_INVALID, "expected object");
-    if (check_entity_type(root, err) ||
-        cw_raw_decode(root, FIELDS, CW_ARRAY_LEN(FIELDS), &w, &a->pub.arena, "", err) ||
-        check_names(&w, err) || check_parameters(w.parameters, "parameters", err) ||
+    if (cw_raw_decode(root, FIELDS, CW_ARRAY_LEN(FIELDS), &w, &a->pub.arena, "", err) ||
+        read_names(&w, &a->pub.arena, err) || check_parameters(w.parameters, "parameters", err) ||
         check_parameters(w.annotations, "annotations", err) ||
         read_limits(a, w.limits, defaults, err) ||
         action_read_exec(a, w.exec, w.attachments, manifest, err))
-        return -1;
-    a->pub.id = id_of(&a->pub.arena, &w);
+        return explain(root, err);
+    a->pub.path = join(&a->pub.arena, w.namespace_path, w.name);
+    a->pub.id = w.id ? w.id : a->pub.path;
     a->pub.rev = w.rev;
     a->pub.namespace_path = w.namespace_path;
     a->pub.name = w.name;

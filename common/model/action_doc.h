@@ -30,6 +30,7 @@ struct cw_action {
     const char *id, *rev;       /* _id, _rev */
     const char *namespace_path; /* "guest/utils" */
     const char *name, *version;
+    const char *path;  /* namespace_path + "/" + name */
     const char *kind;  /* resolved: "nodejs:20", "blackbox", "sequence" */
     const char *image; /* blackbox only, as the user wrote it */
     const char *main;  /* NULL when absent */

@@ -9,6 +9,7 @@
 #include "common/json/raw.h"
 #include "common/json/writer.h"
 #include "common/model/action_doc_priv.h"
+#include "common/model/activation_message.h"
 #include "common/model/manifest.h"
 
 struct wire_exec {
@@ -320,6 +321,21 @@ static bool is_kind(struct cw_slice kind, const char *name)
     return kind.n == strlen(name) && strncasecmp(kind.p, name, kind.n) == 0;
 }
 
+/* Only whether they are names: a sequence is not run here. */
+static int check_components(struct cw_slice array, struct cw_arena *arena, struct cw_err *err)
+{
+    struct cw_action_name ignored;
+    struct cw_slice element;
+    struct cw_raw_iter it;
+
+    if (!array.n || cw_raw_type(array) != CW_RAW_ARRAY)
+        return cw_fail(err, CW_INVALID, "exec.components: expected array");
+    for (it = cw_raw_iter(array); cw_raw_next_element(&it, &element);)
+        if (cw_action_name_decode(element, "exec.components", arena, &ignored, err))
+            return -1;
+    return 0;
+}
+
 int action_read_exec(struct action_doc *a, struct cw_slice exec, struct cw_slice stubs,
                      const struct cw_manifest *manifest, struct cw_err *err)
 {
@@ -335,8 +351,6 @@ int action_read_exec(struct action_doc *a, struct cw_slice exec, struct cw_slice
         return read_blackbox(a, &w, stubs, manifest, err);
     if (!is_kind(kind, "sequence"))
         return read_managed(a, &w, stubs, manifest, err);
-    if (!w.components.n || cw_raw_type(w.components) != CW_RAW_ARRAY)
-        return cw_fail(err, CW_INVALID, "exec.components: expected array");
     a->pub.kind = "sequence";
-    return 0;
+    return check_components(w.components, &a->pub.arena, err);
 }

@@ -9,8 +9,8 @@
 
 struct wire {
     struct cw_slice transid, action, activation_id, user, controller, content, init_args,
-        locked_args, trace_context;
-    const char *revision, *cause;
+        locked_args, cause, trace_context;
+    const char *revision;
     bool blocking;
 };
 
@@ -24,10 +24,10 @@ static const struct cw_field FIELDS[] = {
     {"rootControllerIndex", CW_FIELD_OBJECT, CW_FIELD_REQUIRED, AT(controller), 0, 0, 0},
     {"blocking", CW_FIELD_BOOL, CW_FIELD_REQUIRED, AT(blocking), 0, 0, 0},
     {"content", CW_FIELD_RAW, CW_FIELD_NULLABLE, AT(content), 0, 0, 0},
-    {"initArgs", CW_FIELD_ARRAY, CW_FIELD_NULLABLE, AT(init_args), 0, 0, 0},
-    {"lockedArgs", CW_FIELD_OBJECT, CW_FIELD_NULLABLE, AT(locked_args), 0, 0, 0},
-    {"cause", CW_FIELD_STRING, CW_FIELD_NULLABLE, AT(cause), 0, 0, 64},
-    {"traceContext", CW_FIELD_RAW, CW_FIELD_NULLABLE, AT(trace_context), 0, 0, 0},
+    {"initArgs", CW_FIELD_ARRAY, 0, AT(init_args), 0, 0, 0},
+    {"lockedArgs", CW_FIELD_OBJECT, 0, AT(locked_args), 0, 0, 0},
+    {"cause", CW_FIELD_RAW, CW_FIELD_NULLABLE, AT(cause), 0, 0, 0},
+    {"traceContext", CW_FIELD_OBJECT, CW_FIELD_NULLABLE, AT(trace_context), 0, 0, 0},
 };
 #undef AT
 
@@ -38,12 +38,12 @@ struct wire_controller {
 static const struct cw_field CONTROLLER_FIELDS[] = {
     {"asString", CW_FIELD_STRING, CW_FIELD_REQUIRED, offsetof(struct wire_controller, as_string), 0,
      1, 128},
-    {"instanceType", CW_FIELD_STRING, CW_FIELD_NULLABLE,
-     offsetof(struct wire_controller, instance_type), 0, 0, 64},
+    {"instanceType", CW_FIELD_STRING, 0, offsetof(struct wire_controller, instance_type), 0, 0, 64},
 };
 
 struct wire_name {
-    const char *path, *name, *version, *binding;
+    char *path, *binding; /* normalized in place */
+    const char *name, *version;
 };
 
 static const struct cw_field NAME_FIELDS[] = {
@@ -54,18 +54,24 @@ static const struct cw_field NAME_FIELDS[] = {
      1024},
 };
 
-static int check_name(const struct wire_name *w, const char *path, struct cw_err *err)
+static int check_name(struct wire_name *w, struct cw_arena *arena, const char *path,
+                      struct cw_err *err)
 {
-    if (!cw_entity_path_ok(cw_slice_of(w->path)))
+    char version[CW_VERSION_MAX];
+
+    if (!cw_entity_path_normalize(w->path))
         return cw_fail(err, CW_INVALID, "%s.path: \"%.80s\" is not a path of names", path, w->path);
     if (!cw_entity_name_ok(cw_slice_of(w->name)))
         return cw_fail(err, CW_INVALID, "%s.name: \"%.80s\" is not a name", path, w->name);
-    if (w->version && !cw_version_ok(cw_slice_of(w->version)))
-        return cw_fail(err, CW_INVALID, "%s.version: \"%.80s\" is not major.minor.patch", path,
-                       w->version);
-    if (w->binding && !cw_entity_path_ok(cw_slice_of(w->binding)))
+    if (w->binding && !cw_entity_path_normalize(w->binding))
         return cw_fail(err, CW_INVALID, "%s.binding: \"%.80s\" is not a path of names", path,
                        w->binding);
+    if (!w->version)
+        return 0;
+    if (!cw_version_normalize(cw_slice_of(w->version), version))
+        return cw_fail(err, CW_INVALID, "%s.version: \"%.80s\" is not major.minor.patch", path,
+                       w->version);
+    w->version = cw_arena_dup(arena, cw_slice_of(version));
     return 0;
 }
 
@@ -77,10 +83,7 @@ static int split_name(struct cw_slice quoted, const char *path, struct cw_arena 
     char *text = cw_raw_string(quoted, arena, &n);
     char *slash;
 
-    if (text[0] == '/')
-        text++, n--;
-    slash = strrchr(text, '/');
-    if (strlen(text) != n || !slash)
+    if (strlen(text) != n || !cw_entity_path_normalize(text) || !(slash = strrchr(text, '/')))
         return cw_fail(err, CW_INVALID, "%s: \"%.80s\" is not namespace/name", path, text);
     *slash = '\0';
     *ret = (struct wire_name){.path = text, .name = slash + 1};
@@ -102,7 +105,7 @@ int cw_action_name_decode(struct cw_slice value, const char *path, struct cw_are
     } else if (cw_raw_decode(value, NAME_FIELDS, CW_ARRAY_LEN(NAME_FIELDS), &w, arena, path, err)) {
         return -1;
     }
-    if (check_name(&w, path, err))
+    if (check_name(&w, arena, path, err))
         return -1;
     path_n = strlen(w.path);
     name_n = strlen(w.name);
@@ -115,17 +118,18 @@ int cw_action_name_decode(struct cw_slice value, const char *path, struct cw_are
 }
 
 /* A JSON number is accepted too, as stock does: an id may happen to have decimal digits only. */
-static int read_activation_id(struct cw_slice value, char *ret, struct cw_err *err)
+static int read_id(struct cw_slice value, const char *what, struct cw_arena *arena,
+                   const char **ret, struct cw_err *err)
 {
-    struct cw_slice text = value;
+    const char *text = value.n && cw_raw_type(value) == CW_RAW_STRING
+                           ? cw_raw_string(value, arena, NULL)
+                           : cw_arena_dup(arena, value);
 
-    if (cw_raw_type(value) == CW_RAW_STRING)
-        text = cw_slice(value.p + 1, value.n - 2);
-    if (!cw_activation_id_ok(text))
-        return cw_fail(err, CW_INVALID, "activationId: expected %d lower-case hexadecimal digits",
+    if (!cw_activation_id_ok(cw_slice_of(text)) ||
+        (cw_raw_type(value) == CW_RAW_NUMBER && strspn(text, "0123456789") != value.n))
+        return cw_fail(err, CW_INVALID, "%s: expected %d lower-case hexadecimal digits", what,
                        CW_ACTIVATION_ID_LEN);
-    memcpy(ret, text.p, CW_ACTIVATION_ID_LEN);
-    ret[CW_ACTIVATION_ID_LEN] = '\0';
+    *ret = text;
     return 0;
 }
 
@@ -196,11 +200,28 @@ static int read_locked_args(struct cw_slice object, struct cw_activation_message
     return 0;
 }
 
-static int check_cause(const char *cause, struct cw_err *err)
+static int check_trace(struct cw_slice object, struct cw_err *err)
 {
-    if (cause && !cw_activation_id_ok(cw_slice_of(cause)))
-        return cw_fail(err, CW_INVALID, "cause: expected %d lower-case hexadecimal digits",
-                       CW_ACTIVATION_ID_LEN);
+    struct cw_slice key, v;
+    struct cw_raw_iter it;
+
+    if (!object.n)
+        return 0;
+    for (it = cw_raw_iter(object); cw_raw_next_member(&it, &key, &v);)
+        if (cw_raw_type(v) != CW_RAW_STRING)
+            return cw_fail(err, CW_INVALID, "traceContext.%.*s: expected string",
+                           (int)(key.n > 80 ? 80 : key.n - 2), key.p + 1);
+    return 0;
+}
+
+static int read_ids(const struct wire *w, struct cw_activation_message *m, struct cw_err *err)
+{
+    const char *id;
+
+    if (read_id(w->activation_id, "activationId", &m->arena, &id, err) ||
+        (w->cause.n && read_id(w->cause, "cause", &m->arena, &m->cause, err)))
+        return -1;
+    memcpy(m->activation_id, id, sizeof(m->activation_id));
     return 0;
 }
 
@@ -230,18 +251,31 @@ static int decode(struct cw_activation_message *m, int64_t now_ms, struct cw_err
     if (cw_raw_decode(root, FIELDS, CW_ARRAY_LEN(FIELDS), &w, &m->arena, "", err))
         return explain(root, err);
     if (cw_action_name_decode(w.action, "action", &m->arena, &m->action, err) ||
-        cw_identity_decode(w.user, "user", &m->arena, &m->user, err) ||
-        read_activation_id(w.activation_id, m->activation_id, err) ||
+        cw_identity_decode(w.user, "user", &m->arena, &m->user, err) || read_ids(&w, m, err) ||
         read_controller(w.controller, m, err) || read_content(w.content, m, err) ||
         read_init_args(w.init_args, m, err) || read_locked_args(w.locked_args, m, err) ||
-        check_cause(w.cause, err))
+        check_trace(w.trace_context, err))
         return -1;
     cw_transid_decode(w.transid, now_ms, &m->arena, &m->tx);
     m->revision = w.revision && *w.revision ? w.revision : NULL;
-    m->cause = w.cause;
     m->blocking = w.blocking;
     m->trace_context = w.trace_context;
     return 0;
+}
+
+/* A copy, with what is no character replaced as Java does it when it reads and writes: stock runs
+ * such messages. */
+static struct cw_slice take_text(struct cw_arena *arena, struct cw_slice payload)
+{
+    cw_auto_str struct cw_str repaired, mended;
+
+    cw_str_init(&repaired, payload.n * 3 + 1);
+    cw_str_init(&mended, payload.n * 3 + 1);
+    if (cw_utf8_repair(payload, &repaired))
+        payload = cw_str_slice(&repaired);
+    if (cw_raw_mend_surrogates(payload, &mended))
+        payload = cw_str_slice(&mended);
+    return cw_slice(cw_arena_dup(arena, payload), payload.n);
 }
 
 struct cw_activation_message *cw_activation_message_decode(struct cw_slice payload, int64_t now_ms,
@@ -250,7 +284,7 @@ struct cw_activation_message *cw_activation_message_decode(struct cw_slice paylo
     struct cw_activation_message *m = cw_alloc(sizeof(*m));
 
     cw_arena_init(&m->arena);
-    m->text = cw_slice(cw_arena_dup(&m->arena, payload), payload.n);
+    m->text = take_text(&m->arena, payload);
     if (decode(m, now_ms, err)) {
         cw_activation_message_free(m);
         return NULL;

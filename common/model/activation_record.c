@@ -1,7 +1,5 @@
 #include "common/model/activation_record.h"
 
-#include <math.h>
-
 #include "common/base/txid.h"
 #include "common/json/raw.h"
 #include "common/json/writer.h"
@@ -209,17 +207,29 @@ void cw_ack_completion_encode(const char *activation_id, const struct cw_tx *tx,
 
 /* ---- user events ---- */
 
-/* A number is cut to its integer part; anything else that is there counts as 400. */
+/* As Java reads an integer of any size, of which the low 32 bits count. */
+static bool integer_of(struct cw_slice value, int64_t *ret)
+{
+    if (cw_raw_type(value) == CW_RAW_STRING) {
+        value = cw_slice(value.p + 1, value.n - 2);
+        if (value.n > 1 && value.p[0] == '+')
+            value = cw_slice(value.p + 1, value.n - 1);
+        for (size_t i = value.n > 1 && value.p[0] == '-'; i < value.n; i++)
+            if (value.p[i] < '0' || value.p[i] > '9')
+                return false;
+    } else if (cw_raw_type(value) != CW_RAW_NUMBER) {
+        return false;
+    }
+    *ret = (int32_t)(uint32_t)(uint64_t)cw_raw_long(value);
+    return value.n > 0;
+}
+
+/* Anything else that is there counts as 400. */
 static int64_t status_code_of(struct cw_slice value)
 {
-    cw_auto_free char *text = NULL;
-    double v;
+    int64_t code;
 
-    if (cw_raw_type(value) != CW_RAW_NUMBER)
-        return BAD_STATUS_CODE;
-    text = cw_slice_dup(value);
-    v = strtod(text, NULL);
-    return fabs(v) <= INT32_MAX ? (int64_t)v : BAD_STATUS_CODE;
+    return integer_of(value, &code) ? code : BAD_STATUS_CODE;
 }
 
 static bool user_status_code(struct cw_slice result, int64_t *ret)

@@ -104,8 +104,12 @@ static bool error_of(struct cw_slice value, struct cw_slice *ret)
 /* All other members of the object are dropped. */
 static void keep_error(struct cw_call_result *ret, enum cw_status status, struct cw_slice error)
 {
+    cw_auto_str struct cw_str mended;
     struct cw_json_writer w;
 
+    cw_str_init(&mended, error.n);
+    if (cw_raw_mend_surrogates(error, &mended))
+        error = cw_str_slice(&mended);
     ret->status = status;
     cw_json_begin(&w, &ret->result);
     cw_json_object(&w);
@@ -149,7 +153,8 @@ static void run_answered(const struct cw_call_answer *a, struct cw_slice body,
         keep_error(ret, ok ? CW_STATUS_APPLICATION_ERROR : CW_STATUS_DEVELOPER_ERROR, error);
     } else if (ok && value.n) {
         ret->status = CW_STATUS_SUCCESS;
-        cw_str_adds(&ret->result, value);
+        if (!cw_raw_mend_surrogates(value, &ret->result))
+            cw_str_adds(&ret->result, value);
     } else {
         ret->status = CW_STATUS_DEVELOPER_ERROR;
         quote_body(ret, body.n ? INVALID_RUN ": " : INVALID_RUN ".", body, INVALID_RUN ".");

@@ -1,6 +1,10 @@
 #include "common/model/entity_name.h"
 
-enum { MAX_NAME = 256, MAX_PATH = 1024, MAX_CONTROLLER = 128, MAX_VERSION_DIGITS = 9, ID_LEN = 32 };
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { MAX_NAME = 256, MAX_PATH = 1024, MAX_CONTROLLER = 128, VERSION_PARTS = 3, ID_LEN = 32 };
 
 static bool is_digit(char c)
 {
@@ -27,37 +31,60 @@ bool cw_entity_name_ok(struct cw_slice name)
     return true;
 }
 
-bool cw_entity_path_ok(struct cw_slice path)
+bool cw_entity_path_normalize(char *path)
 {
-    const char *slash;
+    char *from = path, *to = path;
 
-    if (path.n > MAX_PATH)
-        return false;
-    while (path.n && (slash = memchr(path.p, '/', path.n))) {
-        size_t n = (size_t)(slash - path.p);
+    while (*from) {
+        size_t n = strcspn(from, "/");
 
-        if (!cw_entity_name_ok(cw_slice(path.p, n)))
-            return false;
-        path = cw_slice(slash + 1, path.n - n - 1);
+        if (n > 0) {
+            if (!cw_entity_name_ok(cw_slice(from, n)))
+                return false;
+            if (to > path)
+                *to++ = '/';
+            memmove(to, from, n);
+            to += n;
+        }
+        from += n + (from[n] == '/');
     }
-    return cw_entity_name_ok(path);
+    *to = '\0';
+    return to > path && to - path <= MAX_PATH;
 }
 
-bool cw_version_ok(struct cw_slice version)
+/* A number as Java reads an int: a sign is allowed, digits of ASCII only. */
+static bool read_number(struct cw_slice text, long *ret)
 {
-    size_t digits = 0, numbers = 1;
+    bool negative = text.n && text.p[0] == '-';
+    long value = 0;
 
-    for (size_t i = 0; i < version.n; i++) {
-        if (is_digit(version.p[i])) {
-            if (++digits > MAX_VERSION_DIGITS)
-                return false;
-        } else if (version.p[i] != '.' || digits == 0 || ++numbers > 3) {
+    if (text.n && (text.p[0] == '-' || text.p[0] == '+'))
+        text = cw_slice(text.p + 1, text.n - 1);
+    for (size_t i = 0; i < text.n; i++) {
+        if (!is_digit(text.p[i]) || (value = value * 10 + (text.p[i] - '0')) > INT32_MAX)
             return false;
-        } else {
-            digits = 0;
-        }
     }
-    return digits > 0;
+    *ret = value;
+    return text.n > 0 && (!negative || value == 0);
+}
+
+/* Trailing empty parts are dropped and a fourth one is not looked at, as in Java's split. */
+bool cw_version_normalize(struct cw_slice text, char ret[CW_VERSION_MAX])
+{
+    long numbers[VERSION_PARTS] = {0};
+
+    while (text.n && text.p[text.n - 1] == '.')
+        text.n--;
+    for (size_t i = 0; i < VERSION_PARTS && text.n; i++) {
+        const char *dot = memchr(text.p, '.', text.n);
+        size_t n = dot ? (size_t)(dot - text.p) : text.n;
+
+        if (!read_number(cw_slice(text.p, n), &numbers[i]))
+            return false;
+        text = dot ? cw_slice(dot + 1, text.n - n - 1) : cw_slice(text.p + n, 0);
+    }
+    (void)snprintf(ret, CW_VERSION_MAX, "%ld.%ld.%ld", numbers[0], numbers[1], numbers[2]);
+    return numbers[0] || numbers[1] || numbers[2];
 }
 
 bool cw_activation_id_ok(struct cw_slice id)

@@ -11,10 +11,13 @@
 
 /* 1..256 characters: first a letter, digit or '_', then also '@ . & -' and inner spaces. */
 bool cw_entity_name_ok(struct cw_slice name);
-/* One or more names joined by '/': "guest", "guest/utils". At most 1024 bytes. */
-bool cw_entity_path_ok(struct cw_slice path);
-/* "1", "0.0.1": one to three numbers of at most 9 digits. */
-bool cw_version_ok(struct cw_slice version);
+/* Is path one or more names joined by '/' ("guest", "guest/utils"; at most 1024 bytes)? Empty parts
+ * do not count, so slashes in front, behind and doubled are taken out, in place. */
+bool cw_entity_path_normalize(char *path);
+enum { CW_VERSION_MAX = 36 };
+/* A version as stock reads it, written as stock writes it: "1.2" is 1.2.0, "1.2.3.4" is 1.2.3; none
+ * of all zeros. */
+bool cw_version_normalize(struct cw_slice text, char ret[CW_VERSION_MAX]);
 /* 32 lower-case hexadecimal digits. */
 bool cw_activation_id_ok(struct cw_slice id);
 /* Id of a controller: 1..128 of letters, digits, '.', '_', '-'. */

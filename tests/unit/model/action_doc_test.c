@@ -387,6 +387,25 @@ static void api_key_is_provided_unless_annotated_otherwise(void **state)
     cw_manifest_free(m);
 }
 
+static void versions_and_paths_are_read_as_leniently_as_stock_reads_them(void **state)
+{
+    cw_auto_free char *path = changed("namespace", "\"/a//b/\""),
+                      *version = changed("version", "\"1.+02.3.4\""),
+                      *type = changed("entityType", "\"trigger\"");
+    struct cw_manifest *m = test_manifest();
+    struct cw_action *a = test_action(m, path);
+
+    (void)state;
+    assert_string_equal(a->namespace_path, "a/b");
+    assert_string_equal(a->path, "a/b/hello");
+    cw_action_unref(a);
+    a = test_action(m, version);
+    assert_string_equal(a->version, "1.2.3");
+    cw_action_unref(a);
+    cw_action_unref(test_action(m, type));
+    cw_manifest_free(m);
+}
+
 static void unreadable_documents_name_the_member(void **state)
 {
 #define ATTACHED_AS(name, more)                                                                    \
@@ -401,25 +420,29 @@ static void unreadable_documents_name_the_member(void **state)
         const char *key, *value, *named;
     } CASES[] = {
         {"namespace", NULL, "namespace"},
-        {"namespace", "\"a//b\"", "namespace"},
+        {"namespace", "\"a/ b\"", "namespace"},
+        {"namespace", "\"/\"", "namespace"},
         {"name", NULL, "name"},
         {"name", "\"a/b\"", "name"},
         {"version", NULL, "version"},
-        {"version", "\"1.2.3.4\"", "version"},
+        {"version", "\"1.x.3\"", "version"},
+        {"version", "\"0.0.0\"", "version"},
         {"publish", NULL, "publish"},
         {"updated", NULL, "updated"},
-        {"entityType", "1", "entityType"},
+        {"updated", "\"1\"", "updated"},
         {"parameters", NULL, "parameters"},
         {"parameters", "[{\"key\":\"a\"}]", "parameters[0]"},
         {"parameters", "[{\"key\":\"a\",\"value\":1},{\"value\":1}]", "parameters[1]"},
         {"parameters", "[{\"key\":1,\"value\":1}]", "parameters[0]"},
         {"parameters", "[7]", "parameters[0]"},
         {"annotations", NULL, "annotations"},
-        {"annotations", "[{\"key\":\"\",\"value\":1}]", "annotations[0]"},
+        {"annotations", "[{\"value\":1}]", "annotations[0]"},
+        {"parameters", "[{\"key\":\"a\",\"value\":1,\"encryption\":null}]", "parameters[0]"},
         {"limits", NULL, "limits"},
         {"limits.timeout", NULL, "limits.timeout"},
         {"limits.memory", NULL, "limits.memory"},
-        {"limits.memory", "0", "limits.memory"},
+        {"limits.memory", "-1", "limits.memory"},
+        {"limits.memory", "128.5", "limits.memory"},
         {"limits.timeout", "\"1\"", "limits.timeout"},
         {"limits.instances", "-1", "limits.instances"},
         {"exec", NULL, "exec"},
@@ -447,6 +470,7 @@ static void unreadable_documents_name_the_member(void **state)
         {"exec", "{\"kind\":\"blackbox\",\"image\":\"a\",\"code\":null}", "exec.code"},
         {"exec", "{\"kind\":\"blackbox\",\"image\":7}", "exec.image"},
         {"exec", "{\"kind\":\"sequence\",\"components\":{}}", "exec.components"},
+        {"exec", "{\"kind\":\"sequence\",\"components\":[7]}", "exec.components"},
         {"exec",
          "{\"kind\":\"nodejs:20\",\"code\":{\"attachmentName\":\"couch:1\",\"attachmentType\":"
          "\"a/b\"},\"binary\":\"yes\"}",
@@ -758,6 +782,7 @@ int main(void)
         cmocka_unit_test(blackboxes_may_lack_code_and_sentinels),
         cmocka_unit_test(limits_have_defaults_and_are_written_back),
         cmocka_unit_test(api_key_is_provided_unless_annotated_otherwise),
+        cmocka_unit_test(versions_and_paths_are_read_as_leniently_as_stock_reads_them),
         cmocka_unit_test(unreadable_documents_name_the_member),
         cmocka_unit_test(code_in_another_store_is_named),
         cmocka_unit_test(attachment_name_that_makes_no_sense_is_no_code),

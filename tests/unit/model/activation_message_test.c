@@ -102,8 +102,7 @@ static char *changed(const char *key, const char *value)
 
 static void optional_members_may_be_missing_or_null(void **state)
 {
-    static const char *const OPTIONAL[] = {"content", "initArgs",     "lockedArgs",
-                                           "cause",   "traceContext", NULL};
+    static const char *const OPTIONAL[] = {"content", "cause", "traceContext", NULL};
     struct cw_activation_message *m;
 
     (void)state;
@@ -183,17 +182,48 @@ static void unreadable_transid_is_not_fatal(void **state)
     (void)state;
     assert_string_equal(m->tx.id, "sid_unknown");
     assert_int_equal(m->tx.start_ms, 1);
-    assert_true(cw_slice_is(m->tx.raw, "{\"odd\":1}"));
+    assert_true(cw_slice_is(m->tx.raw, "[\"sid_unknown\",1]"));
+    cw_activation_message_free(m);
+}
+
+#define IDENTITY(more)                                                                             \
+    "{\"subject\":\"alice\",\"namespace\":{\"name\":\"n\",\"uuid\":\"u\"},\"authkey\":{}," more "}"
+
+static void what_is_no_character_is_replaced_as_java_does_it(void **state)
+{
+    cw_auto_free char *text = changed("content", "{\"s\":\"@@\",\"t\":\"##\"}");
+    struct cw_activation_message *m;
+
+    (void)state;
+    memcpy(strstr(text, "@@"), "\xff\xfe", 2);
+    m = test_message(text);
+    assert_true(cw_slice_is(m->content, "{\"s\":\"\xef\xbf\xbd\xef\xbf\xbd\",\"t\":\"##\"}"));
+    cw_activation_message_free(m);
+}
+
+static void odd_numbers_count_as_in_java(void **state)
+{
+    cw_auto_free char *text = changed(
+        "user",
+        IDENTITY("\"rights\":[\"READ\",\" put\"],\"limits\":{\"maxActionMemory\":4294967297,"
+                 "\"maxActionTimeout\":-5,\"maxActionLogs\":1e1,\"firesPerMinute\":1.5}"));
+    struct cw_activation_message *m = test_message(text);
+
+    (void)state;
+    assert_int_equal(m->user.limits.max_memory_mb.value, 1);
+    assert_int_equal(m->user.limits.max_timeout_ms.value, -5);
+    assert_int_equal(m->user.limits.max_logs_mb.value, 10);
     cw_activation_message_free(m);
 }
 
 static void limits_of_the_namespace_are_read(void **state)
 {
     cw_auto_free char *text = changed(
-        "user", "{\"subject\":\"a\",\"namespace\":{\"name\":\"n\",\"uuid\":\"u\"},\"authkey\":{},"
-                "\"limits\":{\"invocationsPerMinute\":3,\"storeActivations\":false,"
-                "\"maxActionMemory\":512,\"minActionTimeout\":100,\"maxPayloadSize\":\"1 MB\","
-                "\"truncationSize\":\"512 B\",\"maxActionLogs\":null,\"allowedKinds\":[]}}");
+        "user",
+        "{\"subject\":\"alice\",\"namespace\":{\"name\":\"n\",\"uuid\":\"u\"},\"authkey\":{},"
+        "\"limits\":{\"invocationsPerMinute\":3,\"storeActivations\":false,"
+        "\"maxActionMemory\":512,\"minActionTimeout\":100,\"maxPayloadSize\":\"1 MB\","
+        "\"truncationSize\":\"512 B\",\"maxActionLogs\":null,\"allowedKinds\":[]}}");
     struct cw_activation_message *m = test_message(text);
     const struct cw_user_limits *l = &m->user.limits;
 
@@ -223,30 +253,30 @@ static void malformed_members_are_named(void **state)
         {"action", "7", "action"},
         {"action", "{\"path\":\"guest\"}", "action.name"},
         {"action", "{\"path\":\"../x\",\"name\":\"a\"}", "action.path"},
-        {"action", "{\"path\":\"guest//x\",\"name\":\"a\"}", "action.path"},
+        {"action", "{\"path\":\"/\",\"name\":\"a\"}", "action.path"},
         {"action", "{\"path\":\"guest\",\"name\":\"a/b\"}", "action.name"},
         {"action", "{\"path\":\"guest\",\"name\":\"a \"}", "action.name"},
         {"action", "{\"path\":\"guest\",\"name\":\"a\",\"version\":\"x\"}", "action.version"},
         {"action", "{\"path\":\"guest\",\"name\":\"a\",\"binding\":\"/\"}", "action.binding"},
         {"action", "\"hello\"", "action"},
-        {"action", "\"guest/\"", "action.name"},
+        {"action", "\"guest/\"", "action"},
         {"revision", NULL, "revision"},
         {"revision", "5", "revision"},
         {"user", NULL, "user"},
         {"user", "{}", "user.subject"},
-        {"user", "{\"subject\":\"a\",\"namespace\":{\"name\":\"n\"},\"authkey\":{}}",
+        {"user", "{\"subject\":\"alice\",\"namespace\":{\"name\":\"n\"},\"authkey\":{}}",
          "user.namespace.uuid"},
         {"user",
-         "{\"subject\":\"a\",\"namespace\":{\"name\":\"a/b\",\"uuid\":\"u\"},\"authkey\":{}}",
+         "{\"subject\":\"alice\",\"namespace\":{\"name\":\"a/b\",\"uuid\":\"u\"},\"authkey\":{}}",
          "user.namespace.name"},
-        {"user", "{\"subject\":\"a\",\"namespace\":{\"name\":\"n\",\"uuid\":\"u\"}}",
+        {"user", "{\"subject\":\"alice\",\"namespace\":{\"name\":\"n\",\"uuid\":\"u\"}}",
          "user.authkey"},
         {"user",
-         "{\"subject\":\"a\",\"namespace\":{\"name\":\"n\",\"uuid\":\"u\"},\"authkey\":{},"
+         "{\"subject\":\"alice\",\"namespace\":{\"name\":\"n\",\"uuid\":\"u\"},\"authkey\":{},"
          "\"limits\":{\"maxActionMemory\":\"512\"}}",
          "user.limits.maxActionMemory"},
         {"user",
-         "{\"subject\":\"a\",\"namespace\":{\"name\":\"n\",\"uuid\":\"u\"},\"authkey\":{},"
+         "{\"subject\":\"alice\",\"namespace\":{\"name\":\"n\",\"uuid\":\"u\"},\"authkey\":{},"
          "\"limits\":{\"maxPayloadSize\":\"much\"}}",
          "user.limits.maxPayloadSize"},
         {"activationId", NULL, "activationId"},
@@ -265,6 +295,24 @@ static void malformed_members_are_named(void **state)
         {"initArgs", "{}", "initArgs"},
         {"lockedArgs", "{\"a\":1}", "lockedArgs.a"},
         {"cause", "\"xyz\"", "cause"},
+        {"cause", "{}", "cause"},
+        {"initArgs", "null", "initArgs"},
+        {"lockedArgs", "null", "lockedArgs"},
+        {"traceContext", "{\"a\":1}", "traceContext.a"},
+        {"traceContext", "[]", "traceContext"},
+        {"rootControllerIndex", "{\"asString\":\"0\",\"instanceType\":null}",
+         "rootControllerIndex.instanceType"},
+        {"user", IDENTITY("\"rights\":[\"FLY\"]"), "user.rights"},
+        {"user", IDENTITY("\"rights\":{}"), "user.rights"},
+        {"user", IDENTITY("\"limits\":null"), "user.limits"},
+        {"user", IDENTITY("\"limits\":{\"allowedKinds\":[1]}"), "user.limits.allowedKinds"},
+        {"user", IDENTITY("\"limits\":{\"firesPerMinute\":\"x\"}"), "user.limits.firesPerMinute"},
+        {"user", IDENTITY("\"limits\":{\"maxActionMemory\":128.5}"), "user.limits.maxActionMemory"},
+        {"user", IDENTITY("\"limits\":{\"maxPayloadSize\":\"1.5 MB\"}"),
+         "user.limits.maxPayloadSize"},
+        {"user",
+         "{\"subject\":\" abcd \",\"namespace\":{\"name\":\"n\",\"uuid\":\"u\"},\"authkey\":{}}",
+         "user.subject"},
     };
     struct cw_err err;
 
@@ -343,6 +391,8 @@ int main(void)
         cmocka_unit_test(activation_id_may_be_a_number),
         cmocka_unit_test(unreadable_transid_is_not_fatal),
         cmocka_unit_test(limits_of_the_namespace_are_read),
+        cmocka_unit_test(what_is_no_character_is_replaced_as_java_does_it),
+        cmocka_unit_test(odd_numbers_count_as_in_java),
         cmocka_unit_test(malformed_members_are_named),
         cmocka_unit_test(texts_that_are_no_object_are_refused),
         cmocka_unit_test(bottomless_nesting_is_refused),
