@@ -228,15 +228,13 @@ static int add_segment(struct request *r, const char *what, const char *text, st
     return 0;
 }
 
-/* Ids with a leading underscore are CouchDB's own; two kinds of them are documents, with a slash
- * that is not encoded. */
+/* Ids with a leading underscore are CouchDB's own. Two kinds of them are documents, with a slash
+ * that is not encoded; an encoded slash makes it a document again, though there is none. */
 static int add_id(struct request *r, const char *id, struct cw_err *err)
 {
     static const char *const KINDS[] = {"_design/", "_local/"};
 
-    if (!id || id[0] != '_')
-        return add_segment(r, "document id", id, err);
-    for (size_t i = 0; i < CW_ARRAY_LEN(KINDS); i++) {
+    for (size_t i = 0; id && i < CW_ARRAY_LEN(KINDS); i++) {
         size_t n = strlen(KINDS[i]);
 
         if (strncmp(id, KINDS[i], n) != 0)
@@ -245,14 +243,21 @@ static int add_id(struct request *r, const char *id, struct cw_err *err)
         cw_str_add(&r->url, KINDS[i], n - 1);
         return add_segment(r, "document id", id + n, err);
     }
-    return cw_fail(err, CW_INVALID, "\"%s\" is no document id", id);
+    if (id && id[0] == '_' && !strchr(id, '/'))
+        return cw_fail(err, CW_INVALID, "\"%s\" is no document id", id);
+    return add_segment(r, "document id", id, err);
+}
+
+static bool is_revision(const char *rev)
+{
+    return rev && *rev && strlen(rev) <= MAX_REV && !strpbrk(rev, "\"\\\r\n");
 }
 
 static int add_match(struct request *r, const char *rev, struct cw_err *err)
 {
     if (!rev || !*rev)
         return 0;
-    if (strlen(rev) > MAX_REV || strpbrk(rev, "\"\\\r\n"))
+    if (!is_revision(rev))
         return cw_fail(err, CW_INVALID, "\"%.64s\" is no revision", rev);
     (void)snprintf(r->match, sizeof(r->match), "If-Match: \"%s\"", rev);
     add_header(r, r->match);
@@ -310,6 +315,8 @@ static struct cw_docstore_call *couch_get(struct cw_docstore *s, const char *db,
 
     call->body_fn = fn;
     request_init(&r, "GET", call->couch);
+    if (!is_revision(rev)) /* nothing has it, and the caller looks at what the document says */
+        rev = NULL;
     return launch(call, &r, set_document(&r, db, id, rev, &call->err) != 0);
 }
 
