@@ -57,15 +57,17 @@ static struct bound bound_of(struct pair p, int64_t unit, struct cw_opt_int own_
                           .max = max < p.max / unit ? max : p.max / unit};
 }
 
+#define FAILED "requirement failed: " /* what Scala's require puts in front of a text */
+
 static bool check(const struct bound *b, char text[INV_LIMITS_TEXT_MAX])
 {
     if (b->value > b->max)
         (void)snprintf(text, INV_LIMITS_TEXT_MAX,
-                       "%s %" PRId64 "%s exceeds allowed threshold of %" PRId64 "%s", b->what,
-                       b->value, b->unit, b->max, b->unit);
+                       FAILED "%s %" PRId64 "%s exceeds allowed threshold of %" PRId64 "%s",
+                       b->what, b->value, b->unit, b->max, b->unit);
     else if (b->value < b->min)
         (void)snprintf(text, INV_LIMITS_TEXT_MAX,
-                       "%s %" PRId64 "%s below allowed threshold of %" PRId64 "%s", b->what,
+                       FAILED "%s %" PRId64 "%s below allowed threshold of %" PRId64 "%s", b->what,
                        b->value, b->unit, b->min, b->unit);
     else
         return true;

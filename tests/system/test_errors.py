@@ -155,13 +155,14 @@ def test_deleted_attachment(invoker, controller, ns):
 
 
 @pytest.mark.parametrize("limits, text", [
-    ({"maxActionTimeout": 1000}, "duration 60000 milliseconds exceeds allowed threshold of 1000 milliseconds"),
-    ({"minActionTimeout": 90000}, "duration 60000 milliseconds below allowed threshold of 90000 milliseconds"),
-    ({"maxActionMemory": 128}, "memory size 256 MB exceeds allowed threshold of 128 MB"),
-    ({"minActionMemory": 512}, "memory size 256 MB below allowed threshold of 512 MB"),
-    ({"maxActionLogs": 5}, "log size 10 MB exceeds allowed threshold of 5 MB"),
-    ({"maxActionConcurrency": 1}, "concurrency 2 exceeds allowed threshold of 1"),
-    ({"maxActionTimeout": 1000, "maxActionMemory": 128}, "duration 60000 milliseconds exceeds allowed threshold of 1000 milliseconds")])
+    ({"maxActionTimeout": 1000}, "requirement failed: duration 60000 milliseconds exceeds allowed threshold of 1000 milliseconds"),
+    ({"minActionTimeout": 90000}, "requirement failed: duration 60000 milliseconds below allowed threshold of 90000 milliseconds"),
+    ({"maxActionMemory": 128}, "requirement failed: memory size 256 MB exceeds allowed threshold of 128 MB"),
+    ({"minActionMemory": 512}, "requirement failed: memory size 256 MB below allowed threshold of 512 MB"),
+    ({"maxActionLogs": 5}, "requirement failed: log size 10 MB exceeds allowed threshold of 5 MB"),
+    ({"maxActionConcurrency": 1}, "requirement failed: concurrency 2 exceeds allowed threshold of 1"),
+    ({"maxActionTimeout": 1000, "maxActionMemory": 128},
+     "requirement failed: duration 60000 milliseconds exceeds allowed threshold of 1000 milliseconds")])
 def test_limits_of_the_namespace(invoker, controller, ns, limits, text):
     action = controller.put(f"{ns}/limited", "nodejs:20", NODE_ECHO, limits={"concurrency": 2})
     assert unrunnable(controller, invoker, action, user=identity(ns, **limits)) == (APPLICATION, text)

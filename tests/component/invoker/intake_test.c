@@ -386,7 +386,8 @@ static void limits_are_checked_in_order_with_their_texts(void **state)
         w.store.document = doc;
         give(&w, &(struct test_message){.id = 'a', .limits = CASES[i].user_limits});
         settle(&w);
-        (void)snprintf(wanted, sizeof(wanted), "{\"error\":\"%s\"}", CASES[i].text);
+        (void)snprintf(wanted, sizeof(wanted), "{\"error\":\"requirement failed: %s\"}",
+                       CASES[i].text);
         assert_int_equal(w.status, CW_STATUS_APPLICATION_ERROR);
         assert_string_equal(w.result, wanted);
         end(&w);

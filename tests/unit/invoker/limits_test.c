@@ -46,12 +46,14 @@ static void system_limits_hold_without_others(void **state)
     assert_true(allowed(&w));
     w.action.memory_mb = 513;
     assert_false(allowed(&w));
-    assert_string_equal(w.text, "memory size 513 MB exceeds allowed threshold of 512 MB");
+    assert_string_equal(
+        w.text, "requirement failed: memory size 513 MB exceeds allowed threshold of 512 MB");
     w.action = USUAL;
     w.action.timeout_ms = 99;
     assert_false(allowed(&w));
-    assert_string_equal(w.text, "duration 99 milliseconds below allowed threshold of 100 "
-                                "milliseconds");
+    assert_string_equal(
+        w.text, "requirement failed: duration 99 milliseconds below allowed threshold of 100 "
+                "milliseconds");
     end(&w);
 }
 
@@ -68,10 +70,12 @@ static void defaults_of_namespaces_bound_those_without_limits(void **state)
                   "CONFIG_whisk_namespaceDefaultLimit_logLimit_max=5 m"));
     assert_int_equal(inv_limits_check(&w.s, &w.err), 0);
     assert_false(allowed(&w));
-    assert_string_equal(w.text, "memory size 256 MB exceeds allowed threshold of 192 MB");
+    assert_string_equal(
+        w.text, "requirement failed: memory size 256 MB exceeds allowed threshold of 192 MB");
     w.action.memory_mb = 128;
     assert_false(allowed(&w));
-    assert_string_equal(w.text, "log size 10 MB exceeds allowed threshold of 5 MB");
+    assert_string_equal(w.text,
+                        "requirement failed: log size 10 MB exceeds allowed threshold of 5 MB");
     w.action.logs_mb = 5;
     assert_true(allowed(&w));
     w.action.timeout_ms = 120001;
@@ -93,11 +97,13 @@ static void own_limits_beat_the_defaults_but_not_the_system(void **state)
     w.user.max_memory_mb.value = 4000;
     w.action.memory_mb = 513;
     assert_false(allowed(&w));
-    assert_string_equal(w.text, "memory size 513 MB exceeds allowed threshold of 512 MB");
+    assert_string_equal(
+        w.text, "requirement failed: memory size 513 MB exceeds allowed threshold of 512 MB");
     w.user.min_memory_mb = (struct cw_opt_int){.value = 1, .set = true};
     w.action.memory_mb = 127;
     assert_false(allowed(&w));
-    assert_string_equal(w.text, "memory size 127 MB below allowed threshold of 128 MB");
+    assert_string_equal(w.text,
+                        "requirement failed: memory size 127 MB below allowed threshold of 128 MB");
     end(&w);
 }
 
