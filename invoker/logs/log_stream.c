@@ -163,7 +163,7 @@ ssize_t inv_log_stream_fill(struct inv_log_stream *s, struct cw_str *buf)
 {
     size_t n = s->lines.n < PIECE_BYTES ? s->lines.n : PIECE_BYTES;
 
-    if (n > 0 && !cw_str_reserve(buf, n))
+    if (n > buf->max - buf->n)
         return -1;
     cw_str_add(buf, s->lines.p, n);
     cw_str_consume(&s->lines, n);

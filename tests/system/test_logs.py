@@ -111,6 +111,16 @@ def test_missing_sentinel_ends_after_two_seconds_with_a_notice(invoker, controll
     assert texts(record) == [("stdout", "words"), ("stderr", "There was an issue while collecting your logs. Data might be missing.")]
 
 
+def test_logs_of_files_that_docker_rotates_are_whole(make_invoker, controller, ns):
+    args = "CONFIG_whisk_containerFactory_containerArgs_extraArgs_logOpt_"
+    invoker = make_invoker({f"{args}0": "max-size=100k", f"{args}1": "max-file=5"}).start(controller)
+    code = "function main(a) { for (let i = 0; i < 1500; i++) console.log(a.n + ' ' + i + ' ' + 'x'.repeat(80)); return {}; }"
+    action = controller.put(f"{ns}/log", "nodejs:20", code)
+    for n in range(2):  # each writes some three files' worth
+        lines = [text.split()[:2] for _, text in texts(controller.invoke(invoker, action, {"n": n}).finished(40))]
+        assert lines == [[str(n), str(i)] for i in range(1500)]
+
+
 # ---- log stores ----
 
 PROVIDER = "CONFIG_whisk_spi_LogStoreProvider"

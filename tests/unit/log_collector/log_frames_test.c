@@ -57,6 +57,23 @@ static void a_terminal_has_no_frames(void **state)
            "{\"log\":\"\\r\\n\",\"stream\":\"stdout\",\"time\":\"" T2 "\"}\n");
 }
 
+/* As Podman 4.3 sends them: full seconds, and pieces of a long line without an end of line. */
+static void podmans_frames_are_understood(void **state)
+{
+    static const char IN[] = "\1\0\0\0\0\0\0\x1b"
+                             "2026-11-21T13:12:00Z hello\n"
+                             "\2\0\0\0\0\0\0\x19"
+                             "2026-11-21T13:12:00Z err\n"
+                             "\1\0\0\0\0\0\0\x18"
+                             "2026-11-21T13:12:00Z yyy";
+
+    (void)state;
+    expect(IN, sizeof(IN) - 1,
+           "{\"log\":\"hello\\n\",\"stream\":\"stdout\",\"time\":\"2026-11-21T13:12:00Z\"}\n"
+           "{\"log\":\"err\\n\",\"stream\":\"stderr\",\"time\":\"2026-11-21T13:12:00Z\"}\n"
+           "{\"log\":\"yyy\",\"stream\":\"stdout\",\"time\":\"2026-11-21T13:12:00Z\"}\n");
+}
+
 static void times_lose_zeros_at_the_end_as_in_the_file(void **state)
 {
     static const struct {
@@ -132,6 +149,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(frames_of_both_streams_in_pieces_of_any_size),
         cmocka_unit_test(a_terminal_has_no_frames),
+        cmocka_unit_test(podmans_frames_are_understood),
         cmocka_unit_test(times_lose_zeros_at_the_end_as_in_the_file),
         cmocka_unit_test(a_message_without_a_time_has_none_in_the_line),
         cmocka_unit_test(escapes_are_those_of_docker),
