@@ -107,6 +107,16 @@ static struct cw_keystore *load(const struct kafka_setting *s, const struct cw_k
     return ks;
 }
 
+static bool has_root(const struct cw_keystore *ks)
+{
+    struct stack_st_X509 *trusted = cw_keystore_trusted(ks);
+
+    for (int i = 0; i < sk_X509_num(trusted); i++)
+        if (X509_self_signed(sk_X509_value(trusted, i), 0) == 1)
+            return true;
+    return false;
+}
+
 static int load_trust(const struct kafka_translation *t, struct cw_keystore **ret,
                       struct cw_err *err)
 {
@@ -123,8 +133,16 @@ static int load_trust(const struct kafka_translation *t, struct cw_keystore **re
         return 0;
     if (location && text)
         return refuse_pair(text, "ssl-truststore-location", err);
-    *ret = load(location ? location : text, &src, CW_KEYSTORE_TRUST, err);
-    return *ret ? 0 : -1;
+    if (!location)
+        location = text;
+    *ret = load(location, &src, CW_KEYSTORE_TRUST, err);
+    if (!*ret)
+        return -1;
+    if (!has_root(*ret)) /* librdkafka would refuse every broker, and not say it like this */
+        return cw_fail(err, CW_INVALID,
+                       "%s%s: no trusted certificate in it is a root (self-signed): add the root",
+                       location->prefix, location->key);
+    return 0;
 }
 
 /* Key and chain out of two settings. */

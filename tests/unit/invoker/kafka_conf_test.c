@@ -369,6 +369,10 @@ static void stores_that_cannot_be_used_are_named(void **state)
     expect_refused(PAIRS("security-protocol", "SSL", "ssl-truststore-location", STORE("root.pem"),
                          "ssl-truststore-type", "BCFKS"),
                    "type BCFKS is not supported; accepted: JKS, PKCS12, PEM");
+    expect_refused(
+        PAIRS("security-protocol", "SSL", "ssl-truststore-location", STORE("server.pem")),
+        "whisk.kafka.common.ssl-truststore-location: no trusted certificate in it is a "
+        "root (self-signed): add the root");
     expect_refused(PAIRS("security-protocol", "SSL", "ssl-truststore-location", STORE("root.pem"),
                          "ssl-ca-location", "/x"),
                    "set together with a trust store");
