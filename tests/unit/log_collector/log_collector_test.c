@@ -2,13 +2,13 @@
 #include "tests/support/cmocka_all.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/err.h"
 #include "common/loop/loop.h"
 #include "invoker/logs/log_collector.h"
+#include "tests/support/scratch.h"
 
 #define SENTINEL "XXX_THE_END_OF_A_WHISK_ACTIVATION_XXX"
 #define TIME "2026-01-02T03:04:05.123456789Z"
@@ -29,7 +29,7 @@ struct result {
 struct fixture {
     struct cw_loop *loop;
     struct inv_log_hub *hub;
-    char folder[64];
+    char folder[SCRATCH_MAX];
     char path[96];
     struct inv_log_source *source;
     struct result r, r2;
@@ -55,18 +55,11 @@ static int setup(void **state)
 
     f->loop = cw_loop_new(NULL, NULL);
     f->hub = inv_log_hub_new(f->loop, NULL);
-    (void)snprintf(f->folder, sizeof(f->folder), "/tmp/cw-logs-XXXXXX");
-    assert_non_null(mkdtemp(f->folder));
+    scratch_make(f->folder);
     (void)snprintf(f->path, sizeof(f->path), "%s/c-json.log", f->folder);
     f->source = inv_log_source_new(f->hub, f->path, NULL);
     *state = f;
     return 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st, (void)type, (void)ftw;
-    return remove(path);
 }
 
 static int teardown(void **state)
@@ -76,7 +69,7 @@ static int teardown(void **state)
     inv_log_source_free(f->source);
     inv_log_hub_free(f->hub);
     cw_loop_free(f->loop);
-    (void)nftw(f->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    scratch_remove(f->folder);
     free(f->r.logs);
     free(f->r2.logs);
     free(f);

@@ -2,7 +2,6 @@
 #include "tests/support/cmocka_all.h"
 
 #include <dirent.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,13 +10,14 @@
 #include "common/loop/loop.h"
 #include "common/obs/metrics.h"
 #include "invoker/logs/userlogs.h"
+#include "tests/support/scratch.h"
 
 enum { WAIT_MS = 5000 };
 
 struct fixture {
     struct cw_loop *loop;
     struct cw_metrics *metrics;
-    char folder[64];
+    char folder[SCRATCH_MAX];
     char logs[80]; /* where files go; not there in the beginning */
     struct inv_userlogs *u;
     const char *awaited;
@@ -29,17 +29,10 @@ static int setup(void **state)
 
     f->loop = cw_loop_new(NULL, NULL);
     f->metrics = cw_metrics_new();
-    (void)snprintf(f->folder, sizeof(f->folder), "/tmp/cw-userlogs-XXXXXX");
-    assert_non_null(mkdtemp(f->folder));
+    scratch_make(f->folder);
     (void)snprintf(f->logs, sizeof(f->logs), "%s/logs", f->folder);
     *state = f;
     return 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st, (void)type, (void)ftw;
-    return remove(path);
 }
 
 static int teardown(void **state)
@@ -49,7 +42,7 @@ static int teardown(void **state)
     inv_userlogs_free(f->u);
     cw_metrics_free(f->metrics);
     cw_loop_free(f->loop);
-    (void)nftw(f->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    scratch_remove(f->folder);
     free(f);
     return 0;
 }
