@@ -265,6 +265,14 @@ static void on_rebalance(struct cw_bus_sub *sub, rd_kafka_event_t *ev)
         assigned(sub, false);
 }
 
+/* Only of an error event: others have something else at that place. */
+static bool is_fatal(rd_kafka_event_t *ev)
+{
+    return rd_kafka_event_type(ev) == RD_KAFKA_EVENT_ERROR &&
+           (rd_kafka_event_error(ev) == RD_KAFKA_RESP_ERR__FATAL ||
+            rd_kafka_event_error_is_fatal(ev));
+}
+
 static void lost(struct cw_bus_sub *sub, const struct cw_err *err)
 {
     bool had = sub->partition_count > 0;
@@ -323,8 +331,7 @@ static void on_event(struct cw_bus_sub *sub, rd_kafka_event_t *ev)
         if (!kafka_client_problem(&sub->client, ev, sub->who, &err))
             return;
         report(sub, &err);
-        if (rd_kafka_event_error(ev) == RD_KAFKA_RESP_ERR__FATAL ||
-            rd_kafka_event_error_is_fatal(ev))
+        if (is_fatal(ev))
             lost(sub, &err);
     }
 }
