@@ -16,8 +16,8 @@ struct inv_settings;
 /* What is wrong with the settings, as far as it shows without the id and without connections; so
  * that no id is taken from ZooKeeper for an invoker that could not start. */
 int inv_daemon_check(const struct inv_settings *settings, struct cw_err *err) CW_MUST_CHECK;
-/* Builds the parts and begins to start; settings (checked, with an id) are borrowed. NULL with *err naming
- * what is wrong. */
+/* Builds the parts and begins to start; settings (checked, with an id) are borrowed. NULL with *err
+ * naming what is wrong. */
 struct inv_daemon *inv_daemon_new(struct cw_loop *loop, const struct inv_settings *settings,
                                   struct cw_err *err) CW_MUST_CHECK;
 /* Exit status once the loop has stopped: 0 orderly, 1 the start failed (logged). */

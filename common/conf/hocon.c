@@ -3,32 +3,18 @@
  * which refers to itself many times over ends in an error, not in all our memory. */
 #include "common/conf/hocon.h"
 
-#include <stdio.h>
-
-#include "common/base/err.h"
 #include "common/conf/hocon_priv.h"
 
 enum { RESOLVE_DEPTH_MAX = 200 };
 
 /* ---- the tree ---- */
 
-int hocon_fail(struct hocon *h, unsigned line, unsigned column, const char *fmt, ...)
-{
-    char text[160];
-    va_list ap;
-
-    va_start(ap, fmt);
-    (void)vsnprintf(text, sizeof(text), fmt, ap);
-    va_end(ap);
-    return cw_fail(h->err, CW_INVALID, "%u:%u: %s", line, column, text);
-}
-
 struct hocon_node *hocon_node(struct hocon *h, enum hocon_type type, unsigned line, unsigned column)
 {
     struct hocon_node *n;
 
     if (h->nodes == HOCON_NODES_MAX) {
-        (void)hocon_fail(h, line, column, "over %d values", HOCON_NODES_MAX);
+        (void)HOCON_FAIL(h, line, column, "over %d values", HOCON_NODES_MAX);
         return NULL;
     }
     h->nodes++;
@@ -112,10 +98,10 @@ static int resolve(struct hocon *h, struct hocon_node *n, struct hocon_node **re
 static int deeper(struct hocon *h, const struct hocon_node *n)
 {
     if (h->over)
-        return hocon_fail(h, n->line, n->column, "too many values: at most %d in one object",
+        return HOCON_FAIL(h, n->line, n->column, "too many values: at most %d in one object",
                           HOCON_PAIRS_MAX);
     if (h->depth >= RESOLVE_DEPTH_MAX)
-        return hocon_fail(h, n->line, n->column, "over %d values refer to each other here",
+        return HOCON_FAIL(h, n->line, n->column, "over %d values refer to each other here",
                           RESOLVE_DEPTH_MAX);
     h->depth++;
     return 0;
@@ -271,7 +257,7 @@ static int resolve_subst(struct hocon *h, struct hocon_node *n, struct hocon_nod
         (!*ret && outside(h, h->hooks->below, n, path.p, ret) != 0))
         return -1;
     if (!*ret && !n->optional)
-        return hocon_fail(h, n->line, n->column, "${%.60s} %s", path.p,
+        return HOCON_FAIL(h, n->line, n->column, "${%.60s} %s", path.p,
                           s.cycle ? "refers to itself" : "stands for nothing that is set");
     return over_prior(h, n->prior, ret);
 }
@@ -319,7 +305,7 @@ static int resolve_append(struct hocon *h, struct hocon_node *n, struct hocon_no
     if ((n->prior && resolve(h, n->prior, &old) != 0) || !(*ret = new_like(h, HOCON_LIST, n)))
         return -1;
     if (old && old->type != HOCON_LIST)
-        return hocon_fail(h, n->line, n->column, "+= needs a list before it");
+        return HOCON_FAIL(h, n->line, n->column, "+= needs a list before it");
     return (old && add_items(h, old, *ret) != 0) || add_items(h, n, *ret) != 0 ? -1 : 0;
 }
 
@@ -339,7 +325,7 @@ static int concat_texts(struct hocon *h, const struct hocon_node *n, struct hoco
     }
     h->made += text.n;
     if (text.failed || h->made > HOCON_MADE_MAX)
-        return hocon_fail(h, n->line, n->column, "a value over %d bytes", HOCON_TEXT_MAX);
+        return HOCON_FAIL(h, n->line, n->column, "a value over %d bytes", HOCON_TEXT_MAX);
     *ret = any ? new_like(h, HOCON_STRING, n) : NULL;
     if (any && !*ret)
         return -1;
@@ -375,7 +361,7 @@ static int concat_structures(struct hocon *h, const struct hocon_node *n,
         if (!pieces[i] || n->kids[i]->blank)
             continue;
         if (pieces[i]->type != type)
-            return hocon_fail(h, n->line, n->column,
+            return HOCON_FAIL(h, n->line, n->column,
                               "texts, lists and objects cannot be put together");
         if (concat_add(h, pieces[i], ret) != 0)
             return -1;
@@ -425,7 +411,7 @@ static int resolve(struct hocon *h, struct hocon_node *n, struct hocon_node **re
 
     if (n->state != HOCON_DONE) {
         if (n->state == HOCON_BUSY)
-            return hocon_fail(h, n->line, n->column, "a value refers to itself");
+            return HOCON_FAIL(h, n->line, n->column, "a value refers to itself");
         if (deeper(h, n) != 0)
             return -1;
         n->state = HOCON_BUSY;
@@ -456,7 +442,7 @@ static int put_text(struct output *o, const struct hocon_node *n)
     struct hocon *h = o->h;
 
     if (++o->pairs > HOCON_PAIRS_MAX)
-        return hocon_fail(h, n->line, n->column, "over %d settings", HOCON_PAIRS_MAX);
+        return HOCON_FAIL(h, n->line, n->column, "over %d settings", HOCON_PAIRS_MAX);
     return h->hooks->value(h->hooks->arg, o->path.p, cw_arena_dup(&h->arena, n->text), n->line,
                            h->err);
 }
@@ -472,7 +458,7 @@ static int put_kid(struct output *o, const struct hocon_node *n, size_t i)
     else
         cw_str_addi(&o->path, (int64_t)i);
     if (o->path.failed)
-        return hocon_fail(o->h, n->line, n->column, "a path over %d bytes", HOCON_PATH_MAX);
+        return HOCON_FAIL(o->h, n->line, n->column, "a path over %d bytes", HOCON_PATH_MAX);
     rc = put(o, n->kids[i]);
     o->path.n = before;
     o->path.p[before] = '\0';
@@ -488,7 +474,7 @@ static int put(struct output *o, const struct hocon_node *n)
     if (n->type == HOCON_NULL)
         return 0;
     if (o->depth == HOCON_DEPTH_MAX + 1)
-        return hocon_fail(o->h, n->line, n->column, "nested deeper than %d levels",
+        return HOCON_FAIL(o->h, n->line, n->column, "nested deeper than %d levels",
                           HOCON_DEPTH_MAX);
     o->depth++;
     for (size_t i = 0; rc == 0 && i < n->count; i++)
@@ -516,7 +502,7 @@ int cw_hocon_read(struct cw_slice text, const struct cw_hocon_hooks *hooks, stru
 
     cw_arena_init(&h.arena);
     h.root = hocon_node(&h, HOCON_OBJECT, 1, 1);
-    if (h.root && hocon_parse(&h, text) == 0 && resolve(&h, h.root, &root) == 0)
+    if (h.root && hocon_parse(&h, text) == 0 && resolve(&h, h.root, &root) == 0 && root)
         rc = put_all(&h, root);
     cw_arena_done(&h.arena);
     return rc;

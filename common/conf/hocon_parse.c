@@ -22,7 +22,7 @@ static unsigned column_at(const struct parser *s, const char *p)
     return (unsigned)(p - s->line_start) + 1;
 }
 
-#define FAIL(s, ...) hocon_fail((s)->h, (s)->line, column_at((s), (s)->p), __VA_ARGS__)
+#define FAIL(s, ...) HOCON_FAIL((s)->h, (s)->line, column_at((s), (s)->p), __VA_ARGS__)
 
 static bool at_end(const struct parser *s)
 {
@@ -211,7 +211,7 @@ static int take_triple_quoted(struct parser *s, struct cw_slice *ret)
 
     while (!looking_at(s, "\"\"\"")) {
         if (at_end(s))
-            return hocon_fail(s->h, line, column, "a string in triple quotes is not closed");
+            return HOCON_FAIL(s->h, line, column, "a string in triple quotes is not closed");
         if (*s->p == '\n')
             take_newline(s);
         else
@@ -548,7 +548,7 @@ static int parse_include(struct parser *s, struct hocon_node *object)
     if (rc != 0 || text.n == 0)
         return rc;
     if (h->includes++ == HOCON_INCLUDES_MAX)
-        return hocon_fail(h, line, column, "over %d includes", HOCON_INCLUDES_MAX);
+        return HOCON_FAIL(h, line, column, "over %d includes", HOCON_INCLUDES_MAX);
     rc = parse_text(h, text, object);
     if (rc != 0 && !h->located) { /* of includes in each other, the innermost is told */
         h->located = true;

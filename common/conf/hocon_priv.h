@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "common/base/arena.h"
+#include "common/base/err.h"
 #include "common/conf/hocon.h"
 
 enum {
@@ -58,8 +59,10 @@ struct hocon {
     struct cw_err *err;
 };
 
-int hocon_fail(struct hocon *h, unsigned line, unsigned column, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
+/* A place and what is wrong there; -1. */
+#define HOCON_FAIL(h, line, column, fmt, ...)                                                      \
+    cw_fail((h)->err, CW_INVALID, "%u:%u: " fmt, (line), (column)__VA_OPT__(, ) __VA_ARGS__)
+
 /* NULL, with the error set, when there are too many. */
 struct hocon_node *hocon_node(struct hocon *h, enum hocon_type type, unsigned line,
                               unsigned column) CW_MUST_CHECK;
