@@ -406,7 +406,7 @@ static int check_others(const struct kafka_translation *t, const struct protocol
 int kafka_security_translate(struct kafka_translation *t, struct cw_err *err)
 {
     const struct kafka_setting *s = kafka_setting_of(t, "security-protocol");
-    const struct protocol *protocol = protocol_of(s ? s->value : "PLAINTEXT");
+    const struct protocol *protocol = s ? protocol_of(s->value) : &PROTOCOLS[0];
 
     if (!protocol)
         return refuse_value(s, "PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL", err);

@@ -12,7 +12,7 @@
 #include "common/tls/keystore.h"
 #include "common/tls/server_context.h"
 
-#define PATH(name) CW_TEST_DATA "/tls/" name
+#define PATH(name) (CW_TEST_DATA "/tls/" name)
 
 enum { PATIENCE_MS = 20000 };
 

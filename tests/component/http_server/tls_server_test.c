@@ -17,7 +17,7 @@
 #include "common/tls/keystore.h"
 #include "common/tls/server_context.h"
 
-#define PATH(name) CW_TEST_DATA "/tls/" name
+#define PATH(name) (CW_TEST_DATA "/tls/" name)
 #define GET "GET /x HTTP/1.1\r\nHost: h\r\n\r\n"
 
 enum { PATIENCE_MS = 20000, BIG = 3 << 20 };

@@ -6,7 +6,7 @@
 #include "common/base/err.h"
 #include "invoker/kafka_conf.h"
 
-#define STORE(name) CW_TEST_DATA "/tls/" name
+#define STORE(name) (CW_TEST_DATA "/tls/" name)
 
 static struct cw_arena arena;
 static char last_ignored[256];
@@ -399,13 +399,15 @@ static void what_would_weaken_a_connection_is_refused(void **state)
                    "accepted: a list with suites of TLS 1.2");
 }
 
+#define SUITES                                                                                     \
+    ("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384,"                              \
+     "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256")
+
 static void versions_and_suites_of_tls_are_narrowed(void **state)
 {
     const char *const *got = translate(
         PAIRS("security-protocol", "SSL", "ssl-protocol", "TLSv1.2", "ssl-enabled-protocols",
-              "TLSv1.3, TLSv1.2", "ssl-provider", "SunJSSE", "ssl-cipher-suites",
-              "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384,"
-              "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256"));
+              "TLSv1.3, TLSv1.2", "ssl-provider", "SunJSSE", "ssl-cipher-suites", SUITES));
 
     (void)state;
     assert_string_equal(value_of(got, "ssl.cipher.suites"),
@@ -416,15 +418,17 @@ static void versions_and_suites_of_tls_are_narrowed(void **state)
 
 /* ---- SASL ---- */
 
-#define PLAIN_MODULE "org.apache.kafka.common.security.plain.PlainLoginModule required "
-#define SCRAM_MODULE "org.apache.kafka.common.security.scram.ScramLoginModule required "
+#define PLAIN_MODULE(options)                                                                      \
+    ("org.apache.kafka.common.security.plain.PlainLoginModule required " options)
+#define SCRAM_MODULE(options)                                                                      \
+    ("org.apache.kafka.common.security.scram.ScramLoginModule required " options)
 
 static void credentials_come_out_of_the_jaas_line(void **state)
 {
-    const char *const *got =
-        translate(PAIRS("security-protocol", "SASL_SSL", "sasl-mechanism", "SCRAM-SHA-512",
-                        "sasl-jaas-config", SCRAM_MODULE "username=\"me\" password=\"ge\\\"heim\";",
-                        "ssl-truststore-location", STORE("trust.jks")));
+    const char *const *got = translate(
+        PAIRS("security-protocol", "SASL_SSL", "sasl-mechanism", "SCRAM-SHA-512",
+              "sasl-jaas-config", SCRAM_MODULE("username=\"me\" password=\"ge\\\"heim\";"),
+              "ssl-truststore-location", STORE("trust.jks")));
 
     (void)state;
     assert_string_equal(value_of(got, "security.protocol"), "sasl_ssl");
@@ -433,7 +437,7 @@ static void credentials_come_out_of_the_jaas_line(void **state)
     assert_string_equal(value_of(got, "sasl.password"), "ge\"heim");
     expect_usable(got, RD_KAFKA_PRODUCER);
     got = translate(PAIRS("security-protocol", "SASL_PLAINTEXT", "sasl-mechanism", "PLAIN",
-                          "sasl-jaas-config", PLAIN_MODULE "username=a password=b",
+                          "sasl-jaas-config", PLAIN_MODULE("username=a password=b"),
                           "ssl-truststore-location", "/none", "sasl-login-refresh-buffer-seconds",
                           "1"));
     assert_string_equal(value_of(got, "sasl.password"), "b");
@@ -458,13 +462,13 @@ static void sasl_that_is_not_spoken_is_refused(void **state)
                    "login module Krb5LoginModule is not supported; accepted: PlainLoginModule, "
                    "ScramLoginModule");
     expect_refused(PAIRS(SASL, "sasl-mechanism", "PLAIN", "sasl-jaas-config",
-                         PLAIN_MODULE "password=\"geheim\";"),
+                         PLAIN_MODULE("password=\"geheim\";")),
                    "no username in it");
     expect_refused(PAIRS(SASL, "sasl-mechanism", "SCRAM-SHA-256", "sasl-jaas-config",
-                         SCRAM_MODULE "username=a password=geheim tokenauth=\"true\";"),
+                         SCRAM_MODULE("username=a password=geheim tokenauth=\"true\";")),
                    "delegation tokens are not supported");
     expect_refused(PAIRS(SASL, "sasl-mechanism", "PLAIN", "sasl-jaas-config",
-                         PLAIN_MODULE "username=a password=geheim;",
+                         PLAIN_MODULE("username=a password=geheim;"),
                          "sasl-client-callback-handler-class", "x"),
                    "sasl-client-callback-handler-class is not supported");
 }

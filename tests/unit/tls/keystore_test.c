@@ -11,7 +11,7 @@
 #include "common/tls/keystore.h"
 #include "common/tls/server_context.h"
 
-#define PATH(name) CW_TEST_DATA "/tls/" name
+#define PATH(name) (CW_TEST_DATA "/tls/" name)
 
 static struct cw_keystore *load(const char *path, const char *password, unsigned need)
 {
