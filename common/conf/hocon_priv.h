@@ -61,7 +61,7 @@ struct hocon {
 
 /* A place and what is wrong there; -1. */
 #define HOCON_FAIL(h, line, column, fmt, ...)                                                      \
-    cw_fail((h)->err, CW_INVALID, "%u:%u: " fmt, (line), (column)__VA_OPT__(, ) __VA_ARGS__)
+    cw_fail((h)->err, CW_INVALID, "%u:%u: " fmt, (line), (column), ##__VA_ARGS__)
 
 /* NULL, with the error set, when there are too many. */
 struct hocon_node *hocon_node(struct hocon *h, enum hocon_type type, unsigned line,
