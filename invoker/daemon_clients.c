@@ -80,6 +80,40 @@ static bool is_header_name(const char *text)
                '\0';
 }
 
+static const char *engine(const struct inv_settings *s)
+{
+    if (s->docker_socket && s->docker_socket[0])
+        return s->docker_socket;
+    return s->docker_host && s->docker_host[0] ? s->docker_host : "/var/run/docker.sock";
+}
+
+static int check_network(const struct inv_settings *s, struct cw_err *err)
+{
+    if (strcmp(s->network, "host") == 0 || strcmp(s->network, "none") == 0 ||
+        strncmp(s->network, "container:", 10) == 0)
+        return cw_fail(err, CW_INVALID,
+                       "whisk.container-factory.container-args.network: \"%.60s\" gives containers "
+                       "no address of their own; accepted: bridge, or the name of a network",
+                       s->network);
+    return 0;
+}
+
+static int check_engine(const struct inv_settings *s, struct cw_err *err)
+{
+    bool tcp = strncmp(engine(s), "tcp://", 6) == 0;
+
+    if (!tcp && engine(s)[0] != '/' && strncmp(engine(s), "unix:///", 8) != 0)
+        return cw_fail(err, CW_INVALID,
+                       "%s: \"%.80s\" is not supported; accepted: unix:///path, tcp://host:port",
+                       engine(s) == s->docker_host ? "DOCKER_HOST" : "cwhisk.docker-socket",
+                       engine(s));
+    if (tcp && s->docker_tls_verify && s->docker_tls_verify[0])
+        return cw_fail(err, CW_INVALID,
+                       "DOCKER_TLS_VERIFY: TLS to the engine is not supported; accepted: "
+                       "DOCKER_HOST=unix:///path, or tcp:// without TLS");
+    return check_network(s, err);
+}
+
 int inv_daemon_check_settings(const struct inv_settings *s, struct cw_err *err)
 {
     enum inv_log_store store;
@@ -95,24 +129,10 @@ int inv_daemon_check_settings(const struct inv_settings *s, struct cw_err *err)
                        "whisk.transactions.header: \"%.60s\" is no header; accepted: letters, "
                        "digits, - and _",
                        s->transactions_header);
-    if (s->docker_host && !(s->docker_socket && s->docker_socket[0]) &&
-        strncmp(s->docker_host, "unix://", 7) != 0)
-        return cw_fail(err, CW_INVALID,
-                       "DOCKER_HOST: \"%s\" is not supported; accepted: unix:///path",
-                       s->docker_host);
     if (inv_providers_check(s, err) != 0 ||
-        inv_log_store_parse(s->log_store_provider, &store, err) != 0)
+        inv_log_store_parse(s->log_store_provider, &store, err) != 0 || check_engine(s, err) != 0)
         return -1;
     return check_extra_args(s, err);
-}
-
-static const char *docker_socket(const struct inv_settings *s)
-{
-    if (s->docker_socket && s->docker_socket[0])
-        return s->docker_socket;
-    if (s->docker_host && s->docker_host[0])
-        return s->docker_host + strlen("unix://");
-    return "/var/run/docker.sock";
 }
 
 /* Of the flags of docker run; NULL: the engine's default. */
@@ -191,7 +211,7 @@ int inv_daemon_make_clients(struct inv_daemon *d, struct cw_err *err)
         .metrics = d->metrics,
     };
     struct cw_docker_conf docker = {
-        .socket_path = docker_socket(s),
+        .engine = engine(s),
         .parallel_creates = (unsigned)s->docker_parallel_runs,
         .run_ms = s->docker_run_ms,
         .rm_ms = s->docker_rm_ms,

@@ -87,7 +87,7 @@ struct inv_settings {
     char **dns_servers, **dns_search, **dns_options, **extra_env, **extra_args;
     char *cluster, *cgroup_root;
     bool use_runc, mask_run_args; /* accepted, without effect */
-    char *docker_socket, *docker_host, *docker_config, *containers_dir;
+    char *docker_socket, *docker_host, *docker_tls_verify, *docker_config, *containers_dir;
     int64_t docker_parallel_runs;
     int64_t docker_run_ms, docker_rm_ms, docker_pull_ms, docker_ps_ms, docker_inspect_ms,
         docker_pause_ms, docker_unpause_ms, docker_version_ms;

@@ -85,7 +85,7 @@ struct cw_output_query {
 struct cw_driver_ops {
     const char *name;
     /* Must. Pulls as the policy says, creates, starts, finds the address. What fails half-way
-     * leaves nothing behind (removed in the background, up to three tries). spec is copied. */
+     * leaves nothing behind (removed in the background, in several tries). spec is copied. */
     struct cw_driver_call *(*create)(struct cw_driver *d, const struct cw_container_spec *spec,
                                      cw_created_fn *fn, void *arg);
     /* NULL where the platform cannot freeze. */

@@ -10,7 +10,7 @@
 #include "common/http/client.h"
 #include "common/loop/loop.h"
 
-enum { MAX_URL = 16 << 10, MESSAGE_LEN = 512 };
+enum { MAX_URL = 16 << 10, MESSAGE_LEN = 512, DEFAULT_PORT = 2375 };
 
 /* Names are those of stock's metrics, so they cannot change (openwhisk invoker.md 6). */
 static const struct {
@@ -52,19 +52,58 @@ static int set_limits(struct docker_api *api, const struct cw_docker_conf *conf,
     return 0;
 }
 
+static int set_socket(struct docker_api *api, const char *path, struct cw_err *err)
+{
+    const size_t max_path = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
+
+    if (strlen(path) > max_path)
+        return cw_fail(err, CW_INVALID, "docker: socket path: expected 1..%zu bytes", max_path);
+    api->socket_path = cw_strdup(path);
+    api->base = cw_strdup("http://docker"); /* only a label */
+    return 0;
+}
+
+/* host, host:port, [v6]:port */
+static int set_address(struct docker_api *api, const char *address, struct cw_err *err)
+{
+    static const char ALLOWED[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]";
+    const char *after_v6 = strchr(address, ']');
+    const char *colon = strchr(after_v6 ? after_v6 : address, ':');
+    int64_t port = DEFAULT_PORT;
+    cw_auto_str struct cw_str base;
+
+    cw_str_init(&base, MAX_URL);
+    if (colon == address || !*address || strspn(address, ALLOWED) != strlen(address) ||
+        (colon && cw_parse_i64(cw_slice_of(colon + 1), "port", 1, 65535, &port, NULL) != 0))
+        return cw_fail(err, CW_INVALID, "docker: engine tcp://%.80s: expected tcp://host:port",
+                       address);
+    cw_str_addf(&base, "http://%.*s:%d", (int)(colon ? (size_t)(colon - address) : strlen(address)),
+                address, (int)port);
+    api->base = cw_str_steal(&base);
+    return 0;
+}
+
+static int set_engine(struct docker_api *api, const char *engine, struct cw_err *err)
+{
+    if (strncmp(engine, "tcp://", 6) == 0)
+        return set_address(api, engine + 6, err);
+    if (strncmp(engine, "unix://", 7) == 0)
+        engine += 7;
+    if (engine[0] == '/')
+        return set_socket(api, engine, err);
+    return cw_fail(err, CW_INVALID,
+                   "docker: engine \"%.80s\": expected unix:///path or tcp://host:port", engine);
+}
+
 int cw_docker_api_init(struct docker_api *api, struct cw_loop *loop, struct cw_http *http,
                        const struct cw_docker_conf *conf, struct cw_err *err)
 {
-    const size_t max_path = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
-    size_t n = conf->socket_path ? strlen(conf->socket_path) : 0;
-
-    if (n == 0 || n > max_path)
-        return cw_fail(err, CW_INVALID, "docker: socket path: expected 1..%zu bytes", max_path);
-    if (set_limits(api, conf, err) != 0)
+    if (set_limits(api, conf, err) != 0 ||
+        set_engine(api, conf->engine ? conf->engine : "", err) != 0)
         return -1;
     api->loop = loop;
     api->http = http;
-    api->socket_path = cw_strdup(conf->socket_path);
     for (int i = 0; i < DOCKER_CMD_COUNT; i++)
         make_meter(&api->meter[i], conf->metrics, COMMANDS[i].name);
     return 0;
@@ -73,6 +112,7 @@ int cw_docker_api_init(struct docker_api *api, struct cw_loop *loop, struct cw_h
 void cw_docker_api_done(struct docker_api *api)
 {
     free(CW_STEAL(api->socket_path));
+    free(CW_STEAL(api->base));
 }
 
 int64_t cw_docker_begin(struct docker_api *api, enum docker_cmd cmd)
@@ -95,7 +135,7 @@ struct cw_http_call *cw_docker_send_on(struct cw_http *http, struct docker_api *
     cw_auto_str struct cw_str url;
 
     cw_str_init(&url, MAX_URL);
-    cw_str_addz(&url, "http://docker");
+    cw_str_addz(&url, api->base);
     if (!req->unversioned)
         cw_str_addz(&url, api->prefix);
     cw_str_adds(&url, req->path);

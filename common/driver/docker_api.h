@@ -33,8 +33,9 @@ enum docker_cmd {
 struct docker_api {
     struct cw_loop *loop;
     struct cw_http *http;
-    char *socket_path;
-    char prefix[16]; /* "/v1.41"; "" before the handshake: the engine's own version */
+    char *socket_path; /* NULL: over TCP */
+    char *base;        /* "http://host:port" */
+    char prefix[16];   /* "/v1.41"; "" before the handshake: the engine's own version */
     int64_t limit_ms[DOCKER_CMD_COUNT];
     struct cw_timed meter[DOCKER_CMD_COUNT];
 };

@@ -249,7 +249,8 @@ static void on_version(void *arg, const struct cw_http_reply *reply, const struc
     struct docker_api *api = &s->call.docker->api;
     char version[CW_DOCKER_VERSION_LEN];
     struct cw_err err;
-    bool ok = cw_docker_judge(reply, http_err, 200, "version at", api->socket_path, &err) == 0 &&
+    bool ok = cw_docker_judge(reply, http_err, 200, "version at",
+                              api->socket_path ? api->socket_path : api->base, &err) == 0 &&
               cw_docker_decode_version(reply->body, version, &err) == 0;
 
     if (ok)

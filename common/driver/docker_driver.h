@@ -1,4 +1,5 @@
-/* common/driver/docker_driver.h -- struct cw_driver over the Docker Engine API on its Unix socket.
+/* common/driver/docker_driver.h -- struct cw_driver over the Docker Engine API on its Unix socket,
+ * or TCP.
  *
  * No docker or runc binaries. API version is negotiated by GET /version (engine 20.10 = API 1.41;
  * upper bound 1.51, engine 28); before check() the engine's own default version is spoken. A
@@ -14,7 +15,8 @@ struct cw_loop;
 struct cw_metrics;
 
 struct cw_docker_conf {
-    const char *socket_path;   /* "/var/run/docker.sock" */
+    const char
+        *engine; /* "/var/run/docker.sock", "unix:///path", or "tcp://host[:port]" without TLS */
     unsigned parallel_creates; /* creates under way at once, further ones queue; 0 = unlimited
                                   (stock: 10) */
     int64_t run_ms, rm_ms, pull_ms, ps_ms, inspect_ms, pause_ms, unpause_ms,

@@ -57,7 +57,7 @@ struct cw_driver_call *cw_docker_create(struct cw_driver *d, const struct cw_con
 
 /* ---- docker_remove.c ---- */
 
-/* Removes a container in the background, in up to three tries. target: name or id, copied.
+/* Removes a container in the background, in up to ten tries. target: name or id, copied.
  * unsure: it may not exist yet (a create without an answer), so "not found" is tried again too. */
 void cw_docker_clean_up(struct docker *docker, const char *target, bool unsure);
 /* One DELETE request. fn is a cw_http_fn. */

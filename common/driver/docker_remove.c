@@ -4,7 +4,13 @@
 #include "common/driver/docker_priv.h"
 #include "common/driver/docker_spec.h"
 
-enum { TRIES = 3, FIRST_PAUSE_MS = 250, PAUSE_FACTOR = 4 };
+enum {
+    TRIES = 10,       /* some five minutes: an engine that restarts is back by then */
+    TRIES_UNSURE = 3, /* when it may never have been there */
+    FIRST_PAUSE_MS = 250,
+    PAUSE_FACTOR = 4,
+    LONGEST_PAUSE_MS = 60000,
+};
 
 struct clean_up {
     struct cw_driver_call call;
@@ -49,12 +55,14 @@ static void on_removed(void *arg, const struct cw_http_reply *reply, const struc
 
     c->call.http = NULL;
     cw_docker_end(&c->call.docker->api, DOCKER_RM, c->begun_us, ok);
-    if ((ok && !maybe_later) || c->tries == TRIES) {
+    if ((ok && !maybe_later) || c->tries == (maybe_later ? TRIES_UNSURE : TRIES)) {
         cw_docker_call_end(&c->call);
         return;
     }
     cw_timer_set_ms(&c->again, c->pause_ms);
     c->pause_ms *= PAUSE_FACTOR;
+    if (c->pause_ms > LONGEST_PAUSE_MS)
+        c->pause_ms = LONGEST_PAUSE_MS;
 }
 
 static void attempt(void *arg)

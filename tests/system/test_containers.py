@@ -1,6 +1,7 @@
 """What action containers are made with: flags of docker run, labels."""
 
 import re
+import secrets
 
 import pytest
 
@@ -55,6 +56,28 @@ def test_other_flags_end_the_start(make_invoker, flag, value, said):
     lines = invoker.log().splitlines()
     assert f"whisk.container-factory.container-args.extra-args: {said}" in lines[-1]
     assert any("add-host, blkio-weight" in line and "workdir" in line for line in lines)
+
+
+@pytest.mark.parametrize("env, said", [
+    ({"CONFIG_whisk_containerFactory_containerArgs_network": "host"}, 'container-args.network: "host" gives containers no address'),
+    ({"CWHISK_DOCKER_SOCKET": None, "DOCKER_HOST": "ssh://engine"}, 'DOCKER_HOST: "ssh://engine" is not supported'),
+    ({"CWHISK_DOCKER_SOCKET": None, "DOCKER_HOST": "tcp://127.0.0.1:1", "DOCKER_TLS_VERIFY": "1"}, "DOCKER_TLS_VERIFY: TLS")])
+def test_engines_and_networks_that_cannot_work_end_the_start(make_invoker, env, said):
+    invoker = make_invoker(env).spawn()
+    assert invoker.wait_exit() == 1 and said in invoker.log()
+
+
+def test_containers_live_in_the_configured_network(make_invoker, controller, docker, ns):
+    name = f"cw-{ns}"
+    docker.call("POST", "/networks/create", {"Name": name, "IPAM": {"Config": [{"Subnet": f"10.{200 + secrets.randbelow(50)}.77.0/24"}]}})
+    try:
+        invoker = make_invoker({"CONFIG_whisk_containerFactory_containerArgs_network": name, f"{ARGS}networkAlias_0": "fn"}).start(controller)
+        assert controller.invoke(invoker, controller.put(f"{ns}/net", "nodejs:20", NODE_ECHO), {"x": 1}).response()["result"] == {"x": 1}
+        networks = docker.inspect(container_of(invoker, ns)["Id"])["NetworkSettings"]["Networks"]
+        assert list(networks) == [name] and "fn" in networks[name]["Aliases"]
+        invoker.terminate()
+    finally:
+        docker.call("DELETE", f"/networks/{name}")
 
 
 def test_left_overs_of_another_cluster_stay(make_invoker, controller, docker, ns):

@@ -197,7 +197,7 @@ static const char *const PODMAN_FLAGS[] = {"ulimit.0", "nofile=1024:1024", "ulim
 static int setup(void **state)
 {
     struct fixture *f = cw_alloc(sizeof(*f));
-    struct cw_docker_conf conf = {.socket_path = getenv("CW_TEST_DOCKER"), .parallel_creates = 10};
+    struct cw_docker_conf conf = {.engine = getenv("CW_TEST_DOCKER"), .parallel_creates = 10};
     struct result r = {0};
 
     if (getenv("CW_TEST_PODMAN"))
