@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/base/err.h"
+#include "common/cgroup/oom_kills.h"
 #include "common/driver/docker_driver.h"
 #include "common/http/client.h"
 #include "common/loop/loop.h"
@@ -190,6 +191,12 @@ static void assert_nothing_left(struct fixture *f)
 
 /* ---- fixture ---- */
 
+static int64_t oom_kills(void *arg, const char *id)
+{
+    (void)arg;
+    return cw_cgroup_oom_kills("/sys/fs/cgroup", NULL, id);
+}
+
 /* Podman's own default for processes is more than a machine may allow. */
 static const char *const PODMAN_FLAGS[] = {"ulimit.0", "nofile=1024:1024", "ulimit.1",
                                            "nproc=1024:1024", NULL};
@@ -200,6 +207,7 @@ static int setup(void **state)
     struct cw_docker_conf conf = {.engine = getenv("CW_TEST_DOCKER"), .parallel_creates = 10};
     struct result r = {0};
 
+    conf.oom_kills = oom_kills;
     if (getenv("CW_TEST_PODMAN"))
         conf.run_flags = PODMAN_FLAGS;
     f->loop = cw_loop_new(NULL, NULL);
@@ -330,6 +338,18 @@ static void out_of_memory_is_noticed(void **state)
     run_ok(f, f->driver->ops->remove, oom.made.id);
     assert_false(was_oom_killed(f, oom.made.id));
     run_ok(f, f->driver->ops->remove, fine.made.id);
+    assert_nothing_left(f);
+}
+
+/* The main process lives on; some engines never tell. */
+static void out_of_memory_of_a_child_is_noticed(void **state)
+{
+    struct fixture *f = *state;
+    struct result oom = create_ok(f, "cwhisk-test:childoom");
+
+    assert_true(was_oom_killed(f, oom.made.id));
+    run_ok(f, f->driver->ops->pause, oom.made.id); /* it runs */
+    run_ok(f, f->driver->ops->remove, oom.made.id);
     assert_nothing_left(f);
 }
 
@@ -494,6 +514,7 @@ int main(void)
         CASE(paused_container_can_be_removed),
         CASE(removals_at_the_same_time_both_succeed),
         CASE(out_of_memory_is_noticed),
+        CASE(out_of_memory_of_a_child_is_noticed),
         CASE(missing_image_is_told_by_policy),
         CASE(failed_pull_is_tolerated_when_the_image_is_there),
         CASE(missing_executable_is_told),
