@@ -15,7 +15,7 @@
 
 #define COMPONENT "NamespaceBlacklist"
 
-enum { RETRY_MS = 30000 };
+enum { RETRY_MS = 30000, FIRST_MS = 5000 };
 
 struct list {
     struct cw_map map;
@@ -25,7 +25,7 @@ struct list {
 struct inv_blacklist {
     struct inv_blacklist_conf conf;
     struct list *list;
-    struct cw_timer poll;
+    struct cw_timer poll, first;
     struct cw_docstore_call *call;
     bool told_first;
     struct cw_gauge *blocked;
@@ -105,6 +105,18 @@ static int take_answer(struct inv_blacklist *b, struct cw_slice body, struct cw_
     return 0;
 }
 
+static void tell_first(void *arg)
+{
+    struct inv_blacklist *b = arg;
+
+    cw_timer_stop(&b->first);
+    if (b->told_first)
+        return;
+    b->told_first = true;
+    if (b->conf.on_first)
+        b->conf.on_first(b->conf.arg);
+}
+
 static void on_view(void *arg, struct cw_slice body, const struct cw_err *err)
 {
     struct inv_blacklist *b = arg;
@@ -122,11 +134,7 @@ static void on_view(void *arg, struct cw_slice body, const struct cw_err *err)
                bad.msg);
     }
     schedule(b, bad.code != CW_OK);
-    if (!b->told_first) {
-        b->told_first = true;
-        if (b->conf.on_first)
-            b->conf.on_first(b->conf.arg);
-    }
+    tell_first(b);
 }
 
 static void poll_now(void *arg)
@@ -142,15 +150,6 @@ static void poll_now(void *arg)
     b->call = b->conf.store->ops->view(b->conf.store, b->conf.db, &query, on_view, b);
 }
 
-static void skip_first(void *arg)
-{
-    struct inv_blacklist *b = arg;
-
-    b->told_first = true;
-    if (b->conf.on_first)
-        b->conf.on_first(b->conf.arg);
-}
-
 struct inv_blacklist *inv_blacklist_new(const struct inv_blacklist_conf *conf)
 {
     struct inv_blacklist *b = cw_alloc(sizeof(*b));
@@ -162,14 +161,14 @@ struct inv_blacklist *inv_blacklist_new(const struct inv_blacklist_conf *conf)
                                   "Namespaces whose activations are refused.");
     b->failed = cw_metrics_counter(conf->metrics, "cwhisk_blacklist_failures_total", NULL,
                                    "Times that the blacklist could not be read.");
-    cw_timer_init(&b->poll, conf->loop, used ? poll_now : skip_first, b);
-    if (used) {
+    cw_timer_init(&b->poll, conf->loop, poll_now, b);
+    cw_timer_init(&b->first, conf->loop, tell_first, b);
+    cw_timer_set_ms(&b->first, !used ? 0 : conf->first_ms ? conf->first_ms : FIRST_MS);
+    if (used)
         poll_now(b);
-    } else {
+    else
         cw_log(CW_LOG_WARN, NULL, COMPONENT,
                "whisk.couchdb.databases.WhiskAuth is not set: no namespace is ever blocked here");
-        cw_timer_set_ms(&b->poll, 0);
-    }
     return b;
 }
 
@@ -180,6 +179,7 @@ void inv_blacklist_free(struct inv_blacklist *b)
     if (b->call)
         b->conf.store->ops->cancel(b->conf.store, b->call);
     cw_timer_done(&b->poll);
+    cw_timer_done(&b->first);
     list_free(b->list);
     free(b);
 }

@@ -23,7 +23,9 @@ struct inv_blacklist_conf {
     const char *db;   /* subjects; NULL or "": nothing is blocked, said once */
     int64_t poll_ms;  /* INT64_MAX: only once */
     int64_t retry_ms; /* after a failed poll, when that is shorter; 0: 30 s */
-    /* The first poll has ended, well or not. May be NULL. Never called inside inv_blacklist_new. */
+    int64_t first_ms; /* for the first answer; 0: 5 s */
+    /* The first poll has ended, well or not, or takes too long. May be NULL. Never called inside
+     * inv_blacklist_new. */
     void (*on_first)(void *arg);
     void *arg;
 };

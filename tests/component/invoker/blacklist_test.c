@@ -158,6 +158,31 @@ static void without_a_database_nobody_is_blocked(void **state)
     end(&w);
 }
 
+static void store_that_does_not_answer_holds_nobody_up(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w, "s", INT64_MAX, 1);
+    inv_blacklist_free(w.list);
+    w.store.hold = true;
+    w.list = inv_blacklist_new(&(struct inv_blacklist_conf){.loop = w.loop,
+                                                            .store = &w.store.base,
+                                                            .metrics = w.metrics,
+                                                            .db = "s",
+                                                            .poll_ms = INT64_MAX,
+                                                            .first_ms = 1,
+                                                            .on_first = on_first,
+                                                            .arg = &w});
+    wait_first(&w);
+    assert_int_equal(inv_blacklist_count(w.list), 0);
+    fake_store_release(&w.store); /* late is better than never */
+    w.wanted_count = 2;
+    assert_true(cw_loop_run_until(w.loop, has_count, &w, WAIT_MS));
+    assert_int_equal(w.firsts, 1);
+    end(&w);
+}
+
 static void freeing_while_asking_leaks_nothing(void **state)
 {
     struct world w;
@@ -175,6 +200,7 @@ int main(void)
         cmocka_unit_test(failed_poll_keeps_the_list_and_is_repeated_soon),
         cmocka_unit_test(answer_that_is_not_understood_as_a_whole_changes_nothing),
         cmocka_unit_test(without_a_database_nobody_is_blocked),
+        cmocka_unit_test(store_that_does_not_answer_holds_nobody_up),
         cmocka_unit_test(freeing_while_asking_leaks_nothing),
     };
 
