@@ -42,6 +42,8 @@ static struct kafka_bus *self(struct cw_bus *bus)
 
 static void report(struct kafka_bus *bus, const struct cw_err *err)
 {
+    if (err->code == CW_INVALID)
+        bus->refusal = *err;
     if (bus->on_error && !bus->freeing)
         bus->on_error(bus->arg, err);
 }
@@ -193,6 +195,19 @@ static void look_for_topic(void *arg)
     rd_kafka_metadata_destroy(md);
 }
 
+/* "Broker transport failure" is all that librdkafka says here of a wrong password. */
+static void look_failed(struct topic_call *t)
+{
+    const struct cw_err *refusal = &t->bus->refusal;
+
+    if (refusal->code == CW_OK) {
+        topic_result(t, t->look_code, NULL);
+        return;
+    }
+    t->err = *refusal;
+    topic_failed(t);
+}
+
 static void looked_for_topic(void *arg)
 {
     struct topic_call *t = arg;
@@ -202,7 +217,7 @@ static void looked_for_topic(void *arg)
     if (t->exists)
         topic_answer(t, NULL);
     else if (t->look_code)
-        topic_result(t, t->look_code, NULL);
+        look_failed(t);
     else
         topic_create(t);
 }
@@ -211,7 +226,8 @@ static void topic_try(void *arg)
 {
     struct topic_call *t = arg;
 
-    t->tries++;
+    if (t->tries++ == 0)
+        t->bus->refusal.code = CW_OK; /* of the time before; later tries may tell nothing new */
     cw_worker_run(t->bus->worker, look_for_topic, looked_for_topic, t);
 }
 

@@ -21,7 +21,8 @@ struct cw_kafka_conf {
 };
 
 /* Does not wait for a broker. conf is copied. ensure_topic looks at the cluster's list of topics
- * first and asks for no right to create when the topic is there. Freeing the bus sends the commits
+ * first and asks for no right to create when the topic is there; when no
+ * broker lets us in, its error says why (TLS, credentials). Freeing the bus sends the commits
  * asked for and leaves the groups, for which it blocks, normally for milliseconds, at most about 3
  * s (10 s while a broker's name is being looked up or topics are being listed). */
 struct cw_bus *cw_kafka_bus_new(struct cw_loop *loop, const struct cw_kafka_conf *conf,

@@ -188,6 +188,7 @@ static const struct code_row CODES[] = {
     {RD_KAFKA_RESP_ERR_INVALID_REQUEST,                  CW_INVALID,     false},
     {RD_KAFKA_RESP_ERR_POLICY_VIOLATION,                 CW_INVALID,     false},
     {RD_KAFKA_RESP_ERR__AUTHENTICATION,                  CW_INVALID,     false},
+    {RD_KAFKA_RESP_ERR__SSL,                             CW_INVALID,     true},
     {RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED,       CW_INVALID,     false},
     {RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,       CW_INVALID,     false},
     {RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED,       CW_INVALID,     false},

@@ -75,6 +75,7 @@ struct kafka_bus {
     struct cw_list subs;   /* struct cw_bus_sub, also those that are leaving */
     struct bus_dones dones;
     struct cw_worker *worker; /* for librdkafka calls that wait */
+    struct cw_err refusal; /* the newest reason why a broker and we do not talk; code CW_OK: none */
     bool freeing;
 };
 
