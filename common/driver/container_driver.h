@@ -119,6 +119,9 @@ struct cw_driver_ops {
     void (*cancel)(struct cw_driver *d, struct cw_driver_call *call);
     /* Must. Background operations still under way (clean-ups after cancel or failure). */
     size_t (*busy)(const struct cw_driver *d);
+    /* NULL where nothing waits. The end is near: background operations that wait to be tried again
+     * are tried in the next turn, and from then on in short steps. */
+    void (*hurry)(struct cw_driver *d);
     void (*free)(struct cw_driver *d);
 };
 

@@ -329,6 +329,7 @@ static const struct cw_driver_ops DOCKER_OPS = {
     .check = docker_check,
     .cancel = docker_cancel,
     .busy = docker_busy,
+    .hurry = cw_docker_hurry,
     .free = docker_free,
 };
 

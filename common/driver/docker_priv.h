@@ -60,6 +60,8 @@ struct cw_driver_call *cw_docker_create(struct cw_driver *d, const struct cw_con
 /* Removes a container in the background, in up to ten tries. target: name or id, copied.
  * unsure: it may not exist yet (a create without an answer), so "not found" is tried again too. */
 void cw_docker_clean_up(struct docker *docker, const char *target, bool unsure);
+/* All of these that wait to be tried again are tried now. */
+void cw_docker_hurry(struct cw_driver *d);
 /* One DELETE request. fn is a cw_http_fn. */
 struct cw_http_call *cw_docker_send_removal(struct docker *docker, const char *target,
                                             cw_http_fn *fn, void *arg);

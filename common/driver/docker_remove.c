@@ -86,3 +86,18 @@ void cw_docker_clean_up(struct docker *docker, const char *target, bool unsure)
     c->pause_ms = FIRST_PAUSE_MS;
     attempt(c);
 }
+
+void cw_docker_hurry(struct cw_driver *d)
+{
+    struct docker *docker = CW_CONTAINER_OF(d, struct docker, base);
+
+    CW_LIST_EACH (&docker->background, n) {
+        struct cw_driver_call *call = CW_LIST_ENTRY(n, struct cw_driver_call, link);
+        struct clean_up *c = CW_CONTAINER_OF(call, struct clean_up, call);
+
+        if (call->free != clean_up_free || call->http) /* a create, or one that is being tried */
+            continue;
+        c->pause_ms = FIRST_PAUSE_MS;
+        cw_timer_set_ms(&c->again, 0);
+    }
+}

@@ -642,6 +642,29 @@ static void removal_of_what_failed_half_way_is_tried_until_it_works(void **state
     assert_int_equal(counter(f, "counter_invoker_docker_rm_error_total"), 2);
 }
 
+static void removals_that_wait_are_tried_at_once_when_the_end_is_near(void **state)
+{
+    struct fixture *f = *state;
+    struct result r;
+
+    ready_driver(f, NULL);
+    f->driver->ops->hurry(f->driver); /* nothing waits */
+    answer(f, "POST", CREATE_PATH, 201, CREATED);
+    answer(f, "POST", START_PATH, 500, "{\"message\":\"no space left on device\"}");
+    for (int i = 0; i < 3; i++) /* the next one would come 4 s later */
+        answer(f, "DELETE", REMOVE_PATH, 500, "{\"message\":\"device busy\"}");
+    r = create(f, CW_PULL_NEVER);
+    assert_false(r.ok);
+    wait_for_requests(f, 6);
+    while (counter(f, "counter_invoker_docker_rm_error_total") < 3)
+        spin(f);
+    answer(f, "DELETE", REMOVE_PATH, 204, NULL);
+    f->driver->ops->hurry(f->driver);
+    (void)cw_loop_run_until(f->loop, idle, f, 2000);
+    assert_true(idle(f));
+    assert_int_equal(scripted_http_unused(f->peer), 0);
+}
+
 static void create_without_answer_is_removed_by_name_even_if_it_appears_late(void **state)
 {
     struct fixture *f = *state;
@@ -1703,6 +1726,7 @@ int main(void)
         CASE(container_that_ended_otherwise_is_a_platform_failure),
         CASE(container_without_address_is_removed),
         CASE(removal_of_what_failed_half_way_is_tried_until_it_works),
+        CASE(removals_that_wait_are_tried_at_once_when_the_end_is_near),
         CASE(create_without_answer_is_removed_by_name_even_if_it_appears_late),
         CASE(slow_engine_runs_into_the_time_limit),
         CASE(answers_that_make_no_sense_fail_the_create_and_leave_nothing),
