@@ -83,7 +83,7 @@ def test_environment_of_ansible_and_namespace_defaults(make_invoker, controller,
     assert controller.pings(invoker)[0].json["name"]["tags"] == []
     large = controller.put(f"{ns}/large", "nodejs:20", NODE_ECHO, limits={"memory": 256})
     assert controller.invoke(invoker, large).response()["result"] == {
-        "error": "memory size 256 MB exceeds allowed threshold of 192 MB"}
+        "error": "requirement failed: memory size 256 MB exceeds allowed threshold of 192 MB"}
 
 
 def test_text_is_configuration_below_all_other_sources(make_invoker, controller):
