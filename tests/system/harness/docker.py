@@ -1,8 +1,10 @@
 """The Docker engine through its socket: only what tests look at."""
 
 import http.client
+import io
 import json
 import socket
+import tarfile
 from urllib.parse import quote
 
 
@@ -24,7 +26,9 @@ class Docker:
     def call(self, method, path, body=None, expect=(200, 201, 204, 304)):
         connection = UnixConnection(self.path)
         try:
-            connection.request(method, path, json.dumps(body) if body is not None else None, {"Content-Type": "application/json"})
+            archive = isinstance(body, bytes)
+            connection.request(method, path, body if archive or body is None else json.dumps(body),
+                               {"Content-Type": "application/x-tar" if archive else "application/json"})
             response = connection.getresponse()
             text = response.read().decode(errors="replace")
         finally:
@@ -62,3 +66,16 @@ class Docker:
 
     def tag(self, image, repository, tag):
         self.call("POST", f"/images/{quote(image, safe='')}/tag?repo={quote(repository, safe='')}&tag={tag}")
+
+    def derive(self, base, image, file, command):
+        """Makes `image` (repository:tag) of `base` with one more file, /<its name>, and another command."""
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w") as tar:
+            tar.add(file, arcname=file.name)
+        container = self.call("POST", "/containers/create", {"Image": base})["Id"]
+        repository, tag = image.split(":")
+        try:
+            self.call("PUT", f"/containers/{container}/archive?path=/", archive.getvalue())
+            self.call("POST", f"/commit?container={container}&repo={quote(repository, safe='')}&tag={tag}", {"Cmd": command})
+        finally:
+            self.remove(container)

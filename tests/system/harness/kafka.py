@@ -34,10 +34,11 @@ class Kafka:
         entries = self.admin.describe_configs([resource])[resource].result(15)
         return {name: entry.value for name, entry in entries.items()}
 
-    def send(self, topic, value):
+    def send(self, topic, value, **options):
+        """value: text, bytes, or None (a tombstone); options: key, headers, as the client takes them."""
         failures = []
-        self.producer.produce(topic, value if isinstance(value, bytes) else value.encode(),
-                              on_delivery=lambda err, _: failures.append(err) if err else None)
+        self.producer.produce(topic, value.encode() if isinstance(value, str) else value,
+                              on_delivery=lambda err, _: failures.append(err) if err else None, **options)
         left = self.producer.flush(15)
         if left or failures:
             raise KafkaException(failures[0] if failures else f"{topic}: not sent within 15 s")
