@@ -6,7 +6,7 @@ usage: compat.py [ROOT]      checks the tree (default: the one this file is in)
 
 In each table with a column "state", a row says same, better, not supported or not yet; "not yet" is for Kubernetes and the FPC
 path alone. A same or better row names a test. A test is `FOLDER/FILE` or `FOLDER/FILE::NAME` below tests/, FOLDER one of
-FOLDERS; FILE may lack its ending, or be a folder. The fifty traps are all there."""
+FOLDERS; FILE may lack its ending, or be a folder; `::NAME` is of the file before it in the row. The fifty traps are all there."""
 
 import pathlib
 import re
@@ -16,7 +16,7 @@ import tempfile
 FOLDERS = ("unit", "component", "system", "structure", "fuzz")
 STATES = ("same", "better", "not supported", "not yet")
 UNDECIDED_MAY_BE = ("kubernetes", "fpc")
-REFERENCE = re.compile(r"`((?:%s)/[\w./-]+)(?:::([\w]+))?(?:\[[^`]*\])?`" % "|".join(FOLDERS))
+REFERENCE = re.compile(r"`((?:%s)/[\w./-]+|(?=::))(?:::([\w]+))?(?:\[[^`]*\])?`" % "|".join(FOLDERS))
 TRAPS = 50
 
 
@@ -39,6 +39,14 @@ def missing(tests, path, name):
     return None
 
 
+def references(line):
+    """(FILE, NAME or "") of each reference in a row."""
+    file = ""
+    for path, name in REFERENCE.findall(line):
+        file = path or file
+        yield file, name
+
+
 def cells_of(line):
     return [c.strip() for c in line.strip().strip("|").split(" | ")]
 
@@ -48,7 +56,7 @@ def check(root):
     wrong, state_at, is_traps, traps = [], None, False, set()
     for number, line in enumerate(text.splitlines(), 1):
         where = f"docs/compatibility.md:{number}"
-        wrong += [f"{where}: {w}" for path, name in REFERENCE.findall(line) if (w := missing(root / "tests", path, name))]
+        wrong += [f"{where}: {w}" for path, name in references(line) if (w := missing(root / "tests", path, name))]
         if not line.startswith("|"):
             state_at = None
             continue
@@ -79,6 +87,8 @@ def self_test():
     cases = {
         "": None,
         head + "| a | same | `unit/a_test.c::works`, `unit/a`, `unit` |\n": None,
+        head + "| a | same | `unit/a`, `::works` |\n": None,
+        head + "| a | same | `unit/a`, `::fails` |\n": "has no test fails",
         head + "| a | same | `unit/b` |\n": "tests/unit/b is not there",
         head + "| a | same | `unit/a::fails` |\n": "has no test fails",
         head + "| a | perhaps | `unit/a` |\n": "state 'perhaps'",
