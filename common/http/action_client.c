@@ -42,6 +42,9 @@ enum {
 /* Servers close connections that idle (Node's after 5 s); a request that meets the closing would be
  * lost, so a connection is not used again after well under that. */
 #define IDLE_MAX_US (INT64_C(2) * 1000 * 1000)
+/* One that closes so soon after an answer that promised to keep the connection will do so again,
+ * and some day in the very moment of the next request. */
+#define SOON_US (INT64_C(1) * 1000 * 1000)
 
 enum conn_state {
     CONN_IDLE,       /* no call; read event armed */
@@ -130,6 +133,16 @@ static void make_idle(struct conn *conn)
     conn->idle_since_us = cw_loop_mono_us(c->loop);
     conn->reused = true;
     cw_list_push_front(&c->idle, &conn->link);
+}
+
+/* The container closed it, or said something that nobody asked for. */
+static void idle_ended(struct conn *conn)
+{
+    struct cw_action_client *c = conn->client;
+
+    if (cw_loop_mono_us(c->loop) - conn->idle_since_us < SOON_US)
+        c->max_idle = 0; /* from now on a connection for each request, as stock does always */
+    conn_free(conn);
 }
 
 /* --- the end of a call -------------------------------------------------------------------- */
@@ -417,8 +430,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     ssize_t n;
 
     (void)what;
-    if (conn->state == CONN_IDLE) { /* end of file, or something that nobody asked for */
-        conn_free(conn);
+    if (conn->state == CONN_IDLE) {
+        idle_ended(conn);
         return;
     }
     for (int i = 0; i < READ_BUDGET; i++) {
@@ -536,13 +549,16 @@ static struct conn *take_conn(struct cw_action_client *c)
     while ((first = cw_list_first(&c->idle))) {
         struct conn *conn = CW_LIST_ENTRY(first, struct conn, link);
 
-        if (is_usable(conn) && cw_loop_mono_us(c->loop) - conn->idle_since_us < IDLE_MAX_US) {
+        if (cw_loop_mono_us(c->loop) - conn->idle_since_us >= IDLE_MAX_US) {
+            conn_free(conn);
+        } else if (!is_usable(conn)) {
+            idle_ended(conn);
+        } else {
             cw_list_remove(&c->idle, &conn->link);
             conn->state = CONN_EXCHANGE;
             cw_list_push_back(&c->busy, &conn->link);
             return conn;
         }
-        conn_free(conn);
     }
     return conn_new(c);
 }

@@ -3,7 +3,8 @@
  *
  * Why our own: a POST must never be sent twice, and libcurl re-sends silently when a kept-alive
  * connection dies before the answer (docs/adr). A kept-alive connection is checked for end-of-file
- * before reuse; after the first request byte was written there is never a resend, on any
+ * before reuse, and a container that once closed one soon after an answer, unannounced, gets a new
+ * one for each request; after the first request byte was written there is never a resend, on any
  * connection. Rules of openwhisk container.md 1.3: only "connection refused" and "no route to host"
  * may be retried, and only when the caller asks (/init); an answer without Content-Length is no
  * answer; of an answer longer than max_response only the first `truncate_to` bytes are kept and the

@@ -407,6 +407,28 @@ static void connection_closed_while_idle_is_replaced(void **state)
     tear_down(&f);
 }
 
+static void container_that_hangs_up_unannounced_gets_a_connection_for_each_request(void **state)
+{
+    char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+    struct fixture f = set_up(answer_once, answer);
+    struct result r;
+    char *head;
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        r = simple_run(&f);
+        expect_answer(&r, 200, "{}");
+        wait_until(&f, none_open);
+    }
+    head = scripted_action_head(f.server, 0);
+    assert_non_null(strstr(head, "\r\nConnection: keep-alive\r\n"));
+    free(head);
+    head = scripted_action_head(f.server, 2);
+    assert_non_null(strstr(head, "\r\nConnection: close\r\n"));
+    free(head);
+    tear_down(&f);
+}
+
 static void on_answer_wait_for_close(void *arg, const struct cw_action_reply *reply)
 {
     struct chain *c = arg;
@@ -1360,6 +1382,7 @@ int main(void)
         cmocka_unit_test(requests_in_a_row_share_one_connection),
         cmocka_unit_test(run_posted_from_the_answer_to_init_uses_the_same_connection),
         cmocka_unit_test(connection_closed_while_idle_is_replaced),
+        cmocka_unit_test(container_that_hangs_up_unannounced_gets_a_connection_for_each_request),
         cmocka_unit_test(end_of_file_is_seen_before_reuse_without_a_turn_of_the_loop),
         cmocka_unit_test(connection_is_closed_when_the_answer_forbids_to_keep_it),
         cmocka_unit_test(end_of_file_closes_an_idle_connection_at_once),
