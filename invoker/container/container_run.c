@@ -22,6 +22,10 @@ enum {
         1000, /* the kernel answers for a listening container, however busy that is */
     MAX_RESCHEDULES = 3,
     SHOWN_RESULT_MAX = 1024,
+    /* Where no sentinels are waited for, stock reads the log some milliseconds after the answer;
+     * read at once, the last lines would often be missing. */
+    LINGER_MS = 10,
+    LINGER_FAILED_MS = 100,    /* nobody waits for this container */
     SETTLED_US = 10 * 1000000, /* by then every runtime listens */
     RAW_LOGS_MAX_BYTES = 64 << 20,
     RAW_TAIL_MAX_BYTES = 64 << 10,
@@ -121,6 +125,7 @@ static void collect_logs(struct run *r)
     struct inv_log_request req = {
         .wait_for_sentinels = c->sentinels && !developer_error,
         .developer_error = developer_error,
+        .linger_ms = developer_error ? LINGER_FAILED_MS : LINGER_MS,
         .limit_bytes = c->action->limits.logs_mb << 20,
     };
 

@@ -296,12 +296,22 @@ static bool is_told(const struct inv_log_source *s)
     return s->stream || inv_log_watch_works(&s->watch, &s->file);
 }
 
+/* When nothing more came for long enough. The engine's answer has an end of its own, a file that
+ * is read without sentinels has not. */
+static int64_t silence_end_us(const struct inv_log_call *c)
+{
+    bool lingers = !c->req.wait_for_sentinels && !c->source->stream;
+
+    return lingers ? c->idle_end_us + (c->req.linger_ms - c->req.idle_timeout_ms) * 1000
+                   : c->idle_end_us;
+}
+
 /* false when time is up. */
 static bool wait_on(struct inv_log_call *c)
 {
     struct inv_log_source *s = c->source;
-    int64_t now_us = cw_loop_mono_us(s->hub->loop);
-    int64_t end_us = c->idle_end_us < c->total_end_us ? c->idle_end_us : c->total_end_us;
+    int64_t now_us = cw_loop_mono_us(s->hub->loop), silence_us = silence_end_us(c);
+    int64_t end_us = silence_us < c->total_end_us ? silence_us : c->total_end_us;
     int64_t delay_us = end_us - now_us;
 
     if (delay_us <= 0)
@@ -393,7 +403,7 @@ static bool may_use_stream(const struct inv_log_source *s)
 static void wait_both(struct inv_log_source *s, struct inv_log_call *c)
 {
     if (c && !wait_on(c))
-        call_end(c, INCOMPLETE);
+        call_end(c, c->req.wait_for_sentinels || s->stream ? INCOMPLETE : outcome_at_end(s));
     else if (behind(s))
         wait_for_rest(s);
 }
@@ -452,7 +462,7 @@ static bool at_end(struct inv_log_source *s, struct inv_log_call *c)
         s->to_end = false;
         return true;
     }
-    if (c && (!c->req.wait_for_sentinels || s->file.unreadable)) {
+    if (c && (s->file.unreadable || (!c->req.wait_for_sentinels && c->req.linger_ms == 0))) {
         call_end(c, outcome_at_end(s));
         return false;
     }

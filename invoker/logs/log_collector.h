@@ -27,7 +27,10 @@ struct inv_log_source; /* one container */
 struct inv_log_call;   /* one collection */
 
 struct inv_log_request {
-    bool wait_for_sentinels; /* false: read to the end of the file once */
+    bool wait_for_sentinels; /* false: read to the end of the file */
+    /* Without wait: how long after the last line more may come. The engine copies what was printed
+     * before the answer a moment after it was printed; 0: what is there now is all. */
+    int64_t linger_ms;
     bool developer_error;    /* adds the "did not initialize or run as expected" line */
     int64_t limit_bytes;     /* raw json lines, each + 1; > 0 */
     /* How long to wait for sentinels without any new line, and altogether; 0: 2 s, and 2 s per MiB

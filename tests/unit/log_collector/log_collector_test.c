@@ -323,6 +323,26 @@ static void without_wait_the_end_of_the_file_is_the_end(void **state)
     expect(f, "[\"" TIME " stdout: half\"]", true);
 }
 
+static void without_wait_lines_on_their_way_are_lingered_for(void **state)
+{
+    struct fixture *f = *state;
+    struct inv_log_request req = {.limit_bytes = LIMIT, .linger_ms = WAIT_MS};
+
+    append(f, OUT("early"));
+    (void)collect(f, req);
+    pass(f);
+    assert_int_equal(f->r.calls, 0);
+    append(f, OUT("late") END); /* the sentinels end it long before its time */
+    await(f);
+    expect(f, "[\"" TIME " stdout: early\",\"" TIME " stdout: late\"]", true);
+    req.linger_ms = 5;
+    append(f, OUT("only"));
+    (void)collect(f, req);
+    await(f);
+    expect(f, "[\"" TIME " stdout: only\"]", true);
+    assert_true(inv_log_in_step(f->source));
+}
+
 static void a_developer_error_is_said_last_and_is_no_failure(void **state)
 {
     struct fixture *f = *state;
@@ -789,6 +809,7 @@ int main(void)
         T(silence_ends_the_wait),
         T(lines_push_the_silence_back_but_not_the_total),
         T(without_wait_the_end_of_the_file_is_the_end),
+        T(without_wait_lines_on_their_way_are_lingered_for),
         T(a_developer_error_is_said_last_and_is_no_failure),
         T(a_file_that_cannot_be_read_gives_one_bare_text),
         T(garbage_is_skipped_and_said),
