@@ -27,38 +27,57 @@ struct inv_acks {
 
 enum kind { ACK_RESULT, ACK_COMPLETION, ACK_COMBINED };
 
-/* A message with a result, kept until the broker took it, in case that it finds it too large after
- * all. */
-struct pending {
+/* A message, kept until the broker took it: in case that it finds it too large after all, and
+ * because a completion waits for its result. The bus alone does not keep their order when brokers
+ * refuse messages for a moment: librdkafka may have made the next request already. */
+struct inv_ack_send {
     struct cw_link link;
     struct inv_acks *acks;
     char activation_id[CW_ACTIVATION_ID_LEN + 1];
-    char *topic, *shrunk; /* shrunk NULL: there is no smaller form */
-    size_t shrunk_len;
+    char *topic;
+    char *text; /* the smaller form, or what waits; NULL: there is none */
+    size_t text_len;
+    struct inv_job *job;         /* of a result, until the job has ended */
+    struct inv_ack_send *behind; /* waits for this one */
 };
 
-static void free_pending(struct pending *p)
+static void on_sent(void *arg, const struct cw_err *err);
+
+static void free_send(struct inv_ack_send *p)
 {
     cw_list_remove(&p->acks->pending, &p->link);
     free(p->topic);
-    free(p->shrunk);
+    free(p->text);
     free(p);
+}
+
+/* Publishes its text, for which there is no smaller form any more. */
+static void publish_text(struct inv_ack_send *p)
+{
+    cw_auto_free char *text = CW_STEAL(p->text);
+
+    cw_bus_publish(p->acks->conf.bus, p->topic, cw_slice(text, p->text_len), on_sent, p);
+}
+
+static void end_send(struct inv_ack_send *p)
+{
+    if (p->job)
+        p->job->result_send = NULL;
+    if (p->behind)
+        publish_text(p->behind);
+    free_send(p);
 }
 
 static void on_sent(void *arg, const struct cw_err *err)
 {
-    struct pending *p = arg;
+    struct inv_ack_send *p = arg;
     struct inv_acks *a = p->acks;
 
-    if (err && err->code == CW_TOO_LARGE && p->shrunk) {
-        struct cw_slice message = cw_slice(p->shrunk, p->shrunk_len);
-        cw_auto_free char *text = CW_STEAL(p->shrunk);
-
+    if (err && err->code == CW_TOO_LARGE && p->text) {
         cw_counter_add(a->shrunk, 1);
         cw_log(CW_LOG_WARN, NULL, COMPONENT,
                "ack of %s is too large for the broker, sent without its result", p->activation_id);
-        cw_bus_publish(a->conf.bus, p->topic, message, on_sent, p);
-        (void)text;
+        publish_text(p);
         return;
     }
     if (err) {
@@ -66,7 +85,7 @@ static void on_sent(void *arg, const struct cw_err *err)
         cw_log(CW_LOG_ERROR, NULL, COMPONENT, "ack of %s could not be sent to %s: %s",
                p->activation_id, p->topic, err->msg);
     }
-    free_pending(p);
+    end_send(p);
 }
 
 static void encode_shrunk(const struct inv_acks *a, const struct inv_job *job, enum kind kind,
@@ -95,10 +114,9 @@ static void encode_whole(const struct inv_acks *a, const struct inv_job *job, en
         cw_ack_combined_encode(&record, &job->msg->tx, a->conf.instance, out);
 }
 
-static void send(struct inv_acks *a, const struct inv_job *job, enum kind kind, bool shrink)
+static struct inv_ack_send *new_send(struct inv_acks *a, const struct inv_job *job)
 {
-    struct pending *p = cw_alloc(sizeof(*p));
-    struct cw_str small;
+    struct inv_ack_send *p = cw_alloc(sizeof(*p));
 
     p->acks = a;
     cw_list_push_back(&a->pending, &p->link);
@@ -106,26 +124,51 @@ static void send(struct inv_acks *a, const struct inv_job *job, enum kind kind, 
     cw_str_reset(&a->topic);
     cw_str_addf(&a->topic, "%scompleted%s", a->conf.topic_prefix, job->msg->controller);
     p->topic = cw_memdup(a->topic.p, a->topic.n);
+    return p;
+}
+
+static struct inv_ack_send *send_small(struct inv_acks *a, const struct inv_job *job,
+                                       enum kind kind, struct inv_ack_send *before)
+{
+    struct inv_ack_send *p = new_send(a, job);
+    struct cw_str small;
+
     cw_str_init(&small, a->conf.max_bytes + SHRUNK_FRAME_MAX_BYTES);
     encode_shrunk(a, job, kind, &small);
-    cw_str_reset(&a->scratch);
-    if (!shrink)
-        encode_whole(a, job, kind, &a->scratch);
-    if (shrink || a->scratch.failed) {
-        if (!shrink) {
-            cw_counter_add(a->shrunk, 1);
-            cw_log(CW_LOG_WARN, &job->msg->tx, COMPONENT,
-                   "ack of %s is over %zu bytes, sent without its result", p->activation_id,
-                   a->conf.max_bytes);
-        }
-        cw_bus_publish(a->conf.bus, p->topic, cw_str_slice(&small), on_sent, p);
-    } else {
-        p->shrunk_len = small.n;
-        p->shrunk = cw_str_steal(&small);
-        cw_bus_publish(a->conf.bus, p->topic, cw_str_slice(&a->scratch), on_sent, p);
-    }
-    cw_str_done(&small);
+    p->text_len = small.n;
+    p->text = cw_str_steal(&small);
+    if (before)
+        before->behind = p;
+    else
+        publish_text(p);
     cw_counter_add(a->sent[kind], 1);
+    return p;
+}
+
+/* The whole record if it fits, otherwise the id alone. */
+static struct inv_ack_send *send_whole(struct inv_acks *a, const struct inv_job *job,
+                                       enum kind kind)
+{
+    struct inv_ack_send *p;
+    struct cw_str small;
+
+    cw_str_reset(&a->scratch);
+    encode_whole(a, job, kind, &a->scratch);
+    if (a->scratch.failed) {
+        cw_counter_add(a->shrunk, 1);
+        cw_log(CW_LOG_WARN, &job->msg->tx, COMPONENT,
+               "ack of %s is over %zu bytes, sent without its result", job->msg->activation_id,
+               a->conf.max_bytes);
+        return send_small(a, job, kind, NULL);
+    }
+    p = new_send(a, job);
+    cw_str_init(&small, a->conf.max_bytes + SHRUNK_FRAME_MAX_BYTES);
+    encode_shrunk(a, job, kind, &small);
+    p->text_len = small.n;
+    p->text = cw_str_steal(&small);
+    cw_bus_publish(a->conf.bus, p->topic, cw_str_slice(&a->scratch), on_sent, p);
+    cw_counter_add(a->sent[kind], 1);
+    return p;
 }
 
 static void send_event(struct inv_acks *a, const struct inv_job *job)
@@ -140,16 +183,21 @@ static void send_event(struct inv_acks *a, const struct inv_job *job)
         cw_bus_publish(a->conf.bus, a->conf.events_topic, cw_str_slice(&a->scratch), NULL, NULL);
 }
 
-void inv_acks_result(struct inv_acks *a, const struct inv_job *job)
+void inv_acks_result(struct inv_acks *a, struct inv_job *job)
 {
-    if (job->msg->blocking && inv_job_collects_logs(job))
-        send(a, job, ACK_RESULT, false);
+    if (!job->msg->blocking || !inv_job_collects_logs(job))
+        return;
+    job->result_send = send_whole(a, job, ACK_RESULT);
+    job->result_send->job = job;
 }
 
 void inv_acks_end(struct inv_acks *a, struct inv_job *job, enum inv_end how)
 {
+    struct inv_ack_send *result = CW_STEAL(job->result_send);
     bool blocking = job->msg->blocking;
 
+    if (result)
+        result->job = NULL;
     if (job->answered) {
         cw_log(CW_LOG_ERROR, &job->msg->tx, COMPONENT, "activation %s ended twice",
                job->msg->activation_id);
@@ -158,12 +206,13 @@ void inv_acks_end(struct inv_acks *a, struct inv_job *job, enum inv_end how)
     job->answered = true;
     if (a->conf.events_topic)
         send_event(a, job);
-    if (how == INV_END_FAILED_START)
-        send(a, job, ACK_COMBINED, !blocking || job->blocked);
-    else if (blocking && (how == INV_END_ABORTED || !inv_job_collects_logs(job)))
-        send(a, job, ACK_COMBINED, false);
+    if (how == INV_END_FAILED_START && (!blocking || job->blocked))
+        (void)send_small(a, job, ACK_COMBINED, NULL);
+    else if (how == INV_END_FAILED_START ||
+             (blocking && (how == INV_END_ABORTED || !inv_job_collects_logs(job))))
+        (void)send_whole(a, job, ACK_COMBINED);
     else
-        send(a, job, ACK_COMPLETION, true);
+        (void)send_small(a, job, ACK_COMPLETION, result);
     job->at[INV_AT_ENDED] = cw_loop_mono_us(a->conf.loop);
 }
 
@@ -194,7 +243,7 @@ void inv_acks_free(struct inv_acks *a)
     if (!a)
         return;
     while ((n = cw_list_first(&a->pending)))
-        free_pending(CW_LIST_ENTRY(n, struct pending, link));
+        free_send(CW_LIST_ENTRY(n, struct inv_ack_send, link));
     cw_str_done(&a->scratch);
     cw_str_done(&a->topic);
     free(a);

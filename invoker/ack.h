@@ -1,9 +1,9 @@
 /* invoker/ack.h -- tells controllers how activations went: exactly one slot-freeing message for
  * each.
  *
- * Which message when: openwhisk kafka.md 6.1. The result goes out as soon as it is known; the
- * broker keeps the order of result and completion because one producer sends both to one partition.
- * What is too large is sent shrunk. User events go before the slot-freeing message. Thread: loop.
+ * Which message when: openwhisk kafka.md 6.1. The result goes out as soon as it is known; its
+ * completion waits until the broker has taken it (or has refused it for good). What is too large is
+ * sent shrunk. User events go before the slot-freeing message. Thread: loop.
  */
 #pragma once
 
@@ -35,7 +35,7 @@ struct inv_acks *inv_acks_new(const struct inv_acks_conf *conf);
 /* The bus must be freed before, so that it has nothing left to tell us. Accepts NULL. */
 void inv_acks_free(struct inv_acks *a);
 /* The outcome is known, logs will follow: a waiting caller gets the result now. */
-void inv_acks_result(struct inv_acks *a, const struct inv_job *job);
+void inv_acks_result(struct inv_acks *a, struct inv_job *job);
 /* The activation is over. how INV_END_FAILED_START also stands for an action that could not be
  * fetched; a blocked caller gets no result, as with stock. */
 void inv_acks_end(struct inv_acks *a, struct inv_job *job, enum inv_end how);

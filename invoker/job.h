@@ -14,6 +14,7 @@
 
 struct cw_action;
 struct cw_activation_message;
+struct inv_ack_send;
 
 /* Moments of an activation, monotonic microseconds; 0 = not reached. */
 enum inv_moment {
@@ -50,7 +51,8 @@ struct inv_job {
     struct cw_call_result outcome;
     bool logs_incomplete; /* or cut by their limit */
     struct cw_str logs;   /* raw JSON array; empty text = [] */
-    bool answered;        /* the slot-freeing ack was handed to the bus */
+    bool answered;        /* the slot-freeing ack was handed to the bus, or waits for the result */
+    struct inv_ack_send *result_send; /* of ack.c: the result that the broker has not taken yet */
 };
 
 /* Takes the message. */

@@ -288,6 +288,8 @@ static void play_row(const struct row *row, enum cw_status status)
     begin(&w, 1 << 20, NULL);
     job = make_job(&w, row->blocking, row->logs_mb, status, "{\"error\":1}");
     act_out(&w, job, row->situation);
+    assert_int_equal(w.bus.sent_count, 1); /* a second one waits for the first */
+    run_turns(w.loop);
     if (w.bus.sent_count != count)
         fail_msg("%s: %zu messages", row->name, w.bus.sent_count);
     check_message(&w.bus.sent[0], row->first, status, status == CW_STATUS_WHISK_ERROR);
@@ -320,9 +322,56 @@ static void result_goes_out_before_the_logs_are_there(void **state)
     inv_acks_result(w.acks, job);
     assert_int_equal(w.bus.sent_count, 1);
     assert_false(job->answered); /* the slot is not free yet */
+    run_turns(w.loop);
     inv_acks_end(w.acks, job, INV_END_RAN);
     assert_int_equal(w.bus.sent_count, 2);
     inv_job_free(job);
+    end(&w);
+}
+
+static void completion_waits_until_the_broker_has_the_result(void **state)
+{
+    struct world w;
+    struct inv_job *job;
+
+    (void)state;
+    for (unsigned refused = 0; refused < 2; refused++) {
+        begin(&w, 1 << 20, NULL);
+        w.bus.hold_answers = true;
+        w.bus.failures = refused;
+        job = make_job(&w, true, 10, CW_STATUS_SUCCESS, "{}");
+        inv_acks_result(w.acks, job);
+        inv_acks_end(w.acks, job, INV_END_RAN);
+        inv_job_free(job);
+        run_turns(w.loop);
+        assert_int_equal(w.bus.sent_count, 1);
+        check_message(&w.bus.sent[0], RESULT, CW_STATUS_SUCCESS, false);
+        fake_bus_release(&w.bus);
+        run_turns(w.loop);
+        assert_int_equal(w.bus.sent_count, 2);
+        check_message(&w.bus.sent[1], COMPLETION, CW_STATUS_SUCCESS, false);
+        end(&w);
+    }
+}
+
+static void completion_goes_behind_a_result_that_is_sent_again(void **state)
+{
+    struct world w;
+    struct inv_job *job;
+
+    (void)state;
+    begin(&w, 1 << 20, NULL);
+    w.bus.failures = 1;
+    w.bus.failure.code = CW_TOO_LARGE;
+    job = make_job(&w, true, 10, CW_STATUS_SUCCESS, "{}");
+    inv_acks_result(w.acks, job);
+    inv_acks_end(w.acks, job, INV_END_RAN);
+    inv_job_free(job);
+    run_turns(w.loop);
+    assert_int_equal(w.bus.sent_count, 3);
+    check_message(&w.bus.sent[0], RESULT, CW_STATUS_SUCCESS, false);
+    check_message(&w.bus.sent[1], RESULT_SHRUNK, CW_STATUS_SUCCESS, false);
+    check_message(&w.bus.sent[2], COMPLETION, CW_STATUS_SUCCESS, false);
     end(&w);
 }
 
@@ -454,6 +503,7 @@ static void what_is_over_the_limit_is_sent_shrunk(void **state)
     inv_acks_result(w.acks, job);
     inv_acks_end(w.acks, job, INV_END_RAN);
     inv_job_free(job);
+    run_turns(w.loop);
     job = make_job(&w, true, 0, CW_STATUS_WHISK_ERROR, result);
     inv_acks_end(w.acks, job, INV_END_RAN);
     inv_job_free(job);
@@ -505,14 +555,12 @@ static void what_the_broker_finds_too_large_is_sent_again_shrunk(void **state)
         w.bus.failures = 1;
         w.bus.failure.code = CW_TOO_LARGE;
         job = make_job(&w, true, CASES[i].logs_mb, CW_STATUS_WHISK_ERROR, "{}");
-        if (CASES[i].logs_mb)
-            inv_acks_result(w.acks, job);
-        else
-            inv_acks_end(w.acks, job, INV_END_RAN);
+        inv_acks_result(w.acks, job);
+        inv_acks_end(w.acks, job, INV_END_RAN);
         inv_job_free(job); /* gone before the broker answers */
         assert_int_equal(w.bus.sent_count, 1);
         run_turns(w.loop);
-        assert_int_equal(w.bus.sent_count, 2);
+        assert_int_equal(w.bus.sent_count, CASES[i].logs_mb ? 3 : 2);
         check_message(&w.bus.sent[0], CASES[i].whole, CW_STATUS_WHISK_ERROR, true);
         check_message(&w.bus.sent[1], CASES[i].shrunk, CW_STATUS_WHISK_ERROR, true);
         assert_int_equal(counter(&w, "cwhisk_acks_shrunk_total", NULL), 1);
@@ -605,6 +653,7 @@ static void event_goes_before_the_message_that_frees_the_slot(void **state)
         begin(&w, 1 << 20, "events");
         job = make_job(&w, row->blocking, row->logs_mb, CW_STATUS_SUCCESS, "{\"ok\":1}");
         act_out(&w, job, row->situation);
+        run_turns(w.loop);
         assert_int_equal(w.bus.sent_count, at + 2);
         assert_string_equal(w.bus.sent[at].topic, "events");
         assert_string_equal(w.bus.sent[at + 1].topic, "ow-completed0");
@@ -690,6 +739,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_situation_gets_the_messages_of_the_table),
         cmocka_unit_test(result_goes_out_before_the_logs_are_there),
+        cmocka_unit_test(completion_waits_until_the_broker_has_the_result),
+        cmocka_unit_test(completion_goes_behind_a_result_that_is_sent_again),
         cmocka_unit_test(result_and_run_annotations_are_in_the_record),
         cmocka_unit_test(what_the_stop_ended_is_no_system_error),
         cmocka_unit_test(blocked_caller_gets_no_result),
