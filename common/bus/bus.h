@@ -112,9 +112,10 @@ cw_bus_subscribe(struct cw_bus *bus, const struct cw_bus_subscription *sub, stru
 {
     return bus->ops->subscribe(bus, sub, err);
 }
-/* value is copied. Order per topic is kept. fn (may be NULL) is called once the broker has it, or
- * when it was given up after the producer's own retries; a broker that is away makes messages wait
- * in order. */
+/* value is copied. Order per topic is kept, but for neighbours of a message that a broker refuses
+ * for a moment: wait for fn where order must hold even then. fn (may be NULL) is called once the
+ * broker has it, or when it was given up after the producer's own retries; a broker that is away
+ * makes messages wait in order. */
 static inline void cw_bus_publish(struct cw_bus *bus, const char *topic, struct cw_slice value,
                                   cw_bus_done_fn *fn, void *arg)
 {
