@@ -285,7 +285,7 @@ static void on_looked(void *arg, const struct cw_http_reply *reply, const struct
     int rc = gone ? 0 : cw_docker_judge(reply, http_err, 200, "inspect", c->name, &err);
 
     c->call.http = NULL;
-    if (rc == 0 && !gone)
+    if (rc == 0 && reply && !gone)
         rc = cw_docker_check_cluster(reply->body, c->call.docker->cluster, &err);
     if (rc == 0 && !c->abandoned) {
         send_evict(c);

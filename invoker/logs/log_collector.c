@@ -498,7 +498,7 @@ static void source_run(void *arg)
         call_begin(c);
     for (ssize_t turn = 0; turn < TURN_BYTES; turn += n) {
         verdict = take_lines(s, c);
-        if (verdict != INV_LOG_MORE) {
+        if (c && verdict != INV_LOG_MORE) {
             call_end(c, outcome_of(verdict));
             return;
         }

@@ -178,7 +178,7 @@ def corrupted(controller, ns, change):
 
 @pytest.mark.parametrize("change", [
     lambda d: d.pop("limits"), lambda d: d["limits"].pop("memory"), lambda d: d["exec"].update(kind="cobol:60"),
-    lambda d: d.update(entityType="trigger"), lambda d: d.update(parameters=[{"key": "k"}]), lambda d: d.pop("version"),
+    lambda d: (d.update(entityType="trigger"), d.pop("exec")), lambda d: d.update(parameters=[{"key": "k"}]), lambda d: d.pop("version"),
     lambda d: d["limits"].update(timeout="soon"), lambda d: d["exec"].update(kind="java:8")],
     ids=["no limits", "no memory", "unknown kind", "other type", "parameter without value", "no version", "timeout is text",
          "java without main"])

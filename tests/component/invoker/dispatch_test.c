@@ -334,8 +334,8 @@ static void each_step_is_marked_as_stock_marks_it(void **state)
 {
     static const char *const PARTS[] = {
         "[ContainerPool] containerStart ",
-        "[#tid_t] [DockerClient] running docker run for container wsk0_1_guest_hello "
-        "[marker:invoker_docker.run_start:",
+        ("[#tid_t] [DockerClient] running docker run for container wsk0_1_guest_hello "
+         "[marker:invoker_docker.run_start:"),
         "[#tid_t] [DockerClient]  [marker:invoker_docker.run_finish:",
         "[#tid_t] [DockerContainer] sending initialization to ContainerId(000",
         "1) ContainerAddress(127.0.0.1,",

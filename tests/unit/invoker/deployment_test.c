@@ -29,9 +29,9 @@ static const char *const HELM[] = {
     "CONFIG_whisk_scheduler_dataManagementService_retryInterval=1 second",
     "CONFIG_whisk_invoker_containerCreation_maxPeek=500",
     "KUBERNETES_SERVICE_HOST=10.0.0.1",
-    "INVOKER_OPTS= -Dkubernetes.master=https://$KUBERNETES_SERVICE_HOST "
-    "-Dwhisk.spi.ContainerFactoryProvider=org.apache.openwhisk.core.containerpool.docker."
-    "DockerContainerFactoryProvider",
+    ("INVOKER_OPTS= -Dkubernetes.master=https://$KUBERNETES_SERVICE_HOST "
+     "-Dwhisk.spi.ContainerFactoryProvider=org.apache.openwhisk.core.containerpool.docker."
+     "DockerContainerFactoryProvider"),
     "RUNTIMES_MANIFEST={\"runtimes\":{}}",
     "LIMITS_ACTIONS_INVOKES_PERMINUTE=60",
     "LIMITS_ACTIONS_INVOKES_CONCURRENT=30",
@@ -76,9 +76,9 @@ static const char *const HELM[] = {
     "CONFIG_whisk_etcd_lease_timeout=1",
     "CONFIG_whisk_etcd_pool_threads=10",
     "ZOOKEEPER_HOSTS=ow-zookeeper-0.ow-zookeeper.ns.svc.cluster.local:2181",
-    "OPENWHISK_ENCODED_CONFIG="
-    "aW5jbHVkZSBjbGFzc3BhdGgoImFwcGxpY2F0aW9uLmNvbmYiKQp3aGlzayB7CiAgbWV0cmljcyB7CiAgICBwcm9tZX"
-    "RoZXVzLWVuYWJsZWQgPSB0cnVlCiAgfQp9Cg==",
+    ("OPENWHISK_ENCODED_CONFIG="
+     "aW5jbHVkZSBjbGFzc3BhdGgoImFwcGxpY2F0aW9uLmNvbmYiKQp3aGlzayB7CiAgbWV0cmljcyB7CiAgICBwcm9tZX"
+     "RoZXVzLWVuYWJsZWQgPSB0cnVlCiAgfQp9Cg=="),
     "METRICS_KAMON=true",
     "METRICS_KAMON_TAGS=true",
     "CONFIG_whisk_userEvents_enabled=true",
@@ -126,8 +126,8 @@ static const char *const ANSIBLE[] = {
     "METRICS_LOG=false",
     "CONFIG_kamon_statsd_hostname=",
     "CONFIG_kamon_statsd_port=8125",
-    "CONFIG_whisk_spi_LogStoreProvider=org.apache.openwhisk.core.containerpool.logging."
-    "DockerToActivationLogStoreProvider",
+    ("CONFIG_whisk_spi_LogStoreProvider=org.apache.openwhisk.core.containerpool.logging."
+     "DockerToActivationLogStoreProvider"),
     "CONFIG_whisk_spi_InvokerProvider=org.apache.openwhisk.core.invoker.InvokerReactive",
     "CONFIG_whisk_spi_InvokerServerProvider=org.apache.openwhisk.core.invoker.DefaultInvokerServer",
     "CONFIG_whisk_namespaceDefaultLimit_memory_min=128m",

@@ -348,8 +348,8 @@ static const char *const ANSIBLE[] = {
     "METRICS_KAMON_TAGS=false",
     "METRICS_LOG=false",
     "CONFIG_kamon_statsd_hostname=",
-    "CONFIG_whisk_spi_ContainerFactoryProvider="
-    "org.apache.openwhisk.core.containerpool.docker.DockerContainerFactoryProvider",
+    ("CONFIG_whisk_spi_ContainerFactoryProvider="
+     "org.apache.openwhisk.core.containerpool.docker.DockerContainerFactoryProvider"),
     "CONFIG_whisk_spi_LoadBalancerProvider=x",
     "CONFIG_logback_log_level=DEBUG",
     "CONFIG_whisk_memory_min=",
