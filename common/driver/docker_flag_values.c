@@ -181,12 +181,14 @@ int cw_docker_flag_tmpfs(json_t *body, const char *at, struct cw_slice value, st
 static bool is_octal(struct cw_slice text, int64_t *ret)
 {
     *ret = 0;
+    if (text.n == 0 || text.n > 6)
+        return false;
     for (size_t i = 0; i < text.n; i++) {
         if (text.p[i] < '0' || text.p[i] > '7')
             return false;
         *ret = *ret * 8 + (text.p[i] - '0');
     }
-    return text.n > 0 && text.n <= 6;
+    return true;
 }
 
 static int put_mount_text(json_t *mount, const char *key, struct cw_slice v)

@@ -219,6 +219,7 @@ static void values_of_the_wrong_form_are_refused_with_what_is_accepted(void **st
         {"mount", "target=/b,nosuch=1", "not nosuch=1"},
         {"mount", "target=/b,ro=maybe", "not ro=maybe"},
         {"mount", "target=/b,tmpfs-mode=9", "not tmpfs-mode=9"},
+        {"mount", "target=/b,tmpfs-mode=77777777777777777777777", "not tmpfs-mode=7777777"},
         {"pids-limit", "-2", "-1.."},
         {"security-opt", "seccomp", "name=value"},
         {"security-opt", "seccomp=/no/such.json", "readable file"},
