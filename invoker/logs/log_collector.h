@@ -31,8 +31,8 @@ struct inv_log_request {
     /* Without wait: how long after the last line more may come. The engine copies what was printed
      * before the answer a moment after it was printed; 0: what is there now is all. */
     int64_t linger_ms;
-    bool developer_error;    /* adds the "did not initialize or run as expected" line */
-    int64_t limit_bytes;     /* raw json lines, each + 1; > 0 */
+    bool developer_error; /* adds the "did not initialize or run as expected" line */
+    int64_t limit_bytes;  /* raw json lines, each + 1; > 0 */
     /* How long to wait for sentinels without any new line, and altogether; 0: 2 s, and 2 s per MiB
      * of the limit but at least 10 s. */
     int64_t idle_timeout_ms, total_timeout_ms;
