@@ -114,9 +114,11 @@ static void encode_whole(const struct inv_acks *a, const struct inv_job *job, en
         cw_ack_combined_encode(&record, &job->msg->tx, a->conf.instance, out);
 }
 
-static struct inv_ack_send *new_send(struct inv_acks *a, const struct inv_job *job)
+/* With its smaller form as text. */
+static struct inv_ack_send *new_send(struct inv_acks *a, const struct inv_job *job, enum kind kind)
 {
     struct inv_ack_send *p = cw_alloc(sizeof(*p));
+    struct cw_str small;
 
     p->acks = a;
     cw_list_push_back(&a->pending, &p->link);
@@ -124,24 +126,23 @@ static struct inv_ack_send *new_send(struct inv_acks *a, const struct inv_job *j
     cw_str_reset(&a->topic);
     cw_str_addf(&a->topic, "%scompleted%s", a->conf.topic_prefix, job->msg->controller);
     p->topic = cw_memdup(a->topic.p, a->topic.n);
+    cw_str_init(&small, a->conf.max_bytes + SHRUNK_FRAME_MAX_BYTES);
+    encode_shrunk(a, job, kind, &small);
+    p->text_len = small.n;
+    p->text = cw_str_steal(&small);
+    cw_counter_add(a->sent[kind], 1);
     return p;
 }
 
 static struct inv_ack_send *send_small(struct inv_acks *a, const struct inv_job *job,
                                        enum kind kind, struct inv_ack_send *before)
 {
-    struct inv_ack_send *p = new_send(a, job);
-    struct cw_str small;
+    struct inv_ack_send *p = new_send(a, job, kind);
 
-    cw_str_init(&small, a->conf.max_bytes + SHRUNK_FRAME_MAX_BYTES);
-    encode_shrunk(a, job, kind, &small);
-    p->text_len = small.n;
-    p->text = cw_str_steal(&small);
     if (before)
         before->behind = p;
     else
         publish_text(p);
-    cw_counter_add(a->sent[kind], 1);
     return p;
 }
 
@@ -150,7 +151,6 @@ static struct inv_ack_send *send_whole(struct inv_acks *a, const struct inv_job 
                                        enum kind kind)
 {
     struct inv_ack_send *p;
-    struct cw_str small;
 
     cw_str_reset(&a->scratch);
     encode_whole(a, job, kind, &a->scratch);
@@ -161,13 +161,8 @@ static struct inv_ack_send *send_whole(struct inv_acks *a, const struct inv_job 
                a->conf.max_bytes);
         return send_small(a, job, kind, NULL);
     }
-    p = new_send(a, job);
-    cw_str_init(&small, a->conf.max_bytes + SHRUNK_FRAME_MAX_BYTES);
-    encode_shrunk(a, job, kind, &small);
-    p->text_len = small.n;
-    p->text = cw_str_steal(&small);
+    p = new_send(a, job, kind);
     cw_bus_publish(a->conf.bus, p->topic, cw_str_slice(&a->scratch), on_sent, p);
-    cw_counter_add(a->sent[kind], 1);
     return p;
 }
 

@@ -174,8 +174,7 @@ static int make_logs(struct inv_daemon *d, struct cw_err *err)
     const struct inv_settings *s = d->settings;
     enum inv_log_store store;
 
-    if (inv_providers_check(s, err) != 0 ||
-        inv_log_store_parse(s->log_store_provider, &store, err) != 0)
+    if (inv_log_store_parse(s->log_store_provider, &store, err) != 0)
         return -1;
     d->log_hub = inv_log_hub_new(d->loop, err);
     if (!d->log_hub)

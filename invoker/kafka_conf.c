@@ -73,22 +73,36 @@ static size_t count_pairs(char *const *pairs)
     return n;
 }
 
-/* ---- the settings of one client ---- */
-
-/* security.protocol → security-protocol: Java's own spelling must not slip through. */
-static const char *dashed(const char *key, struct cw_arena *arena)
+/* security.protocol ↔ security-protocol */
+static const char *respelled(const char *key, char from, char to, struct cw_arena *arena)
 {
     char *text = cw_arena_dup(arena, cw_slice_of(key));
 
-    for (char *p = text; (p = strchr(p, '.'));)
-        *p = '-';
+    for (char *p = text; (p = strchr(p, from));)
+        *p = to;
     return text;
 }
+
+/* The last value of a key counts. */
+static void set_pair(const char **out, size_t *n, const char *key, const char *value)
+{
+    for (size_t i = 0; i < *n; i += 2)
+        if (strcmp(out[i], key) == 0) {
+            out[i + 1] = value;
+            return;
+        }
+    out[(*n)++] = key;
+    out[(*n)++] = value;
+}
+
+/* ---- the settings of one client ---- */
+
+/* Java's own spelling, with dots, must not slip through. */
 
 static void lay_over(struct kafka_translation *t, char *const *pairs, const char *prefix)
 {
     for (; pairs && *pairs; pairs += 2) {
-        const char *key = dashed(pairs[0], t->arena);
+        const char *key = respelled(pairs[0], '.', '-', t->arena);
         struct kafka_setting *s = t->settings;
 
         while (s < t->settings + t->count && strcmp(s->key, key) != 0)
@@ -109,13 +123,7 @@ const struct kafka_setting *kafka_setting_of(const struct kafka_translation *t, 
 
 void kafka_put(struct kafka_translation *t, const char *key, const char *value)
 {
-    for (size_t i = 0; i < t->out_count; i += 2)
-        if (strcmp(t->out[i], key) == 0) {
-            t->out[i + 1] = value;
-            return;
-        }
-    t->out[t->out_count++] = key;
-    t->out[t->out_count++] = value;
+    set_pair(t->out, &t->out_count, key, value);
 }
 
 static void kafka_ignore(const struct kafka_translation *t, const struct kafka_setting *s)
@@ -206,28 +214,6 @@ int inv_kafka_properties(const struct inv_kafka_settings *settings, enum inv_kaf
 
 /* ---- topics ---- */
 
-/* retention-ms → retention.ms */
-static char *dotted(const char *key, struct cw_arena *arena)
-{
-    char *text = cw_arena_dup(arena, cw_slice_of(key));
-
-    for (char *p = text; *p; p++)
-        if (*p == '-')
-            *p = '.';
-    return text;
-}
-
-static void set_pair(const char **out, size_t *n, const char *key, const char *value)
-{
-    for (size_t i = 0; i < *n; i += 2)
-        if (strcmp(out[i], key) == 0) {
-            out[i + 1] = value;
-            return;
-        }
-    out[(*n)++] = key;
-    out[(*n)++] = value;
-}
-
 int inv_topic_config(char *const *pairs, int64_t max_message_bytes, struct cw_arena *arena,
                      const char *const **ret, struct cw_err *err)
 {
@@ -242,7 +228,7 @@ int inv_topic_config(char *const *pairs, int64_t max_message_bytes, struct cw_ar
     set_pair(out, &n, "max.message.bytes", cw_arena_dup(arena, cw_slice_of(bytes)));
     for (size_t i = 0; i < count; i += 2) {
         if (strcmp(pairs[i], "partitions") != 0)
-            set_pair(out, &n, dotted(pairs[i], arena), pairs[i + 1]);
+            set_pair(out, &n, respelled(pairs[i], '-', '.', arena), pairs[i + 1]);
         else if (strcmp(pairs[i + 1], "1") != 0)
             return cw_fail(err, CW_INVALID,
                            "whisk.kafka.topics.invoker.partitions: \"%s\"; accepted: 1 (order and "

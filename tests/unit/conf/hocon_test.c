@@ -35,7 +35,7 @@ static const char *below(void *arg, const char *path)
 {
     (void)arg;
     if (strcmp(path, "HOME") == 0)
-        return "/root";
+        return "/home/ow";
     return strcmp(path, "forced.host") == 0 || strcmp(path, "in.both") == 0 ? "below" : NULL;
 }
 
@@ -172,11 +172,11 @@ static const struct {
     {"optional_reference_to_itself", "a = ${?a}x", "a=x;"},
     {"optional_reference_to_nothing", "a = ${?none}\nb = 1", "b=1;"},
     {"optional_reference_keeps_the_value", "a = 1\na = ${?none}", "a=1;"},
-    {"optional_reference_overrides", "a = 1\na = ${?HOME}", "a=/root;"},
+    {"optional_reference_overrides", "a = 1\na = ${?HOME}", "a=/home/ow;"},
     {"optional_reference_in_a_text", "a = x${?none}y", "a=xy;"},
     {"optional_reference_in_a_list", "a = [1, ${?none}, 2]", "a.0=1;a.1=2;"},
     {"optional_reference_beside_a_list", "a = ${?none} [1]", "a.0=1;"},
-    {"environment", "a = ${HOME}/x", "a=/root/x;"},
+    {"environment", "a = ${HOME}/x", "a=/home/ow/x;"},
     {"path_before_environment", "HOME = mine\na = ${HOME}", "HOME=mine;a=mine;"},
     {"above_beats_the_text", "forced.host = text\na = ${forced.host}", "forced.host=text;a=above;"},
     {"text_beats_below", "in.both = text\na = ${in.both}", "in.both=text;a=text;"},
