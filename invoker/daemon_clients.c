@@ -7,20 +7,15 @@
 #include "common/bus/kafka_bus.h"
 #include "common/cgroup/oom_kills.h"
 #include "common/driver/docker_driver.h"
-#include "common/driver/docker_flags.h"
 #include "common/http/client.h"
 #include "common/obs/log.h"
 #include "common/store/couch_store.h"
 #include "invoker/daemon_priv.h"
 #include "invoker/kafka_conf.h"
-#include "invoker/limits.h"
 #include "invoker/logs/log_collector.h"
 #include "invoker/logs/log_store.h"
 #include "invoker/logs/userlogs.h"
-#include "invoker/providers.h"
 #include "invoker/settings.h"
-
-enum { FLAG_NAMES_MAX = 4096 };
 
 static void on_bus_error(void *arg, const struct cw_err *err)
 {
@@ -57,82 +52,11 @@ static int set_kafka_properties(struct inv_daemon *d, struct cw_kafka_conf *kafk
                                 &kafka->consumer, err);
 }
 
-static int check_extra_args(const struct inv_settings *s, struct cw_err *err)
-{
-    struct cw_docker_flags *flags = cw_docker_flags_parse((const char *const *)s->extra_args, err);
-    cw_auto_str struct cw_str names;
-
-    cw_str_init(&names, FLAG_NAMES_MAX);
-    if (flags) {
-        cw_docker_flags_free(flags);
-        return 0;
-    }
-    cw_docker_flags_names(&names);
-    cw_log(CW_LOG_ERROR, NULL, COMPONENT, "flags of docker run that extra-args may hold: %s",
-           names.p);
-    return cw_err_wrap(err, "whisk.container-factory.container-args.extra-args");
-}
-
-static bool is_header_name(const char *text)
-{
-    return *text && strlen(text) <= 64 &&
-           text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")] ==
-               '\0';
-}
-
-static const char *engine(const struct inv_settings *s)
+const char *inv_daemon_engine(const struct inv_settings *s)
 {
     if (s->docker_socket && s->docker_socket[0])
         return s->docker_socket;
     return s->docker_host && s->docker_host[0] ? s->docker_host : "/var/run/docker.sock";
-}
-
-static int check_network(const struct inv_settings *s, struct cw_err *err)
-{
-    if (strcmp(s->network, "host") == 0 || strcmp(s->network, "none") == 0 ||
-        strncmp(s->network, "container:", 10) == 0)
-        return cw_fail(err, CW_INVALID,
-                       "whisk.container-factory.container-args.network: \"%.60s\" gives containers "
-                       "no address of their own; accepted: bridge, or the name of a network",
-                       s->network);
-    return 0;
-}
-
-static int check_engine(const struct inv_settings *s, struct cw_err *err)
-{
-    bool tcp = strncmp(engine(s), "tcp://", 6) == 0;
-
-    if (!tcp && engine(s)[0] != '/' && strncmp(engine(s), "unix:///", 8) != 0)
-        return cw_fail(err, CW_INVALID,
-                       "%s: \"%.80s\" is not supported; accepted: unix:///path, tcp://host:port",
-                       engine(s) == s->docker_host ? "DOCKER_HOST" : "cwhisk.docker-socket",
-                       engine(s));
-    if (tcp && s->docker_tls_verify && s->docker_tls_verify[0])
-        return cw_fail(err, CW_INVALID,
-                       "DOCKER_TLS_VERIFY: TLS to the engine is not supported; accepted: "
-                       "DOCKER_HOST=unix:///path, or tcp:// without TLS");
-    return check_network(s, err);
-}
-
-int inv_daemon_check_settings(const struct inv_settings *s, struct cw_err *err)
-{
-    enum inv_log_store store;
-
-    if (inv_limits_check(s, err) != 0)
-        return -1;
-    if (strcmp(s->couch_provider, "CouchDB") != 0 && strcmp(s->couch_provider, "Cloudant") != 0)
-        return cw_fail(err, CW_INVALID,
-                       "whisk.couchdb.provider: \"%s\" is not known; accepted: CouchDB, Cloudant",
-                       s->couch_provider);
-    if (!is_header_name(s->transactions_header))
-        return cw_fail(err, CW_INVALID,
-                       "whisk.transactions.header: \"%.60s\" is no header; accepted: letters, "
-                       "digits, - and _",
-                       s->transactions_header);
-    if (inv_providers_check(s, err) != 0 ||
-        inv_log_store_parse(s->log_store_provider, &store, err) != 0 || check_engine(s, err) != 0)
-        return -1;
-    return check_extra_args(s, err);
 }
 
 /* Of the flags of docker run; NULL: the engine's default. */
@@ -210,7 +134,7 @@ int inv_daemon_make_clients(struct inv_daemon *d, struct cw_err *err)
         .metrics = d->metrics,
     };
     struct cw_docker_conf docker = {
-        .engine = engine(s),
+        .engine = inv_daemon_engine(s),
         .parallel_creates = (unsigned)s->docker_parallel_runs,
         .run_ms = s->docker_run_ms,
         .rm_ms = s->docker_rm_ms,

@@ -1,6 +1,6 @@
 /* invoker/daemon_priv.h -- what the daemon's files share: daemon.c (parts, the way of a job),
- * daemon_clients.c (connections to the outside), daemon_start.c, daemon_stop.c, daemon_tls.c (keys
- * and certificates).
+ * daemon_check.c (the settings together), daemon_clients.c (connections to the outside),
+ * daemon_start.c, daemon_stop.c, daemon_tls.c (keys and certificates).
  *
  * Thread: loop. */
 #pragma once
@@ -96,10 +96,15 @@ struct inv_daemon {
 void inv_daemon_take(void *arg, struct cw_slice payload, int64_t offset);
 void inv_daemon_hold_or_hand_out(struct inv_daemon *d);
 
-/* ---- daemon_clients.c ---- */
+/* ---- daemon_check.c ---- */
 
 /* What is wrong with the settings beyond single values. */
 int inv_daemon_check_settings(const struct inv_settings *s, struct cw_err *err) CW_MUST_CHECK;
+
+/* ---- daemon_clients.c ---- */
+
+/* Where the container engine is: a path, or what DOCKER_HOST says. */
+const char *inv_daemon_engine(const struct inv_settings *s);
 /* Kafka, CouchDB, Docker, log files: clients only, nothing is awaited. */
 int inv_daemon_make_clients(struct inv_daemon *d, struct cw_err *err) CW_MUST_CHECK;
 
