@@ -9,6 +9,7 @@
 #include "common/loop/loop.h"
 #include "invoker/logs/log_collector.h"
 #include "tests/support/scratch.h"
+#include "tests/unit/log_collector/collected.h"
 
 #define SENTINEL "XXX_THE_END_OF_A_WHISK_ACTIVATION_XXX"
 #define TIME "2026-01-02T03:04:05.123456789Z"
@@ -19,20 +20,13 @@
 
 enum { LIMIT = 10 << 20, WAIT_MS = 5000, BRIEF_MS = 40 };
 
-struct result {
-    int calls;
-    char *logs;
-    bool complete, truncated;
-    struct inv_log_source *free_me;
-};
-
 struct fixture {
     struct cw_loop *loop;
     struct inv_log_hub *hub;
     char folder[SCRATCH_MAX];
     char path[96];
     struct inv_log_source *source;
-    struct result r, r2;
+    struct collected r, r2;
 };
 
 static void write_file(const char *path, int flags, const char *text)
@@ -76,23 +70,6 @@ static int teardown(void **state)
     return 0;
 }
 
-static void on_logs(void *arg, struct cw_slice logs, bool complete, bool truncated)
-{
-    struct result *r = arg;
-
-    r->calls++;
-    free(r->logs);
-    r->logs = cw_slice_dup(logs);
-    r->complete = complete;
-    r->truncated = truncated;
-    inv_log_source_free(CW_STEAL(r->free_me));
-}
-
-static bool called(void *arg)
-{
-    return ((struct result *)arg)->calls > 0;
-}
-
 static struct inv_log_request waiting(void)
 {
     return (struct inv_log_request){.wait_for_sentinels = true, .limit_bytes = LIMIT};
@@ -109,12 +86,12 @@ static struct inv_log_request brief(void)
 static struct inv_log_call *collect(struct fixture *f, struct inv_log_request req)
 {
     f->r.calls = 0;
-    return inv_log_collect(f->source, &req, on_logs, &f->r);
+    return inv_log_collect(f->source, &req, on_collected, &f->r);
 }
 
 static void await(struct fixture *f)
 {
-    assert_true(cw_loop_run_until(f->loop, called, &f->r, WAIT_MS));
+    assert_true(cw_loop_run_until(f->loop, is_collected, &f->r, WAIT_MS));
     assert_int_equal(f->r.calls, 1);
 }
 
@@ -225,13 +202,13 @@ static void collections_of_one_container_queue_in_order(void **state)
     struct inv_log_request req = waiting();
 
     (void)collect(f, req);
-    (void)inv_log_collect(f->source, &req, on_logs, &f->r2);
+    (void)inv_log_collect(f->source, &req, on_collected, &f->r2);
     append(f, OUT("one") END);
     await(f);
     pass(f);
     assert_int_equal(f->r2.calls, 0);
     append(f, OUT("two") END);
-    assert_true(cw_loop_run_until(f->loop, called, &f->r2, WAIT_MS));
+    assert_true(cw_loop_run_until(f->loop, is_collected, &f->r2, WAIT_MS));
     expect(f, "[\"" TIME " stdout: one\"]", true);
     assert_string_equal(f->r2.logs, "[\"" TIME " stdout: two\"]");
 }
@@ -563,10 +540,10 @@ static void who_waits_behind_a_cut_collection_gets_his_own_lines(void **state)
 
     append(f, OUT("12345") OUT("12345") OUT("left"));
     (void)collect(f, one_line());
-    (void)inv_log_collect(f->source, &req, on_logs, &f->r2);
+    (void)inv_log_collect(f->source, &req, on_collected, &f->r2);
     await(f);
     append(f, END OUT("b") END);
-    assert_true(cw_loop_run_until(f->loop, called, &f->r2, WAIT_MS));
+    assert_true(cw_loop_run_until(f->loop, is_collected, &f->r2, WAIT_MS));
     assert_string_equal(f->r2.logs, "[\"" TIME " stdout: b\"]");
     assert_true(f->r2.complete);
 }
@@ -729,10 +706,10 @@ static void sources_in_one_folder_do_not_disturb_each_other(void **state)
     (void)snprintf(path, sizeof(path), "%s/other", f->folder);
     other = inv_log_source_new(f->hub, path, NULL);
     (void)collect(f, req);
-    (void)inv_log_collect(other, &req, on_logs, &f->r2);
+    (void)inv_log_collect(other, &req, on_collected, &f->r2);
     pass(f);
     write_file(path, O_APPEND, OUT("other") END);
-    assert_true(cw_loop_run_until(f->loop, called, &f->r2, WAIT_MS));
+    assert_true(cw_loop_run_until(f->loop, is_collected, &f->r2, WAIT_MS));
     assert_int_equal(f->r.calls, 0);
     inv_log_source_free(other);
     append(f, OUT("mine") END); /* the folder is still watched for us */
@@ -747,11 +724,11 @@ static void a_cancelled_collection_is_silent_and_the_next_one_goes_on(void **sta
     struct inv_log_request req = waiting();
     struct inv_log_call *call = collect(f, req);
 
-    (void)inv_log_collect(f->source, &req, on_logs, &f->r2);
+    (void)inv_log_collect(f->source, &req, on_collected, &f->r2);
     pass(f);
     inv_log_cancel(call);
     append(f, OUT("a") END);
-    assert_true(cw_loop_run_until(f->loop, called, &f->r2, WAIT_MS));
+    assert_true(cw_loop_run_until(f->loop, is_collected, &f->r2, WAIT_MS));
     assert_int_equal(f->r.calls, 0);
     assert_string_equal(f->r2.logs, "[\"" TIME " stdout: a\"]");
 }
@@ -764,7 +741,7 @@ static void freeing_the_source_cancels_even_in_its_own_callback(void **state)
     append(f, OUT("a") END);
     f->r.free_me = f->source;
     (void)collect(f, req);
-    (void)inv_log_collect(f->source, &req, on_logs, &f->r2);
+    (void)inv_log_collect(f->source, &req, on_collected, &f->r2);
     await(f);
     f->source = NULL;
     pass(f);

@@ -5,6 +5,7 @@
 #include "common/driver/container_driver.h"
 #include "common/loop/loop.h"
 #include "invoker/logs/log_collector.h"
+#include "tests/unit/log_collector/collected.h"
 
 #define SENTINEL "XXX_THE_END_OF_A_WHISK_ACTIVATION_XXX"
 #define AT(n) "2026-01-02T03:04:05.00000000" n "Z"
@@ -25,18 +26,12 @@ struct engine {
     void *arg;
 };
 
-struct result {
-    int calls;
-    char *logs;
-    bool complete, truncated;
-};
-
 struct fixture {
     struct cw_loop *loop;
     struct engine engine;
     struct inv_log_hub *hub;
     struct inv_log_source *source;
-    struct result r;
+    struct collected r;
 };
 
 static struct cw_driver_call *engine_output(struct cw_driver *d, const char *id,
@@ -118,22 +113,6 @@ static int teardown(void **state)
     return 0;
 }
 
-static void on_logs(void *arg, struct cw_slice logs, bool complete, bool truncated)
-{
-    struct result *r = arg;
-
-    r->calls++;
-    free(r->logs);
-    r->logs = cw_slice_dup(logs);
-    r->complete = complete;
-    r->truncated = truncated;
-}
-
-static bool called(void *arg)
-{
-    return ((struct result *)arg)->calls > 0;
-}
-
 static bool is_open(void *arg)
 {
     return ((struct fixture *)arg)->engine.open;
@@ -153,7 +132,7 @@ static void pass(struct fixture *f)
 static void collect(struct fixture *f, struct inv_log_request req)
 {
     f->r.calls = 0;
-    (void)inv_log_collect(f->source, &req, on_logs, &f->r);
+    (void)inv_log_collect(f->source, &req, on_collected, &f->r);
 }
 
 static const struct inv_log_request WAITING = {.wait_for_sentinels = true, .limit_bytes = LIMIT};
@@ -166,7 +145,7 @@ static void await_open(struct fixture *f)
 
 static void await(struct fixture *f)
 {
-    assert_true(cw_loop_run_until(f->loop, called, &f->r, WAIT_MS));
+    assert_true(cw_loop_run_until(f->loop, is_collected, &f->r, WAIT_MS));
     assert_int_equal(f->r.calls, 1);
 }
 
