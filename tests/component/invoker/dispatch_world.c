@@ -1,0 +1,150 @@
+#include "tests/component/invoker/dispatch_world.h"
+
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/loop/loop.h"
+#include "common/model/action_doc.h"
+#include "common/model/activation_message.h"
+#include "common/model/manifest.h"
+#include "common/obs/metrics.h"
+#include "invoker/dispatch.h"
+#include "invoker/job.h"
+#include "invoker/logs/log_collector.h"
+#include "invoker/settings.h"
+#include "invoker/stale.h"
+#include "tests/support/cmocka_all.h"
+
+static void on_result(void *arg, struct inv_job *job)
+{
+    (void)job;
+    ((struct world *)arg)->results++;
+}
+
+static void on_end(void *arg, struct inv_job *job, enum inv_end how)
+{
+    struct world *w = arg;
+    struct end_seen *e = &w->ends[w->end_count++];
+
+    assert_true(w->end_count <= MAX_ENDS);
+    memcpy(e->id, job->msg->activation_id, sizeof(e->id));
+    e->how = how;
+    e->status = job->outcome.status;
+    e->init_ms = job->init_ms;
+    e->placed_us = job->at[INV_AT_PLACED];
+    e->timeout = job->timeout;
+    (void)snprintf(e->result, sizeof(e->result), "%s", job->outcome.result.p);
+    free(w->logs);
+    w->logs = cw_slice_dup(cw_str_slice(&job->logs));
+    inv_job_free(job);
+}
+
+void make_dispatch(struct world *w)
+{
+    w->dispatch = inv_dispatch_new(&(struct inv_dispatch_conf){
+        .loop = w->loop,
+        .driver = &w->driver.base,
+        .logs = w->hub,
+        .stale = w->stale,
+        .settings = &w->settings,
+        .manifest = w->manifest,
+        .metrics = w->metrics,
+        .on_result = on_result,
+        .on_end = on_end,
+        .arg = w,
+    });
+}
+
+static int64_t wall_us(const struct cw_clock *c)
+{
+    (void)c;
+    return cw_clock_system()->wall_us(cw_clock_system());
+}
+
+static int64_t mono_us(const struct cw_clock *c)
+{
+    return cw_clock_system()->mono_us(cw_clock_system()) + ((const struct world *)c)->skipped_us;
+}
+
+struct world *begin_world(scripted_fn *script)
+{
+    struct world *w = cw_alloc(sizeof(*w));
+    struct cw_err err = {0};
+
+    test_settings(NULL, &w->settings);
+    w->clock = (struct cw_clock){wall_us, mono_us};
+    w->loop = cw_loop_new(&w->clock, NULL);
+    w->metrics = cw_metrics_new();
+    w->manifest = test_manifest();
+    w->hub = inv_log_hub_new(w->loop, &err);
+    assert_non_null(w->hub);
+    fake_driver_init(&w->driver, w->loop);
+    w->peer = scripted_action_new(script, w);
+    w->driver.port = scripted_action_port(w->peer);
+    make_dispatch(w);
+    return w;
+}
+
+bool containers_gone(void *arg)
+{
+    return inv_dispatch_containers(((struct world *)arg)->dispatch) == 0;
+}
+
+void end_world(struct world *w)
+{
+    inv_dispatch_drain(w->dispatch);
+    if (!cw_loop_run_until(w->loop, containers_gone, w, WAIT_MS)) {
+        inv_dispatch_kill(w->dispatch, "end of test");
+        assert_true(cw_loop_run_until(w->loop, containers_gone, w, WAIT_MS));
+    }
+    inv_dispatch_free(w->dispatch);
+    inv_stale_free(w->stale);
+    scripted_action_free(w->peer);
+    inv_log_hub_free(w->hub);
+    cw_driver_free(&w->driver.base);
+    cw_manifest_free(w->manifest);
+    cw_metrics_free(w->metrics);
+    cw_conf_free(inv_settings_table(), &w->settings);
+    cw_loop_free(w->loop);
+    free(w->logs);
+    free(w);
+}
+
+struct cw_action *make_action(struct world *w, const char *name, unsigned timeout_ms,
+                              unsigned memory_mb, unsigned concurrency)
+{
+    return test_action(w->manifest, name, timeout_ms, memory_mb, 0, concurrency);
+}
+
+void submit(struct world *w, struct cw_action *action, char id)
+{
+    inv_dispatch_submit(w->dispatch,
+                        test_job(&(struct test_message){.id = id, .action = action->name}, action));
+}
+
+bool enough_ends(void *arg)
+{
+    struct world *w = arg;
+
+    return w->end_count >= w->wanted;
+}
+
+void wait_ends(struct world *w, unsigned count)
+{
+    w->wanted = count;
+    if (!cw_loop_run_until(w->loop, enough_ends, w, WAIT_MS))
+        fail_msg("%u of %u activations ended", w->end_count, count);
+}
+
+void well_behaved(struct scripted_conn *conn, void *arg)
+{
+    (void)arg;
+    while (scripted_read_request(conn))
+        scripted_answer(conn, 200, "{\"ok\":true}");
+}
+
+void refuses_to_init(struct scripted_conn *conn, void *arg)
+{
+    (void)arg;
+    while (scripted_read_request(conn))
+        scripted_answer(conn, 502, "{\"error\":\"no such module\"}");
+}
