@@ -6,7 +6,6 @@ Whatever is missing means skip, with the reason."""
 import itertools
 import os
 import secrets
-import subprocess
 
 import pytest
 
@@ -60,20 +59,6 @@ def cwhisk():
     if not os.access(path, os.X_OK):
         pytest.skip(f"no invoker: {path} does not exist (build it, or set CWHISK_BIN)")
     return path
-
-
-@pytest.fixture(scope="session")
-def settings(cwhisk):
-    """The reference of all settings that this build knows, as text."""
-    return subprocess.run([cwhisk, "invoker", "--print-reference", "markdown"], check=True, capture_output=True, text=True).stdout
-
-
-@pytest.fixture(autouse=True)
-def skip_without_setting(request):
-    """Marker setting(KEY): the case needs a feature that comes with this setting."""
-    marker = request.node.get_closest_marker("setting")
-    if marker and marker.args[0] not in request.getfixturevalue("settings"):
-        pytest.skip(f"this build has no {marker.args[0]}")
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,6 @@ def cuttable(couch):
     relay.close()
 
 
-@pytest.mark.setting("whisk.blacklist.poll-interval")
 def test_blocked_namespaces_are_refused_without_a_record(make_invoker, controller, couch):
     blocked = f"blocked{secrets.token_hex(4)}"
     limited = f"limited{secrets.token_hex(4)}"
@@ -48,7 +47,6 @@ def test_blocked_namespaces_are_refused_without_a_record(make_invoker, controlle
     assert controller.couch.record(blocked, activation.id) is None and len(activation.acks()) == 1
 
 
-@pytest.mark.setting("whisk.blacklist.poll-interval")
 def test_blacklist_is_read_again(make_invoker, controller, couch):
     namespace = f"later{secrets.token_hex(4)}"
     invoker = make_invoker({"CONFIG_whisk_blacklist_pollInterval": "300 ms"}).start(controller)
@@ -60,7 +58,6 @@ def test_blacklist_is_read_again(make_invoker, controller, couch):
     wait_until(lambda: controller.invoke(invoker, action).result().json["response"].__class__ is dict, what="the namespace is free again")
 
 
-@pytest.mark.setting("whisk.parameter-storage.current")
 @pytest.mark.parametrize("scheme, key, values", [("aes-256", AES_256_KEY, AES_256), ("aes-128", AES_128_KEY, AES_128)],
                          ids=["aes-256", "aes-128"])
 def test_locked_arguments_are_decrypted(make_invoker, controller, ns, scheme, key, values):
