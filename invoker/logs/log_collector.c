@@ -65,7 +65,7 @@ struct inv_log_call {
     struct inv_log_lines lines;
     bool begun;
     bool asked; /* the engine, for what there is by now */
-    int64_t idle_end_us, total_end_us;
+    int64_t quiet_since_us, total_end_us;
     bool timed; /* timer is set up: only calls that wait have one */
     struct cw_timer timer;
 };
@@ -132,7 +132,7 @@ static void call_begin(struct inv_log_call *c)
 
     c->begun = true;
     c->req.idle_timeout_ms = or_default(c->req.idle_timeout_ms, IDLE_MS) / 1000;
-    c->idle_end_us = now_us + c->req.idle_timeout_ms * 1000;
+    c->quiet_since_us = now_us;
     c->total_end_us = now_us + or_default(c->req.total_timeout_ms, total_ms);
     inv_log_lines_init(&c->lines, c->req.limit_bytes);
     c->lines.raw = c->req.raw;
@@ -190,7 +190,7 @@ static enum inv_log_verdict take_lines(struct inv_log_source *s, struct inv_log_
         at += n + 1;
     }
     if (at > 0 && c)
-        c->idle_end_us = cw_loop_mono_us(s->hub->loop) + c->req.idle_timeout_ms * 1000;
+        c->quiet_since_us = cw_loop_mono_us(s->hub->loop);
     source_drop(s, at);
     if (verdict == INV_LOG_MORE && s->buf.n > longest_line(s, c)) {
         verdict = c && !behind(s) ? INV_LOG_BROKEN : INV_LOG_MORE;
@@ -301,9 +301,9 @@ static bool is_told(const struct inv_log_source *s)
 static int64_t silence_end_us(const struct inv_log_call *c)
 {
     bool lingers = !c->req.wait_for_sentinels && !c->source->stream;
+    int64_t patience_ms = lingers ? c->req.linger_ms : c->req.idle_timeout_ms;
 
-    return lingers ? c->idle_end_us + (c->req.linger_ms - c->req.idle_timeout_ms) * 1000
-                   : c->idle_end_us;
+    return c->quiet_since_us + patience_ms * 1000;
 }
 
 /* false when time is up. */
