@@ -27,8 +27,28 @@ const char *keystore_reason(void)
     return reason ? reason : "malformed";
 }
 
+/* OpenSSL reads some certificates that are not DER and writes what it cannot read: those would
+ * fail at whom they are passed on to, where nobody knows the file. */
+static bool survives_writing(X509 *cert)
+{
+    unsigned char *der = NULL;
+    int n = i2d_X509(cert, &der);
+    const unsigned char *p = der;
+    X509 *again = n > 0 ? d2i_X509(NULL, &p, n) : NULL;
+    bool same = again != NULL;
+
+    OPENSSL_free(der);
+    X509_free(again);
+    ERR_clear_error();
+    return same;
+}
+
 int keystore_add(struct stack_st_X509 *to, CW_TAKES X509 *cert, struct cw_err *err)
 {
+    if (!survives_writing(cert)) {
+        X509_free(cert);
+        return cw_fail(err, CW_INVALID, "certificate %d is not DER", sk_X509_num(to) + 1);
+    }
     if (sk_X509_num(to) >= KEYSTORE_MAX_CERTIFICATES) {
         X509_free(cert);
         return cw_fail(err, CW_TOO_LARGE, "more than %d certificates", KEYSTORE_MAX_CERTIFICATES);
