@@ -1,0 +1,107 @@
+/* invoker/journal/journal.h -- what became of each message that was taken from the invoker's topic,
+ * so that a successor neither loses nor repeats work (docs/adr/0010-journal.md).
+ *
+ * Holds (offset, activation id, state), never a payload: Kafka keeps that. Two preallocated files,
+ * each written front to back; when one is full, what is not done is copied to the other, and that
+ * one's header, written last, makes it the newer. Records are checksummed with their file's
+ * generation, so a torn write, an interrupted copy, and what an earlier round left are all simply
+ * where the file ends. A state reaches the kernel before inv_journal_mark returns where that says
+ * so, and thus survives the death of the process; with sync it survives that of the machine.
+ * Thread: owner only. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/mem.h"
+#include "common/base/str.h"
+
+struct cw_err;
+struct inv_journal;
+
+enum inv_journal_state {
+    INV_JOURNAL_TAKEN = 1, /* from Kafka; nothing has happened yet */
+    INV_JOURNAL_STARTED,   /* /run may have been sent */
+    INV_JOURNAL_FORWARDED, /* another invoker has it */
+    INV_JOURNAL_DONE,      /* answered */
+};
+
+/* What has to happen before an activation is done with. */
+enum inv_journal_part {
+    INV_JOURNAL_ACKED = 1,  /* the broker has its slot-freeing ack */
+    INV_JOURNAL_STORED = 2, /* its record is where it cannot get lost, or not wanted */
+    INV_JOURNAL_WHOLE = 3,
+};
+
+enum { INV_JOURNAL_ID_LEN = 16 };
+
+struct inv_journal_entry {
+    int64_t offset;
+    unsigned char id[INV_JOURNAL_ID_LEN]; /* activation id; zeros: an unreadable message */
+    enum inv_journal_state state;         /* never DONE in what is handed out */
+    unsigned char settled;                /* of this process: set of enum inv_journal_part */
+    bool held;                            /* of this process: it has the message */
+};
+
+/* The outside, so that tests can be the disk. Semantics of openat(2), pread(2), pwrite(2),
+ * posix_fallocate(3) and fdatasync(2); errors as -errno. */
+struct inv_journal_disk {
+    int (*open)(const struct inv_journal_disk *disk, const char *path, size_t size);
+    ssize_t (*read)(const struct inv_journal_disk *disk, int fd, void *p, size_t n, int64_t at);
+    ssize_t (*write)(const struct inv_journal_disk *disk, int fd, const void *p, size_t n,
+                     int64_t at);
+    int (*sync)(const struct inv_journal_disk *disk, int fd);
+    void (*close)(const struct inv_journal_disk *disk, int fd);
+};
+
+/* The machine's files. open creates with mode 0600 and allocates `size` bytes. */
+const struct inv_journal_disk *inv_journal_files(void);
+
+struct inv_journal_conf {
+    const struct inv_journal_disk *disk;
+    const char *dir;  /* exists */
+    const char *name; /* of the invoker: "invoker0" */
+    const char *topic;
+    size_t file_bytes; /* 64 KiB.. each of the two */
+    bool sync;         /* fdatasync where a state must be kept */
+};
+
+/* Opens or makes the two files and reads what a predecessor left; what belongs to another topic is
+ * not read. NULL with *err (directory, space, permission: named). */
+struct inv_journal *inv_journal_open(const struct inv_journal_conf *conf,
+                                     struct cw_err *err) CW_MUST_CHECK;
+/* Writes what is buffered. Accepts NULL. */
+void inv_journal_close(struct inv_journal *j);
+
+/* What is not done, by offset; valid until the next call that changes the journal. */
+const struct inv_journal_entry *inv_journal_undone(struct inv_journal *j, size_t *count);
+/* Lowest offset that is not done, or the one behind all that was taken; -1: nothing is known. */
+int64_t inv_journal_low(const struct inv_journal *j);
+/* The one behind all that was taken; -1: nothing is known. */
+int64_t inv_journal_next(const struct inv_journal *j);
+/* The message to begin with again, and the id by which the topic is recognised: the lowest that is
+ * not done, else the last that was taken. false: nothing is known. */
+bool inv_journal_anchor(const struct inv_journal *j, struct inv_journal_entry *ret);
+/* The entry of an offset; NULL when it is not known or done. Valid until the next call that changes
+ * the journal; only `held` may be written. */
+struct inv_journal_entry *inv_journal_find(struct inv_journal *j, int64_t offset);
+/* Forgets everything: the topic is another one than the journal's. */
+void inv_journal_forget(struct inv_journal *j);
+/* What is not done below this offset is done with: the topic does not have it any more. Returns how
+ * many those were. */
+size_t inv_journal_drop_below(struct inv_journal *j, int64_t offset);
+/* Forgets that anything from this offset on was taken: it is left to whoever reads the topic. */
+void inv_journal_rewind(struct inv_journal *j, int64_t offset);
+
+/* Offsets rise from call to call. Buffered until the next flush. The entry is held. */
+void inv_journal_taken(struct inv_journal *j, int64_t offset,
+                       const unsigned char id[INV_JOURNAL_ID_LEN]);
+/* Marks DONE once all parts have been settled. An offset that is not known is ignored. */
+void inv_journal_settle(struct inv_journal *j, int64_t offset, enum inv_journal_part part);
+/* STARTED and FORWARDED are in the kernel (with sync: on disk) when this returns 0; DONE is
+ * buffered until the next flush. An offset that is not known, done, or in that state is ignored. */
+int inv_journal_mark(struct inv_journal *j, int64_t offset, enum inv_journal_state state,
+                     struct cw_err *err) CW_MUST_CHECK;
+/* Buffered records reach the kernel (with sync: the disk). On failure they stay buffered. */
+int inv_journal_flush(struct inv_journal *j, struct cw_err *err) CW_MUST_CHECK;
