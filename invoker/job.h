@@ -35,6 +35,7 @@ struct inv_job {
     struct cw_link link; /* run buffer, or the waiting list of a container */
     struct cw_activation_message *msg;
     struct cw_action *action; /* a reference; NULL before it is fetched and when that failed */
+    int64_t offset;           /* in the invoker's topic; -1: none */
     unsigned reschedules;     /* times that a container gave the job back */
     int64_t at[INV_MOMENTS];
 

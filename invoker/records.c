@@ -38,7 +38,8 @@ struct doc {
     size_t size;
     size_t batch_cap; /* halved each time that a batch with it was refused */
     enum degree degree;
-    int64_t since_us;
+    uint64_t number; /* in the order of adding */
+    int64_t since_us, offset;
     unsigned tries; /* that failed with their batch; one of them may have stored it all the same */
     unsigned alone; /* of these, those in which it was the whole batch */
     uint64_t answered_before; /* batches answered before the first of these */
@@ -59,8 +60,11 @@ struct inv_records {
     bool full;
     int64_t retry_ms;
     uint64_t answered; /* batches */
+    uint64_t added;
     struct cw_timer retry;
     struct cw_defer flush;
+    int64_t *safe; /* offsets that on_safe is to hear of */
+    size_t safe_count, safe_room;
     struct cw_counter *stored, *skipped, *conflicts, *degraded, *refused, *retries;
     struct cw_histogram *store_s;
 };
@@ -84,8 +88,31 @@ static void update_full(struct inv_records *r)
         r->conf.on_full(r->conf.arg, full);
 }
 
+static void note_safe(struct inv_records *r, int64_t offset)
+{
+    if (!r->conf.on_safe)
+        return;
+    if (r->safe_count == r->safe_room) {
+        r->safe_room = r->safe_room ? r->safe_room * 2 : 64;
+        r->safe = cw_realloc(r->safe, r->safe_room * sizeof(*r->safe));
+    }
+    r->safe[r->safe_count++] = offset;
+    cw_defer_post(&r->flush);
+}
+
+static void tell_safe(struct inv_records *r)
+{
+    size_t count = r->safe_count;
+
+    for (size_t i = 0; i < count; i++) /* by index: what is called may add */
+        r->conf.on_safe(r->conf.arg, r->safe[i]);
+    r->safe_count -= count;
+    memmove(r->safe, r->safe + count, r->safe_count * sizeof(*r->safe));
+}
+
 static void settle_doc(struct inv_records *r, struct doc *d)
 {
+    note_safe(r, d->offset);
     r->bytes -= d->size;
     r->pending--;
     free_doc(d);
@@ -165,15 +192,26 @@ static void refuse(struct inv_records *r, struct doc *d, const char *why)
 
 /* ---- batches ---- */
 
+/* Batches fail in any order; their documents keep theirs. */
+static struct cw_link *place_in_queue(struct inv_records *r, const struct doc *d)
+{
+    struct cw_link *at = r->queue.head.next;
+
+    while (at != &r->queue.head && CW_LIST_ENTRY(at, struct doc, link)->number < d->number)
+        at = at->next;
+    return at;
+}
+
 static void requeue(struct inv_records *r, struct batch *b, size_t batch_cap)
 {
     size_t half = b->docs.count > 1 ? b->docs.count / 2 : 1;
+    struct cw_link *at = NULL, *n;
 
-    while (b->docs.count) { /* from the back, so that the order stays */
-        struct cw_link *n = b->docs.head.prev;
+    while ((n = cw_list_pop_front(&b->docs))) {
         struct doc *d = CW_LIST_ENTRY(n, struct doc, link);
 
-        cw_list_remove(&b->docs, n);
+        if (!at)
+            at = place_in_queue(r, d);
         if (batch_cap)
             d->batch_cap = batch_cap;
         else if (++d->tries % TRIES_PER_SIZE == 0 && d->batch_cap > half)
@@ -181,7 +219,7 @@ static void requeue(struct inv_records *r, struct batch *b, size_t batch_cap)
         if (d->tries >= TRIES_AT_HEAD && d->batch_cap == 1)
             cw_list_push_back(&r->queue, n);
         else
-            cw_list_push_front(&r->queue, n);
+            cw_list_insert_before(&r->queue, at, n);
     }
 }
 
@@ -291,6 +329,8 @@ static void flush(void *arg)
 {
     struct inv_records *r = arg;
 
+    if (r->safe_count)
+        tell_safe(r);
     while (!cw_list_empty(&r->queue) && r->batches.count < BATCHES_IN_FLIGHT &&
            !cw_timer_pending(&r->retry))
         send_batch(r);
@@ -334,6 +374,7 @@ void inv_records_add(struct inv_records *r, const struct inv_job *job)
 
     if (!wanted(r, job)) {
         skip(r, job);
+        note_safe(r, job->offset);
         return;
     }
     inv_job_record(job, cw_loop_wall_ms(r->conf.loop), &record);
@@ -345,6 +386,8 @@ void inv_records_add(struct inv_records *r, const struct inv_job *job)
     d->batch_cap = BATCH_MAX_DOCS;
     memcpy(d->id, job->msg->activation_id, sizeof(d->id));
     d->since_us = cw_loop_mono_us(r->conf.loop);
+    d->offset = job->offset;
+    d->number = r->added++;
     cw_list_push_back(&r->queue, &d->link);
     r->bytes += d->size;
     r->pending++;
@@ -402,6 +445,7 @@ void inv_records_free(struct inv_records *r)
         free_doc(CW_LIST_ENTRY(n, struct doc, link));
     cw_timer_done(&r->retry);
     cw_defer_cancel(&r->flush);
+    free(r->safe);
     free(r);
 }
 

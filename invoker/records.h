@@ -4,8 +4,8 @@
  * document that the store refuses, or that alone fails again and again while others are stored, is
  * found by halving its batch and stored without its logs, then without its result, with a notice; a
  * conflict means that it is there already. Memory is bounded: over the bound on_full tells the
- * caller to take no more work until on_full says so. Sources: openwhisk couchdb.md 6.1, design.
- * Thread: loop. */
+ * caller to take no more work until on_full says so. Once a record needs this process no more,
+ * on_safe tells so. Sources: openwhisk couchdb.md 6.1, design. Thread: loop. */
 #pragma once
 
 #include <stdbool.h>
@@ -31,6 +31,10 @@ struct inv_records_conf {
     int64_t retry_ms;                       /* first pause after a failure; 0: 100 */
     /* full: the bound is reached; !full: there is room again. */
     void (*on_full)(void *arg, bool full);
+    /* Once for each inv_records_add, in a later turn, with the job's offset (-1 included): its
+     * record is stored, or not wanted, or refused for good. May be NULL. Not called any more for
+     * what inv_records_free finds. */
+    void (*on_safe)(void *arg, int64_t offset);
     void *arg;
 };
 

@@ -13,6 +13,7 @@
 #include "invoker/settings.h"
 #include "tests/support/fake_store.h"
 #include "tests/support/jobs.h"
+#include "tests/support/turns.h"
 
 enum { WAIT_MS = 20000 };
 
@@ -23,6 +24,8 @@ struct world {
     struct inv_records *records;
     int fulls, rooms;
     size_t wanted; /* documents stored */
+    int64_t safe[8];
+    size_t safe_count;
 };
 
 static void on_full(void *arg, bool full)
@@ -30,6 +33,15 @@ static void on_full(void *arg, bool full)
     struct world *w = arg;
 
     *(full ? &w->fulls : &w->rooms) += 1;
+}
+
+static void on_safe(void *arg, int64_t offset)
+{
+    struct world *w = arg;
+
+    if (w->safe_count < CW_ARRAY_LEN(w->safe))
+        w->safe[w->safe_count] = offset;
+    w->safe_count++;
 }
 
 static void begin(struct world *w, int level, size_t max_bytes)
@@ -46,6 +58,7 @@ static void begin(struct world *w, int level, size_t max_bytes)
         .max_bytes = max_bytes,
         .retry_ms = 1,
         .on_full = on_full,
+        .on_safe = on_safe,
         .arg = w,
     });
 }
@@ -400,6 +413,68 @@ static void record_refused_in_every_form_does_not_block_others(void **state)
     end(&w);
 }
 
+static void add_at(struct world *w, char id, int64_t offset, enum cw_status status)
+{
+    struct inv_job *job = test_job(&(struct test_message){.id = id}, NULL);
+
+    assert_true(job->offset == -1);
+    job->offset = offset;
+    inv_job_fail(job, status, "secret result", 1000);
+    inv_records_add(w->records, job);
+    inv_job_free(job);
+}
+
+static void stored_record_is_told_safe_once_and_not_before(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w, INV_STORE_ALWAYS, 1 << 20);
+    (void)cw_fail_retriable(&w.store.bulk_err, CW_UNAVAILABLE, "down");
+    w.store.failures = UINT32_MAX;
+    add_at(&w, 'a', 7, CW_STATUS_SUCCESS);
+    add_at(&w, 'b', 5, CW_STATUS_SUCCESS);
+    w.wanted = 1;
+    assert_false(cw_loop_run_until(w.loop, has_stored, &w, 20));
+    assert_int_equal(w.safe_count, 0);
+    w.store.failures = 0;
+    wait_all(&w);
+    run_turns(w.loop);
+    assert_int_equal(w.safe_count, 2);
+    assert_true(w.safe[0] == 7 && w.safe[1] == 5);
+    end(&w);
+}
+
+static void unwanted_record_is_told_safe_in_a_later_turn(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w, INV_STORE_FAILURES, 1 << 20);
+    add_at(&w, 'a', 3, CW_STATUS_SUCCESS);
+    assert_int_equal(w.safe_count, 0);
+    run_turns(w.loop);
+    assert_int_equal(w.safe_count, 1);
+    assert_true(w.safe[0] == 3);
+    assert_int_equal(w.store.stored_count, 0);
+    end(&w);
+}
+
+static void record_refused_for_good_is_told_safe(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w, INV_STORE_ALWAYS, 1 << 20);
+    w.store.put = refuses_all;
+    add_at(&w, 'a', 9, CW_STATUS_SUCCESS);
+    wait_all(&w);
+    run_turns(w.loop);
+    assert_int_equal(w.safe_count, 1);
+    assert_true(w.safe[0] == 9);
+    end(&w);
+}
+
 static void bound_of_memory_tells_full_and_room(void **state)
 {
     struct world w;
@@ -450,6 +525,9 @@ int main(void)
         cmocka_unit_test(refused_record_is_stored_without_its_logs),
         cmocka_unit_test(refused_record_is_stored_without_its_result_at_last),
         cmocka_unit_test(record_refused_in_every_form_does_not_block_others),
+        cmocka_unit_test(stored_record_is_told_safe_once_and_not_before),
+        cmocka_unit_test(unwanted_record_is_told_safe_in_a_later_turn),
+        cmocka_unit_test(record_refused_for_good_is_told_safe),
         cmocka_unit_test(bound_of_memory_tells_full_and_room),
         cmocka_unit_test(freeing_with_records_pending_leaks_nothing),
     };
