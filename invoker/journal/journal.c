@@ -1,7 +1,6 @@
 #include "invoker/journal/journal.h"
 
-#include <errno.h>
-
+#include "common/base/disk.h"
 #include "common/base/err.h"
 #include "invoker/journal/journal_format.h"
 #include "invoker/journal/journal_index.h"
@@ -14,7 +13,7 @@ enum {
 };
 
 struct inv_journal {
-    const struct inv_journal_disk *disk;
+    const struct cw_disk *disk;
     char *paths[FILES];
     char *topic;
     size_t file_bytes;
@@ -30,22 +29,6 @@ struct inv_journal {
 };
 
 /* ---- reading ---- */
-
-static ssize_t read_full(const struct inv_journal *j, int fd, void *p, size_t n, int64_t at)
-{
-    size_t got = 0;
-
-    while (got < n) {
-        ssize_t more = j->disk->read(j->disk, fd, (char *)p + got, n - got, at + (int64_t)got);
-
-        if (more < 0)
-            return more;
-        if (more == 0)
-            break;
-        got += (size_t)more;
-    }
-    return (ssize_t)got;
-}
 
 static void replay(struct inv_journal *j, unsigned state, struct inv_journal_entry *entry)
 {
@@ -80,7 +63,7 @@ static int read_records(struct inv_journal *j, unsigned file, struct cw_err *err
 
     for (;;) {
         size_t room = j->file_bytes - at < sizeof(j->buffer) ? j->file_bytes - at : BUFFER_BYTES;
-        ssize_t got = read_full(j, j->fds[file], j->buffer, room, (int64_t)at);
+        ssize_t got = cw_disk_read_all(j->disk, j->fds[file], j->buffer, room, (int64_t)at);
 
         if (got < 0)
             return cw_fail_errno(err, (int)-got, "journal %s", j->paths[file]);
@@ -104,7 +87,7 @@ static int read_all(struct inv_journal *j, struct cw_err *err)
 
     for (unsigned i = 0; i < FILES; i++) {
         uint64_t generation;
-        ssize_t got = read_full(j, j->fds[i], header, sizeof(header), 0);
+        ssize_t got = cw_disk_read_all(j->disk, j->fds[i], header, sizeof(header), 0);
 
         if (got < 0)
             return cw_fail_errno(err, (int)-got, "journal %s", j->paths[i]);
@@ -123,17 +106,10 @@ static int read_all(struct inv_journal *j, struct cw_err *err)
 static int write_full(const struct inv_journal *j, unsigned file, const void *p, size_t n,
                       size_t at, struct cw_err *err)
 {
-    size_t done = 0;
+    struct iovec iov = {(void *)(uintptr_t)p, n};
+    int code = cw_disk_write_all(j->disk, j->fds[file], &iov, 1, (int64_t)at);
 
-    while (done < n) {
-        ssize_t put = j->disk->write(j->disk, j->fds[file], (const char *)p + done, n - done,
-                                     (int64_t)(at + done));
-
-        if (put <= 0)
-            return cw_fail_errno(err, put < 0 ? (int)-put : EIO, "journal %s", j->paths[file]);
-        done += (size_t)put;
-    }
-    return 0;
+    return code < 0 ? cw_fail_errno(err, -code, "journal %s", j->paths[file]) : 0;
 }
 
 static int sync_file(const struct inv_journal *j, unsigned file, struct cw_err *err)

@@ -17,6 +17,7 @@
 #include "common/base/mem.h"
 #include "common/base/str.h"
 
+struct cw_disk;
 struct cw_err;
 struct inv_journal;
 
@@ -44,22 +45,8 @@ struct inv_journal_entry {
     bool held;                            /* of this process: it has the message */
 };
 
-/* The outside, so that tests can be the disk. Semantics of openat(2), pread(2), pwrite(2),
- * posix_fallocate(3) and fdatasync(2); errors as -errno. */
-struct inv_journal_disk {
-    int (*open)(const struct inv_journal_disk *disk, const char *path, size_t size);
-    ssize_t (*read)(const struct inv_journal_disk *disk, int fd, void *p, size_t n, int64_t at);
-    ssize_t (*write)(const struct inv_journal_disk *disk, int fd, const void *p, size_t n,
-                     int64_t at);
-    int (*sync)(const struct inv_journal_disk *disk, int fd);
-    void (*close)(const struct inv_journal_disk *disk, int fd);
-};
-
-/* The machine's files. open creates with mode 0600 and allocates `size` bytes. */
-const struct inv_journal_disk *inv_journal_files(void);
-
 struct inv_journal_conf {
-    const struct inv_journal_disk *disk;
+    const struct cw_disk *disk;
     const char *dir;  /* exists */
     const char *name; /* of the invoker: "invoker0" */
     const char *topic;

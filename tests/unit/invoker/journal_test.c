@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/disk.h"
 #include "common/base/err.h"
 #include "invoker/journal/journal.h"
 #include "invoker/journal/journal_format.h"
@@ -26,7 +27,7 @@ struct write {
 };
 
 struct disk {
-    struct inv_journal_disk base;
+    struct cw_disk base;
     unsigned char files[2][FILE_BYTES];
     struct write writes[WRITES_MAX];
     size_t write_count;
@@ -36,18 +37,18 @@ struct disk {
     unsigned syncs;
 };
 
-static struct disk *self(const struct inv_journal_disk *base)
+static struct disk *self(const struct cw_disk *base)
 {
-    return CW_CONTAINER_OF((struct inv_journal_disk *)(uintptr_t)base, struct disk, base);
+    return CW_CONTAINER_OF((struct cw_disk *)(uintptr_t)base, struct disk, base);
 }
 
-static int disk_open(const struct inv_journal_disk *base, const char *path, size_t size)
+static int disk_open(const struct cw_disk *base, const char *path, size_t size)
 {
     assert_true(size <= FILE_BYTES);
     return self(base)->fail_open ? -self(base)->fail_open : path[strlen(path) - 1] - '0';
 }
 
-static ssize_t disk_read(const struct inv_journal_disk *base, int fd, void *p, size_t n, int64_t at)
+static ssize_t disk_read(const struct cw_disk *base, int fd, void *p, size_t n, int64_t at)
 {
     struct disk *d = self(base);
 
@@ -59,11 +60,14 @@ static ssize_t disk_read(const struct inv_journal_disk *base, int fd, void *p, s
     return (ssize_t)n;
 }
 
-static ssize_t disk_write(const struct inv_journal_disk *base, int fd, const void *p, size_t n,
+static ssize_t disk_write(const struct cw_disk *base, int fd, const struct iovec *iov, int count,
                           int64_t at)
 {
     struct disk *d = self(base);
+    const void *p = iov->iov_base;
+    size_t n = iov->iov_len;
 
+    assert_int_equal(count, 1);
     if (d->fail_write)
         return -d->fail_write;
     if (d->most && n > d->most)
@@ -78,14 +82,14 @@ static ssize_t disk_write(const struct inv_journal_disk *base, int fd, const voi
     return (ssize_t)n;
 }
 
-static int disk_sync(const struct inv_journal_disk *base, int fd)
+static int disk_sync(const struct cw_disk *base, int fd)
 {
     (void)fd;
     self(base)->syncs++;
     return 0;
 }
 
-static void disk_close(const struct inv_journal_disk *base, int fd)
+static void disk_close(const struct cw_disk *base, int fd)
 {
     (void)base, (void)fd;
 }
@@ -94,7 +98,11 @@ static struct disk *disk_new(void)
 {
     struct disk *d = cw_alloc(sizeof(*d));
 
-    d->base = (struct inv_journal_disk){disk_open, disk_read, disk_write, disk_sync, disk_close};
+    d->base = (struct cw_disk){.open = disk_open,
+                               .read = disk_read,
+                               .write = disk_write,
+                               .sync = disk_sync,
+                               .close = disk_close};
     return d;
 }
 
@@ -739,7 +747,7 @@ static void record_is_of_one_generation_and_known_state(void **state)
 static void files_are_private_and_whole_from_the_beginning(void **state)
 {
     char dir[] = "/tmp/journal.XXXXXX", path[64];
-    struct inv_journal_conf conf = {.disk = inv_journal_files(),
+    struct inv_journal_conf conf = {.disk = cw_disk_files(),
                                     .dir = dir,
                                     .name = "invoker0",
                                     .topic = "invoker0",
