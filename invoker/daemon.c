@@ -40,6 +40,7 @@
 #include "invoker/stale.h"
 #include "invoker/store_check.h"
 #include "invoker/telemetry.h"
+#include "invoker/watchdog.h"
 
 enum {
     NAME_MAX_BYTES = 4096,
@@ -407,6 +408,17 @@ static int make_admin(struct inv_daemon *d, struct cw_err *err)
     return d->admin ? 0 : -1;
 }
 
+static int make_watchdog(struct inv_daemon *d, struct cw_err *err)
+{
+    if (d->settings->stall_warn_ms == 0)
+        return 0;
+    d->watchdog = inv_watchdog_new(
+        &(struct inv_watchdog_conf){
+            .loop = d->loop, .metrics = d->metrics, .warn_ms = d->settings->stall_warn_ms},
+        err);
+    return d->watchdog ? 0 : -1;
+}
+
 int inv_daemon_check(const struct inv_settings *settings, struct cw_err *err)
 {
     struct cw_manifest *m;
@@ -436,8 +448,8 @@ struct inv_daemon *inv_daemon_new(struct cw_loop *loop, const struct inv_setting
     cw_watch_signal(&d->sigint, loop, SIGINT, inv_daemon_on_signal, d);
     cw_timer_init(&d->stop_tick, loop, inv_daemon_on_stop_tick, d);
     cw_timer_init(&d->topic_retry, loop, inv_daemon_ask_for_topic, d);
-    if (make_names(d, err) != 0 || make_manifest(d, err) != 0 || make_param_keys(d, err) != 0 ||
-        inv_daemon_make_clients(d, err) != 0)
+    if (make_watchdog(d, err) != 0 || make_names(d, err) != 0 || make_manifest(d, err) != 0 ||
+        make_param_keys(d, err) != 0 || inv_daemon_make_clients(d, err) != 0)
         goto fail;
     make_lag_gauge(d);
     make_parts(d);
@@ -463,6 +475,7 @@ void inv_daemon_free(struct inv_daemon *d)
     cw_timer_done(&d->topic_retry);
     cw_watch_done(&d->sigint);
     cw_watch_done(&d->sigterm);
+    inv_watchdog_free(d->watchdog);
     inv_admin_free(d->admin);
     inv_feed_free(d->feed);
     inv_intake_free(d->intake);

@@ -39,6 +39,7 @@ struct inv_ownership;
 struct inv_records;
 struct inv_telemetry;
 struct inv_userlogs;
+struct inv_watchdog;
 
 #define COMPONENT "Invoker"
 
@@ -59,6 +60,7 @@ struct inv_daemon {
     struct cw_manifest *manifest;
     struct cw_metrics *metrics;
     struct inv_telemetry *telemetry;
+    struct inv_watchdog *watchdog; /* NULL: none is wanted */
     struct cw_gauge *lag;
     struct cw_http *http;
     struct cw_bus *bus;

@@ -225,6 +225,8 @@ static const struct cw_conf_item ITEMS[] = {
      .help = "At the start, Kafka may be away for this long, with a line in the log for each try; then the program ends with status 1."},
     {.section = "Operation", .key = "cwhisk.drain-timeout", .env = "CWHISK_DRAIN_TIMEOUT", .type = CW_CONF_DURATION, FIELD(drain_ms), .def = "8 seconds", .min = "0 ms", .max = "1 hour",
      .help = "On SIGTERM, activations that were taken may finish for this long; then they are answered with an error. (docker stop kills after 10 s.)"},
+    {.section = "Operation", .key = "cwhisk.stall-warn", .env = "CWHISK_STALL_WARN", .type = CW_CONF_DURATION, FIELD(stall_warn_ms), .def = "100 ms", .min = "0 ms", .max = "1 hour",
+     .help = "A turn of the event loop that takes this long is a stall: it is counted and logged, with what held the loop up. 0: nobody watches."},
 };
 /* clang-format on */
 

@@ -404,6 +404,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
     struct conn *conn = arg;
 
     (void)fd, (void)what;
+    cw_loop_mark(conn->client->loop, CW_CALLEE("socket", on_writable));
     if (conn->state == CONN_CONNECTING)
         on_connected(conn);
     else
@@ -430,6 +431,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     ssize_t n;
 
     (void)what;
+    cw_loop_mark(conn->client->loop, CW_CALLEE("socket", on_readable));
     if (conn->state == CONN_IDLE) {
         idle_ended(conn);
         return;

@@ -243,6 +243,7 @@ static void on_socket(evutil_socket_t fd, short what, void *arg)
     struct watched_socket *ws = arg;
     int mask = 0;
 
+    cw_loop_mark(ws->http->loop, CW_CALLEE("socket", on_socket));
     if (what & EV_READ)
         mask |= CURL_CSELECT_IN;
     if (what & EV_WRITE)

@@ -219,6 +219,7 @@ static void on_request(struct evhttp_request *req, void *arg)
     struct cw_http_server *s = arg;
     struct cw_http_exchange *ex = cw_alloc(sizeof(*ex));
 
+    cw_loop_mark(s->loop, CW_CALLEE("request", on_request));
     ex->server = s;
     ex->req = req;
     ex->path = decoded_path(req);

@@ -44,9 +44,12 @@ static void on_deadline(void *arg)
 /* SSL_set_info_callback */
 static void on_progress(const SSL *ssl, int where, int result)
 {
+    struct connection *c = SSL_get_app_data(ssl);
+
     (void)result;
+    cw_loop_mark(c->gate->conf.loop, CW_CALLEE("handshake", on_progress));
     if (where & SSL_CB_HANDSHAKE_DONE)
-        cw_timer_stop(&((struct connection *)SSL_get_app_data(ssl))->deadline);
+        cw_timer_stop(&c->deadline);
 }
 
 /* CRYPTO_EX_free: of every SSL object in the process, those of others have no note. */

@@ -2,6 +2,8 @@
  * calls and burials have a fixed place in each turn and an empty deferred list lets epoll sleep. */
 #include "common/loop/loop.h"
 
+#include <stdatomic.h>
+
 #include <event2/event.h>
 
 #include "common/base/clock.h"
@@ -21,6 +23,13 @@ struct cw_loop {
     cw_loop_fn *each_turn;   /* or NULL */
     void *each_turn_arg;
     bool stop;
+    cw_loop_rest_fn *on_rest; /* or NULL */
+    void *on_rest_arg;
+    struct { /* written by the loop thread alone, read by any */
+        _Atomic uint64_t stretch;
+        _Atomic int64_t since_us;
+        _Atomic(const char *) what; /* NULL: asleep */
+    } shared;
 };
 
 struct cw_loop *cw_loop_new(const struct cw_clock *clock, struct cw_err *err)
@@ -45,10 +54,54 @@ struct cw_loop *cw_loop_new(const struct cw_clock *clock, struct cw_err *err)
     return loop;
 }
 
+static void begin_stretch(struct cw_loop *loop)
+{
+    int64_t now_us = loop->on_rest ? cw_loop_mono_us(loop) : 0;
+
+    atomic_store_explicit(&loop->shared.since_us, now_us, memory_order_relaxed);
+    atomic_fetch_add_explicit(&loop->shared.stretch, 1, memory_order_relaxed);
+}
+
+void cw_loop_mark(struct cw_loop *loop, const char *what)
+{
+    if (!atomic_load_explicit(&loop->shared.what, memory_order_relaxed))
+        begin_stretch(loop);
+    atomic_store_explicit(&loop->shared.what, what, memory_order_relaxed);
+}
+
+static void end_stretch(struct cw_loop *loop)
+{
+    int64_t since_us = atomic_load_explicit(&loop->shared.since_us, memory_order_relaxed);
+
+    if (!atomic_load_explicit(&loop->shared.what, memory_order_relaxed))
+        return;
+    if (loop->on_rest && since_us)
+        loop->on_rest(loop->on_rest_arg,
+                      atomic_load_explicit(&loop->shared.stretch, memory_order_relaxed),
+                      cw_loop_mono_us(loop) - since_us);
+    atomic_store_explicit(&loop->shared.what, NULL, memory_order_relaxed);
+}
+
+bool cw_loop_now(const struct cw_loop *loop, struct cw_loop_now *ret)
+{
+    ret->stretch = atomic_load_explicit(&loop->shared.stretch, memory_order_relaxed);
+    ret->since_us = atomic_load_explicit(&loop->shared.since_us, memory_order_relaxed);
+    ret->what = atomic_load_explicit(&loop->shared.what, memory_order_relaxed);
+    return ret->what != NULL;
+}
+
+void cw_loop_on_rest(struct cw_loop *loop, cw_loop_rest_fn *fn, void *arg)
+{
+    loop->on_rest = fn;
+    loop->on_rest_arg = arg;
+}
+
 static void bury_all(struct cw_loop *loop)
 {
     struct cw_link *n;
 
+    if (loop->buried.count)
+        cw_loop_mark(loop, "freeing of what was in use");
     while ((n = cw_list_pop_front(&loop->buried))) {
         struct burial *b = CW_LIST_ENTRY(n, struct burial, link);
 
@@ -77,6 +130,7 @@ static bool run_deferred(struct cw_loop *loop)
         struct cw_defer *d =
             CW_LIST_ENTRY(cw_list_pop_front(&loop->deferred), struct cw_defer, link);
 
+        cw_loop_mark(loop, d->what);
         d->fn(d->arg);
     }
     return any;
@@ -93,8 +147,12 @@ static void turn(struct cw_loop *loop, bool watched)
     bury_all(loop);
     if (loop->stop || loop->deferred.count || (watched && busy))
         flags |= EVLOOP_NONBLOCK;
-    if (loop->each_turn)
+    if (loop->each_turn) {
+        if (atomic_load_explicit(&loop->shared.what, memory_order_relaxed))
+            cw_loop_mark(loop, "what each turn does");
         loop->each_turn(loop->each_turn_arg);
+    }
+    end_stretch(loop);
     (void)event_base_loop(loop->base, flags);
     bury_all(loop);
 }
@@ -157,9 +215,10 @@ int64_t cw_loop_mono_us(const struct cw_loop *loop)
     return cw_clock_mono_us(loop->clock);
 }
 
-void cw_defer_init(struct cw_defer *d, struct cw_loop *loop, cw_loop_fn *fn, void *arg)
+void cw_defer_init_as(struct cw_defer *d, struct cw_loop *loop, cw_loop_fn *fn, void *arg,
+                      const char *what)
 {
-    *d = (struct cw_defer){.fn = fn, .arg = arg, .loop = loop};
+    *d = (struct cw_defer){.fn = fn, .arg = arg, .loop = loop, .what = what};
 }
 
 void cw_defer_post(struct cw_defer *d)
@@ -188,6 +247,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     struct cw_timer *t = arg;
 
     (void)fd, (void)what;
+    cw_loop_mark(t->loop, t->what);
     t->fn(t->arg);
 }
 
@@ -198,10 +258,10 @@ static struct event *must(struct event *ev)
     return ev;
 }
 
-void cw_timer_init(struct cw_timer *t, struct cw_loop *loop, cw_loop_fn *fn, void *arg)
+void cw_timer_init_as(struct cw_timer *t, struct cw_loop *loop, cw_loop_fn *fn, void *arg,
+                      const char *what)
 {
-    t->fn = fn;
-    t->arg = arg;
+    *t = (struct cw_timer){.fn = fn, .arg = arg, .loop = loop, .what = what};
     t->ev = must(evtimer_new(loop->base, on_timer, t));
 }
 
@@ -244,27 +304,29 @@ static void on_watch(evutil_socket_t fd, short what, void *arg)
     struct cw_watch *w = arg;
 
     (void)fd, (void)what;
+    cw_loop_mark(w->loop, w->what);
     w->fn(w->arg);
 }
 
-static void watch(struct cw_watch *w, struct cw_loop *loop, int fd, short what, cw_loop_fn *fn,
-                  void *arg)
+static void watch(struct cw_watch *w, int fd, short what)
 {
-    w->fn = fn;
-    w->arg = arg;
-    w->ev = must(event_new(loop->base, fd, (short)(what | EV_PERSIST), on_watch, w));
+    w->ev = must(event_new(w->loop->base, fd, (short)(what | EV_PERSIST), on_watch, w));
     if (event_add(w->ev, NULL) != 0)
         abort();
 }
 
-void cw_watch_read(struct cw_watch *w, struct cw_loop *loop, int fd, cw_loop_fn *fn, void *arg)
+void cw_watch_read_as(struct cw_watch *w, struct cw_loop *loop, int fd, cw_loop_fn *fn, void *arg,
+                      const char *what)
 {
-    watch(w, loop, fd, EV_READ, fn, arg);
+    *w = (struct cw_watch){.fn = fn, .arg = arg, .loop = loop, .what = what};
+    watch(w, fd, EV_READ);
 }
 
-void cw_watch_signal(struct cw_watch *w, struct cw_loop *loop, int signo, cw_loop_fn *fn, void *arg)
+void cw_watch_signal_as(struct cw_watch *w, struct cw_loop *loop, int signo, cw_loop_fn *fn,
+                        void *arg, const char *what)
 {
-    watch(w, loop, signo, EV_SIGNAL, fn, arg);
+    *w = (struct cw_watch){.fn = fn, .arg = arg, .loop = loop, .what = what};
+    watch(w, signo, EV_SIGNAL);
 }
 
 void cw_watch_done(struct cw_watch *w)

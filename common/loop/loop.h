@@ -4,7 +4,10 @@
  * One turn: deferred calls posted before the turn, one libevent pass, then freeing of what was
  * buried. Completions go through cw_defer so that nobody is called back inside the call that asked;
  * objects that may still be on the stack are freed through cw_loop_bury. Thread: the loop thread
- * only. See docs/threading.md. */
+ * only, unless stated. See docs/threading.md.
+ *
+ * What runs has a name, "timer feed.c:on_retry", so that whoever watches the loop (cw_loop_now) can
+ * say what holds it up. */
 #pragma once
 
 #include <stdbool.h>
@@ -39,6 +42,27 @@ const struct cw_clock *cw_loop_clock(const struct cw_loop *loop);
 int64_t cw_loop_wall_ms(const struct cw_loop *loop);
 int64_t cw_loop_mono_us(const struct cw_loop *loop);
 
+/* "feed.c:on_retry" of where it is written; fn is a function's name. */
+#define CW_CALLEE(kind, fn) kind " " __FILE_NAME__ ":" #fn
+
+/* ---- who is at work ---- */
+
+/* From now on until the next mark, or until the loop sleeps, this is what runs. Timers, watches and
+ * deferred calls do it by themselves; callbacks that libraries make call it first. what: static. */
+void cw_loop_mark(struct cw_loop *loop, const char *what);
+
+/* Between two sleeps. */
+struct cw_loop_now {
+    uint64_t stretch; /* number */
+    int64_t since_us; /* monotonic; 0 while nobody listens for its end */
+    const char *what;
+};
+/* false: it sleeps. Fields may be of neighbouring moments. Thread: any, as long as loop lives. */
+bool cw_loop_now(const struct cw_loop *loop, struct cw_loop_now *ret);
+/* fn at the end of each stretch, before the loop sleeps. NULL: none, and no clock is read. */
+typedef void cw_loop_rest_fn(void *arg, uint64_t stretch, int64_t busy_us);
+void cw_loop_on_rest(struct cw_loop *loop, cw_loop_rest_fn *fn, void *arg);
+
 /* fn once in each turn, before it may sleep. NULL: none. */
 void cw_loop_each_turn(struct cw_loop *loop, cw_loop_fn *fn, void *arg);
 
@@ -48,8 +72,12 @@ struct cw_defer {
     cw_loop_fn *fn;
     void *arg;
     struct cw_loop *loop;
+    const char *what;
 };
-void cw_defer_init(struct cw_defer *d, struct cw_loop *loop, cw_loop_fn *fn, void *arg);
+#define cw_defer_init(d, loop, fn, arg)                                                            \
+    cw_defer_init_as((d), (loop), (fn), (arg), CW_CALLEE("call", fn))
+void cw_defer_init_as(struct cw_defer *d, struct cw_loop *loop, cw_loop_fn *fn, void *arg,
+                      const char *what);
 void cw_defer_post(struct cw_defer *d);
 /* After this fn will not be called; harmless when not posted. */
 void cw_defer_cancel(struct cw_defer *d);
@@ -62,8 +90,13 @@ struct cw_timer {
     struct event *ev;
     cw_loop_fn *fn;
     void *arg;
+    struct cw_loop *loop;
+    const char *what;
 };
-void cw_timer_init(struct cw_timer *t, struct cw_loop *loop, cw_loop_fn *fn, void *arg);
+#define cw_timer_init(t, loop, fn, arg)                                                            \
+    cw_timer_init_as((t), (loop), (fn), (arg), CW_CALLEE("timer", fn))
+void cw_timer_init_as(struct cw_timer *t, struct cw_loop *loop, cw_loop_fn *fn, void *arg,
+                      const char *what);
 void cw_timer_done(struct cw_timer *t);
 /* (Re)arms; delay below 0 counts as 0. */
 void cw_timer_set_us(struct cw_timer *t, int64_t delay_us);
@@ -76,10 +109,17 @@ struct cw_watch {
     struct event *ev;
     cw_loop_fn *fn;
     void *arg;
+    struct cw_loop *loop;
+    const char *what;
 };
 /* fn on each turn in which fd is readable (level-triggered). The fd stays the caller's. */
-void cw_watch_read(struct cw_watch *w, struct cw_loop *loop, int fd, cw_loop_fn *fn, void *arg);
+#define cw_watch_read(w, loop, fd, fn, arg)                                                        \
+    cw_watch_read_as((w), (loop), (fd), (fn), (arg), CW_CALLEE("read", fn))
+void cw_watch_read_as(struct cw_watch *w, struct cw_loop *loop, int fd, cw_loop_fn *fn, void *arg,
+                      const char *what);
 /* fn on the loop thread after the signal arrived. */
-void cw_watch_signal(struct cw_watch *w, struct cw_loop *loop, int signo, cw_loop_fn *fn,
-                     void *arg);
+#define cw_watch_signal(w, loop, signo, fn, arg)                                                   \
+    cw_watch_signal_as((w), (loop), (signo), (fn), (arg), CW_CALLEE("signal", fn))
+void cw_watch_signal_as(struct cw_watch *w, struct cw_loop *loop, int signo, cw_loop_fn *fn,
+                        void *arg, const char *what);
 void cw_watch_done(struct cw_watch *w);

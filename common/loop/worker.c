@@ -15,9 +15,12 @@ struct job {
     void (*work)(void *arg);
     void (*done)(void *arg);
     void *arg;
+    const char *what; /* done, for cw_loop_mark */
+    struct cw_loop *loop;
 };
 
 struct cw_worker {
+    struct cw_loop *loop;
     struct cw_mailbox *box;
     unsigned thread_count;
     pthread_t threads[MAX_THREADS];
@@ -34,6 +37,7 @@ static void deliver(void *arg, struct cw_mail *mail)
     struct job *job = CW_CONTAINER_OF(mail, struct job, mail);
 
     (void)arg;
+    cw_loop_mark(job->loop, job->what);
     job->done(job->arg);
     free(job);
 }
@@ -69,6 +73,7 @@ struct cw_worker *cw_worker_new(struct cw_loop *loop, unsigned threads, struct c
         return NULL;
     }
     w = cw_alloc(sizeof(*w));
+    w->loop = loop;
     pthread_mutex_init(&w->shared.lock, NULL);
     pthread_cond_init(&w->shared.wake, NULL);
     cw_list_init(&w->shared.queue);
@@ -113,13 +118,16 @@ void cw_worker_free(struct cw_worker *w)
     free(w);
 }
 
-void cw_worker_run(struct cw_worker *w, void (*work)(void *arg), void (*done)(void *arg), void *arg)
+void cw_worker_run_as(struct cw_worker *w, void (*work)(void *arg), void (*done)(void *arg),
+                      void *arg, const char *what)
 {
     struct job *job = cw_alloc(sizeof(*job));
 
     job->work = work;
     job->done = done;
     job->arg = arg;
+    job->what = what;
+    job->loop = w->loop;
     pthread_mutex_lock(&w->shared.lock);
     cw_list_push_back(&w->shared.queue, &job->mail.link);
     pthread_cond_signal(&w->shared.wake);

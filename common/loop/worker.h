@@ -6,9 +6,9 @@
 #pragma once
 
 #include "common/base/mem.h"
+#include "common/loop/loop.h"
 
 struct cw_err;
-struct cw_loop;
 struct cw_worker;
 
 /* `threads` 1..64. */
@@ -19,5 +19,7 @@ struct cw_worker *cw_worker_new(struct cw_loop *loop, unsigned threads,
 void cw_worker_free(struct cw_worker *w);
 /* Jobs begin in order. work: Thread worker. done: Thread loop, exactly once, never inside this
  * call. */
-void cw_worker_run(struct cw_worker *w, void (*work)(void *arg), void (*done)(void *arg),
-                   void *arg);
+#define cw_worker_run(w, work, done, arg)                                                          \
+    cw_worker_run_as((w), (work), (done), (arg), CW_CALLEE("worker's", done))
+void cw_worker_run_as(struct cw_worker *w, void (*work)(void *arg), void (*done)(void *arg),
+                      void *arg, const char *what);
