@@ -10,6 +10,7 @@
 #include "common/obs/log.h"
 #include "common/obs/metrics.h"
 #include "invoker/job.h"
+#include "invoker/trace.h"
 
 #define COMPONENT "MessagingActiveAck"
 
@@ -39,6 +40,7 @@ struct inv_ack_send {
     size_t text_len;
     struct inv_job *job;         /* of a result, until the job has ended */
     struct inv_ack_send *behind; /* waits for this one */
+    uint64_t trace;              /* ticket of one that waits */
 };
 
 static void on_sent(void *arg, const struct cw_err *err);
@@ -63,8 +65,10 @@ static void end_send(struct inv_ack_send *p)
 {
     if (p->job)
         p->job->result_send = NULL;
-    if (p->behind)
+    if (p->behind) {
         publish_text(p->behind);
+        inv_trace_ended(p->acks->conf.trace, p->behind->trace, cw_loop_mono_us(p->acks->conf.loop));
+    }
     free_send(p);
 }
 
@@ -184,11 +188,12 @@ void inv_acks_result(struct inv_acks *a, struct inv_job *job)
         return;
     job->result_send = send_whole(a, job, ACK_RESULT);
     job->result_send->job = job;
+    job->at[INV_AT_RESULT] = cw_loop_mono_us(a->conf.loop);
 }
 
 void inv_acks_end(struct inv_acks *a, struct inv_job *job, enum inv_end how)
 {
-    struct inv_ack_send *result = CW_STEAL(job->result_send);
+    struct inv_ack_send *result = CW_STEAL(job->result_send), *last;
     bool blocking = job->msg->blocking;
 
     if (result)
@@ -202,13 +207,14 @@ void inv_acks_end(struct inv_acks *a, struct inv_job *job, enum inv_end how)
     if (a->conf.events_topic)
         send_event(a, job);
     if (how == INV_END_FAILED_START && (!blocking || job->blocked))
-        (void)send_small(a, job, ACK_COMBINED, NULL);
+        last = send_small(a, job, ACK_COMBINED, NULL);
     else if (how == INV_END_FAILED_START ||
              (blocking && (how == INV_END_ABORTED || !inv_job_collects_logs(job))))
-        (void)send_whole(a, job, ACK_COMBINED);
+        last = send_whole(a, job, ACK_COMBINED);
     else
-        (void)send_small(a, job, ACK_COMPLETION, result);
+        last = send_small(a, job, ACK_COMPLETION, result);
     job->at[INV_AT_ENDED] = cw_loop_mono_us(a->conf.loop);
+    last->trace = inv_trace_add(a->conf.trace, job);
 }
 
 struct inv_acks *inv_acks_new(const struct inv_acks_conf *conf)

@@ -18,6 +18,7 @@ struct cw_loop;
 struct cw_metrics;
 struct inv_acks;
 struct inv_job;
+struct inv_trace;
 
 struct inv_acks_conf {
     struct cw_loop *loop;
@@ -28,6 +29,7 @@ struct inv_acks_conf {
     size_t max_bytes;         /* of one message */
     const char *events_topic; /* NULL: no user events */
     const char *source;       /* "invoker0", in user events */
+    struct inv_trace *trace;  /* borrowed; NULL: none */
 };
 
 /* conf is borrowed and must outlive it. */

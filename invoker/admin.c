@@ -11,8 +11,14 @@
 #include "common/json/writer.h"
 #include "common/obs/metrics.h"
 #include "common/obs/token.h"
+#include "invoker/trace.h"
 
-enum { NEW_ID_LEN = 32, MAX_ID_LEN = 256, METRICS_MAX_BYTES = 16 << 20 };
+enum {
+    NEW_ID_LEN = 32,
+    MAX_ID_LEN = 256,
+    METRICS_MAX_BYTES = 16 << 20,
+    TRACE_MAX_BYTES = 32 << 20
+};
 
 struct inv_admin {
     struct inv_admin_conf conf;
@@ -148,6 +154,15 @@ static void answer_is_enabled(struct inv_admin *a, struct request *r)
                                                 : CW_SLICE("{\"enabled\":false}"));
 }
 
+static void answer_trace(struct inv_admin *a, struct request *r)
+{
+    cw_auto_str struct cw_str text;
+
+    cw_str_init(&text, TRACE_MAX_BYTES);
+    inv_trace_render(a->conf.trace, &text);
+    cw_http_answer(r->ex, 200, "text/csv; charset=UTF-8", cw_str_slice(&text));
+}
+
 /* ---- routes ---- */
 
 static const struct route {
@@ -162,13 +177,20 @@ static const struct route {
     {"/enable", "POST", false, answer_enable},
     {"/disable", "POST", false, answer_disable},
     {"/isEnabled", "GET", false, answer_is_enabled},
+    {"/trace", "GET", false, answer_trace},
 };
+
+static bool serves(const struct inv_admin *a, const struct route *route)
+{
+    return (route->answer != answer_metrics || a->conf.metrics) &&
+           (route->answer != answer_trace || a->conf.trace);
+}
 
 static const struct route *find_route(const struct inv_admin *a, const char *path)
 {
     for (size_t i = 0; i < CW_ARRAY_LEN(ROUTES); i++)
         if (strcmp(ROUTES[i].path, path) == 0)
-            return ROUTES[i].answer == answer_metrics && !a->conf.metrics ? NULL : &ROUTES[i];
+            return serves(a, &ROUTES[i]) ? &ROUTES[i] : NULL;
     return NULL;
 }
 

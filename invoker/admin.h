@@ -14,10 +14,12 @@ struct cw_err;
 struct cw_loop;
 struct cw_metrics;
 struct inv_admin;
+struct inv_trace;
 
 struct inv_admin_conf {
     struct cw_loop *loop;
     struct cw_metrics *metrics; /* NULL: no /metrics */
+    struct inv_trace *trace;    /* NULL: no /trace */
     const char *address;
     uint16_t port;
     SSL_CTX *tls;          /* borrowed for the call; NULL: plain text */

@@ -40,6 +40,7 @@
 #include "invoker/stale.h"
 #include "invoker/store_check.h"
 #include "invoker/telemetry.h"
+#include "invoker/trace.h"
 #include "invoker/watchdog.h"
 
 enum {
@@ -103,11 +104,11 @@ static void on_end(void *arg, struct inv_job *job, enum inv_end how)
     finish(arg, job, how);
 }
 
-void inv_daemon_take(void *arg, struct cw_slice payload, int64_t offset)
+void inv_daemon_take(void *arg, struct cw_slice payload, int64_t offset, int64_t received_us)
 {
     struct inv_daemon *d = arg;
 
-    inv_intake_message(d->intake, payload, offset);
+    inv_intake_message(d->intake, payload, offset, received_us);
 }
 
 /* A stop ends in bounded time, whatever is full. */
@@ -309,6 +310,7 @@ static void make_parts(struct inv_daemon *d)
         .keep_ms = CATALOG_KEEP_MS,
         .max_code_bytes = inv_limits_code(s),
     });
+    d->trace = s->trace_activations ? inv_trace_new((size_t)s->trace_activations) : NULL;
     d->acks = inv_acks_new(&(struct inv_acks_conf){
         .loop = d->loop,
         .bus = d->bus,
@@ -318,6 +320,7 @@ static void make_parts(struct inv_daemon *d)
         .max_bytes = (size_t)d->max_message_bytes,
         .events_topic = d->events_topic,
         .source = d->source,
+        .trace = d->trace,
     });
     d->records = inv_records_new(&(struct inv_records_conf){
         .loop = d->loop,
@@ -389,6 +392,7 @@ static int make_admin(struct inv_daemon *d, struct cw_err *err)
         &(struct inv_admin_conf){
             .loop = d->loop,
             .metrics = s->prometheus ? d->metrics : NULL,
+            .trace = d->trace,
             .address = s->http_address,
             .port = (uint16_t)s->port,
             .tls = tls,
@@ -491,6 +495,7 @@ void inv_daemon_free(struct inv_daemon *d)
     cw_bus_free(d->bus); /* tells acks and health nothing more */
     inv_ownership_free(d->ownership);
     inv_acks_free(d->acks);
+    inv_trace_free(d->trace);
     inv_health_free(d->health);
     inv_log_hub_free(d->log_hub);
     inv_userlogs_free(d->userlogs);

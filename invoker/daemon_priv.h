@@ -38,6 +38,7 @@ struct inv_log_hub;
 struct inv_ownership;
 struct inv_records;
 struct inv_telemetry;
+struct inv_trace;
 struct inv_userlogs;
 struct inv_watchdog;
 
@@ -60,6 +61,7 @@ struct inv_daemon {
     struct cw_manifest *manifest;
     struct cw_metrics *metrics;
     struct inv_telemetry *telemetry;
+    struct inv_trace *trace; /* NULL: none */
     struct inv_watchdog *watchdog; /* NULL: none is wanted */
     struct cw_gauge *lag;
     struct cw_http *http;
@@ -95,7 +97,7 @@ struct inv_daemon {
 /* ---- daemon.c ---- */
 
 /* A record of the invoker's topic (inv_feed_conf.on_message). */
-void inv_daemon_take(void *arg, struct cw_slice payload, int64_t offset);
+void inv_daemon_take(void *arg, struct cw_slice payload, int64_t offset, int64_t received_us);
 void inv_daemon_hold_or_hand_out(struct inv_daemon *d);
 
 /* ---- daemon_check.c ---- */

@@ -204,7 +204,8 @@ static void pump(void *arg)
                              (double)(cw_loop_mono_us(f->conf.loop) - item->since_us) / 1e6);
         f->handed_out++;
         f->handed_out_bytes += item->size;
-        f->conf.on_message(f->conf.arg, cw_slice(item->payload, item->size), item->offset);
+        f->conf.on_message(f->conf.arg, cw_slice(item->payload, item->size), item->offset,
+                           item->since_us);
         free(item);
     }
     update_pause(f);

@@ -29,8 +29,9 @@ struct inv_feed_conf {
     size_t capacity;                        /* credits: messages that may be with the handler */
     size_t max_bytes;                       /* of messages queued here */
     const char *const *consumer_properties; /* may be NULL */
-    /* One message; costs one credit until inv_feed_credit. payload is borrowed for the call. */
-    void (*on_message)(void *arg, struct cw_slice payload, int64_t offset);
+    /* One message; costs one credit until inv_feed_credit. payload is borrowed for the call.
+     * received_us: when it came out of the bus, monotonic. */
+    void (*on_message)(void *arg, struct cw_slice payload, int64_t offset, int64_t received_us);
     /* The topic became ours (true), or somebody else's: nothing new is taken then, what was
      * committed is still handed out. May be NULL. */
     void (*on_owned)(void *arg, bool owned);

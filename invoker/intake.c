@@ -134,7 +134,8 @@ static void refuse_blocked(struct inv_intake *in, struct inv_job *job)
            "The action was not invoked due to a blacklisted namespace.");
 }
 
-void inv_intake_message(struct inv_intake *in, struct cw_slice payload, int64_t offset)
+void inv_intake_message(struct inv_intake *in, struct cw_slice payload, int64_t offset,
+                        int64_t received_us)
 {
     struct cw_activation_message *msg;
     struct cw_err err = {0};
@@ -149,6 +150,7 @@ void inv_intake_message(struct inv_intake *in, struct cw_slice payload, int64_t 
         return;
     }
     job = inv_job_new(msg, cw_loop_mono_us(in->conf.loop));
+    job->at[INV_AT_RECEIVED] = received_us;
     job->logs_elsewhere = in->logs_elsewhere;
     if (in->conf.blacklist && inv_blacklist_has(in->conf.blacklist, msg->user.namespace_name))
         refuse_blocked(in, job);

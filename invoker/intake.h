@@ -37,8 +37,9 @@ struct inv_intake_conf {
 struct inv_intake *inv_intake_new(const struct inv_intake_conf *conf);
 /* Accepts NULL. Jobs still fetching are freed. */
 void inv_intake_free(struct inv_intake *in);
-/* payload is borrowed for the call. */
-void inv_intake_message(struct inv_intake *in, struct cw_slice payload, int64_t offset);
+/* payload is borrowed for the call. received_us: when it came out of the bus, monotonic. */
+void inv_intake_message(struct inv_intake *in, struct cw_slice payload, int64_t offset,
+                        int64_t received_us);
 /* Those whose action is being fetched are refused now. */
 void inv_intake_kill(struct inv_intake *in);
 /* Activations whose action is being fetched. */

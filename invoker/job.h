@@ -18,16 +18,20 @@ struct inv_ack_send;
 
 /* Moments of an activation, monotonic microseconds; 0 = not reached. */
 enum inv_moment {
+    INV_AT_RECEIVED,  /* the record came out of the bus */
     INV_AT_TAKEN,     /* handed out by the feed */
     INV_AT_FETCHED,   /* action present */
     INV_AT_PLACED,    /* a container was chosen */
     INV_AT_CREATED,   /* its container exists (cold start only) */
     INV_AT_INIT_SENT, /* /init handed to the socket (first job of a container only) */
     INV_AT_INITED,    /* /init answered (likewise) */
-    INV_AT_RUN_SENT,  /* /run handed to the socket */
-    INV_AT_RUN_DONE,  /* answered */
+    INV_AT_RUN_SENT,  /* /run is ready to be sent */
+    INV_AT_WRITTEN,   /* the kernel has the last byte of it */
+    INV_AT_REPLIED,   /* the last byte of its answer was read */
+    INV_AT_RUN_DONE,  /* how it ended is known */
+    INV_AT_RESULT,    /* result handed to the bus, if apart from the slot-freeing ack */
     INV_AT_LOGS_DONE, /* logs collected */
-    INV_AT_ENDED,     /* slot-freeing ack handed to the bus */
+    INV_AT_ENDED,     /* slot-freeing ack handed to the bus, or waits for the result's receipt */
     INV_MOMENTS,
 };
 

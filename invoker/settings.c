@@ -215,6 +215,8 @@ static const struct cw_conf_item ITEMS[] = {
     {.section = "Operation", .key = "whisk.container-proxy.log-activation-errors.developer-errors", .type = CW_CONF_BOOL, FIELD(log_developer_errors), .def = "false", .help = "Log the beginning of results with status 2 (developer error)."},
     {.section = "Operation", .key = "whisk.container-proxy.log-activation-errors.whisk-errors", .type = CW_CONF_BOOL, FIELD(log_whisk_errors), .def = "true", .help = "Log the beginning of results with status 3 (internal error)."},
     {.section = "Operation", .key = "whisk.metrics.prometheus-enabled", .type = CW_CONF_BOOL, FIELD(prometheus), .def = "true", .help = "Serve /metrics."},
+    {.section = "Operation", .key = "cwhisk.trace-activations", .env = "CWHISK_TRACE_ACTIVATIONS", .type = CW_CONF_INT, FIELD(trace_activations), .def = "1000", .min = "0", .max = "100000",
+     .help = "GET /trace shows when each of so many activations before now took each of its steps, in microseconds. 150 bytes of memory each; 0: no /trace."},
     {.section = "Operation", .key = "cwhisk.stale-work", .env = "CWHISK_STALE_WORK", .type = CW_CONF_CHOICE, FIELD(stale_work), .def = "run", .choices = "run|answer",
      .help = "Activations so old that their controller has given them up: run them as OpenWhisk does, or answer them with an error."},
     {.section = "Operation", .key = "cwhisk.takeover", .env = "CWHISK_TAKEOVER", .cli = "takeover", .type = CW_CONF_CHOICE, FIELD(takeover), .def = "wait", .choices = "wait|refuse",

@@ -18,8 +18,14 @@ static const struct step {
 };
 enum { STEP_COUNT = sizeof(STEPS) / sizeof(STEPS[0]) };
 
+/* Finer than those of a step, which may be a container's: here a tenth of a millisecond counts. */
+static const double OVERHEAD_BOUNDS[] = {
+    0.00005, 0.000075, 0.0001, 0.000125, 0.00015, 0.000175, 0.0002, 0.00025, 0.0003, 0.0004,
+    0.0005,  0.00075,  0.001,  0.0015,   0.002,   0.003,    0.005,  0.01,    0.03,   0.1,
+};
+
 struct inv_telemetry {
-    struct cw_histogram *steps[STEP_COUNT];
+    struct cw_histogram *steps[STEP_COUNT], *overhead;
     struct cw_timed init, run, logs;
     struct cw_counter *ended[4];
     struct cw_gauge *active, *idle, *prewarmed, *waiting;
@@ -78,6 +84,11 @@ struct inv_telemetry *inv_telemetry_new(struct cw_metrics *m)
 
     for (int i = 0; i < STEP_COUNT; i++)
         t->steps[i] = inv_step_histogram(m, STEPS[i].name);
+    t->overhead = cw_metrics_histogram(
+        m, "cwhisk_activation_overhead_seconds", NULL,
+        "Time that the invoker added: from the record's arrival to the result handed back, without "
+        "the container's part; warm containers and callers that wait only.",
+        OVERHEAD_BOUNDS, sizeof(OVERHEAD_BOUNDS) / sizeof(OVERHEAD_BOUNDS[0]));
     make_timed(m, &t->init, "activationInit", "Initialisations");
     make_timed(m, &t->run, "activationRun", "Runs");
     make_timed(m, &t->logs, "collectLogs", "Collections of logs");
@@ -104,6 +115,14 @@ static void observe(const struct cw_timed *timed, double s, bool ok)
     cw_timed_ended(timed, ok, s);
 }
 
+static void observe_overhead(struct inv_telemetry *t, const struct inv_job *job)
+{
+    if (job->at[INV_AT_RECEIVED] && job->at[INV_AT_WRITTEN] && job->at[INV_AT_RESULT] &&
+        !job->at[INV_AT_CREATED] && !job->at[INV_AT_INIT_SENT])
+        cw_histogram_observe(t->overhead, seconds(job, INV_AT_RECEIVED, INV_AT_RESULT) -
+                                              seconds(job, INV_AT_WRITTEN, INV_AT_REPLIED));
+}
+
 /* An answer is an answer, also a bad one or one that comes too late: so stock counts. */
 void inv_telemetry_ended(struct inv_telemetry *t, const struct inv_job *job)
 {
@@ -111,6 +130,7 @@ void inv_telemetry_ended(struct inv_telemetry *t, const struct inv_job *job)
     for (int i = 0; i < STEP_COUNT; i++)
         if (job->at[STEPS[i].from] && job->at[STEPS[i].to])
             cw_histogram_observe(t->steps[i], seconds(job, STEPS[i].from, STEPS[i].to));
+    observe_overhead(t, job);
     if (job->at[INV_AT_INIT_SENT] && job->at[INV_AT_INITED])
         observe(&t->init, seconds(job, INV_AT_INIT_SENT, INV_AT_INITED), true);
     if (job->at[INV_AT_RUN_SENT] && job->at[INV_AT_RUN_DONE])

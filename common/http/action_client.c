@@ -75,6 +75,7 @@ struct cw_action_call {
     size_t max_response, truncate_to;
     int64_t timeout_ms, retry_connect_ms, connect_within_ms;
     int64_t start_us, end_us, deadline_us; /* monotonic */
+    int64_t written_us;                    /* monotonic; 0: not all is sent */
     int64_t start_ms, end_ms;              /* wall */
     enum cw_action_outcome outcome;        /* valid in CONN_FAILED */
     char why[sizeof(((struct cw_action_reply *)0)->why)];
@@ -198,6 +199,8 @@ static void report(struct conn *conn, struct cw_action_reply *reply, bool keep)
     reply->start_ms = call->start_ms;
     reply->end_ms = call->end_ms;
     reply->elapsed_us = call->end_us - call->start_us;
+    reply->written_us = call->written_us;
+    reply->read_us = call->end_us;
     conn->call = NULL;
     free(call);
     /* Before fn: the next request, from inside fn, shall find the connection. A runtime that serves
@@ -336,10 +339,12 @@ static void send_more(struct conn *conn)
     }
     if (n > 0)
         count_sent(call, (size_t)n);
-    if (call->sent < call->total)
+    if (call->sent < call->total) {
         (void)event_add(&conn->write_ev, NULL);
-    else
+    } else {
+        call->written_us = cw_loop_mono_us(conn->client->loop);
         (void)event_del(&conn->write_ev); /* no system call when it was not armed */
+    }
 }
 
 /* --- connecting --------------------------------------------------------------------------- */

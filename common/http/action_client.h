@@ -55,6 +55,8 @@ struct cw_action_reply {
     int64_t content_length;   /* as announced by the container */
     int64_t start_ms, end_ms; /* wall clock: call begun / answer complete or failure known */
     int64_t elapsed_us;       /* monotonic, between the two */
+    int64_t written_us;       /* monotonic: the kernel had the whole request; 0: never */
+    int64_t read_us;          /* monotonic: the answer was complete, or the failure known */
     char why[120];            /* one line for the log when not ANSWERED */
 };
 

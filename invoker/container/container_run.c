@@ -303,6 +303,8 @@ static void on_run_reply(void *arg, const struct cw_action_reply *reply)
     if (give_back(r, reply))
         return;
     note_answer(r, reply);
+    job->at[INV_AT_WRITTEN] = reply->written_us;
+    job->at[INV_AT_REPLIED] = reply->read_us;
     job->start_ms = reply->start_ms - init_ms;
     job->end_ms = reply->start_ms +
                   reply->elapsed_us / 1000; /* not the wall clock's end: it may have jumped */

@@ -53,6 +53,7 @@ def test_metrics_have_the_names_that_dashboards_know(make_invoker, controller, n
     for step in STEPS:
         count = shown[f'cwhisk_activation_step_seconds_count{{step="{step}"}}']
         assert count == (1 if step in ("create", "init") else 2), step
+    assert shown["cwhisk_activation_overhead_seconds_count"] == 1  # the warm one
     assert shown["gauge_containerPool_idlesCount_counter"] == 1
     assert shown["gauge_containerPool_idlesSize_counter_bytes"] == 256 << 20
     if tagged:

@@ -184,6 +184,7 @@ static void request_has_the_headers_and_body_a_runtime_expects(void **state)
     assert_int_equal(r.reply.content_length, 2);
     assert_true(r.reply.start_ms > 0 && r.reply.end_ms >= r.reply.start_ms);
     assert_true(r.reply.elapsed_us > 0);
+    assert_true(r.reply.written_us > 0 && r.reply.read_us >= r.reply.written_us);
     (void)snprintf(expected, sizeof(expected),
                    "POST /run HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nAccept: application/json\r\n"
                    "Content-Type: application/json\r\nContent-Length: 19\r\n"

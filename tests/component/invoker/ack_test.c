@@ -9,6 +9,7 @@
 #include "common/obs/metrics.h"
 #include "invoker/ack.h"
 #include "invoker/job.h"
+#include "invoker/trace.h"
 #include "tests/support/fake_bus.h"
 #include "tests/support/jobs.h"
 #include "tests/support/turns.h"
@@ -352,6 +353,45 @@ static void completion_waits_until_the_broker_has_the_result(void **state)
         check_message(&w.bus.sent[1], COMPLETION, CW_STATUS_SUCCESS, false);
         end(&w);
     }
+}
+
+/* The last field of the newest activation in the trace. */
+static int64_t traced_end(const struct inv_trace *trace)
+{
+    cw_auto_str struct cw_str text;
+
+    cw_str_init(&text, 1 << 16);
+    inv_trace_render(trace, &text);
+    return strtoll(strrchr(text.p, ',') + 1, NULL, 10);
+}
+
+static void trace_has_the_moment_at_which_a_completion_that_waited_went(void **state)
+{
+    struct world w;
+    struct inv_job *job;
+    int64_t waiting_us;
+
+    (void)state;
+    begin(&w, 1 << 20, NULL);
+    w.conf.trace = inv_trace_new(1);
+    inv_acks_free(w.acks);
+    w.acks = inv_acks_new(&w.conf);
+    w.bus.hold_answers = true;
+    job = make_job(&w, true, 10, CW_STATUS_SUCCESS, "{}");
+    inv_acks_result(w.acks, job);
+    assert_true(job->at[INV_AT_RESULT] > 0);
+    inv_acks_end(w.acks, job, INV_END_RAN);
+    waiting_us = traced_end(w.conf.trace);
+    assert_int_equal(waiting_us, job->at[INV_AT_ENDED]);
+    inv_job_free(job);
+    while (cw_loop_mono_us(w.loop) <= waiting_us)
+        ;
+    fake_bus_release(&w.bus);
+    run_turns(w.loop);
+    assert_int_equal(w.bus.sent_count, 2);
+    assert_true(traced_end(w.conf.trace) > waiting_us);
+    end(&w);
+    inv_trace_free(w.conf.trace);
 }
 
 static void completion_goes_behind_a_result_that_is_sent_again(void **state)
@@ -740,6 +780,7 @@ int main(void)
         cmocka_unit_test(each_situation_gets_the_messages_of_the_table),
         cmocka_unit_test(result_goes_out_before_the_logs_are_there),
         cmocka_unit_test(completion_waits_until_the_broker_has_the_result),
+        cmocka_unit_test(trace_has_the_moment_at_which_a_completion_that_waited_went),
         cmocka_unit_test(completion_goes_behind_a_result_that_is_sent_again),
         cmocka_unit_test(result_and_run_annotations_are_in_the_record),
         cmocka_unit_test(what_the_stop_ended_is_no_system_error),

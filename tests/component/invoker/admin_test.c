@@ -13,6 +13,7 @@
 #include "common/loop/loop.h"
 #include "common/obs/metrics.h"
 #include "invoker/admin.h"
+#include "invoker/trace.h"
 
 enum { WAIT_MS = 20000, TX_ID_LEN = 32 };
 
@@ -313,6 +314,28 @@ static void is_enabled_tells(void **state)
     end(&w);
 }
 
+static void trace_is_shown_where_one_is_kept(void **state)
+{
+    struct inv_trace *trace = inv_trace_new(1);
+    struct inv_admin_conf conf;
+    struct world w;
+
+    (void)state;
+    begin(&w, true);
+    assert_int_equal(ask(&w, "GET", "/trace", RIGHT), 404);
+    inv_admin_free(w.admin);
+    conf = conf_of(&w);
+    conf.trace = trace;
+    w.admin = inv_admin_new(&conf, NULL);
+    assert_non_null(w.admin);
+    assert_int_equal(ask(&w, "GET", "/trace", ""), 401); /* it names activations */
+    assert_int_equal(ask(&w, "GET", "/trace", RIGHT), 200);
+    expect_header(&w, "Content-Type", "text/csv; charset=UTF-8");
+    assert_memory_equal(body(&w), "activation,received,", 20);
+    end(&w);
+    inv_trace_free(trace);
+}
+
 static void database_that_does_not_answer_is_named_and_keeps_nothing_else_from_working(void **state)
 {
     struct world w;
@@ -586,6 +609,7 @@ int main(void)
         cmocka_unit_test(metrics_that_are_off_are_an_unknown_route),
         cmocka_unit_test(enable_and_disable_tell_what_changed),
         cmocka_unit_test(is_enabled_tells),
+        cmocka_unit_test(trace_is_shown_where_one_is_kept),
         cmocka_unit_test(
             database_that_does_not_answer_is_named_and_keeps_nothing_else_from_working),
         cmocka_unit_test(switches_are_refused_while_not_ready),

@@ -34,12 +34,13 @@ static void give_credits(void *arg)
         inv_feed_credit(w->feed, w->owed_bytes);
 }
 
-static void on_message(void *arg, struct cw_slice payload, int64_t offset)
+static void on_message(void *arg, struct cw_slice payload, int64_t offset, int64_t received_us)
 {
     struct world *w = arg;
 
     assert_true(w->seen_count < MAX_SEEN);
     assert_true(inv_feed_handed_out(w->feed) <= w->capacity);
+    assert_in_range(received_us, 1, cw_loop_mono_us(w->loop));
     w->seen[w->seen_count++] = offset;
     w->last_bytes = payload.n;
     (void)snprintf(w->last, sizeof(w->last), "%.*s", payload.n < 15 ? (int)payload.n : 15,

@@ -154,7 +154,7 @@ static void give(struct world *w, const struct test_message *m)
 {
     cw_auto_free char *text = test_message_text(m);
 
-    inv_intake_message(w->intake, cw_slice_of(text), 7);
+    inv_intake_message(w->intake, cw_slice_of(text), 7, 1);
 }
 
 static void settle(struct world *w)
@@ -521,9 +521,9 @@ static void unreadable_message_is_told(void **state)
 
     (void)state;
     begin(&w);
-    inv_intake_message(w.intake, CW_SLICE("{\"transid\":"), 1);
-    inv_intake_message(w.intake, CW_SLICE("{}"), 2);
-    inv_intake_message(w.intake, CW_SLICE(""), 3);
+    inv_intake_message(w.intake, CW_SLICE("{\"transid\":"), 1, 1);
+    inv_intake_message(w.intake, CW_SLICE("{}"), 2, 1);
+    inv_intake_message(w.intake, CW_SLICE(""), 3, 1);
     assert_int_equal(w.unreadable, 3);
     end(&w);
 }

@@ -60,8 +60,10 @@ static void every_step_that_a_job_took_is_seen(void **state)
     inv_telemetry_ended(w.telemetry, w.job);
     for (size_t i = 0; i < CW_ARRAY_LEN(STEPS); i++)
         assert_int_equal(cw_histogram_count(inv_step_histogram(w.metrics, STEPS[i])), 1);
+    assert_int_equal(seen(&w, "cwhisk_activation_overhead_seconds"), 0);
     w.job->at[INV_AT_CREATED] = w.job->at[INV_AT_INIT_SENT] = w.job->at[INV_AT_INITED] = 0;
     inv_telemetry_ended(w.telemetry, w.job); /* a warm one */
+    assert_int_equal(seen(&w, "cwhisk_activation_overhead_seconds"), 1);
     assert_int_equal(cw_histogram_count(inv_step_histogram(w.metrics, "create")), 1);
     assert_int_equal(cw_histogram_count(inv_step_histogram(w.metrics, "init")), 1);
     assert_int_equal(cw_histogram_count(inv_step_histogram(w.metrics, "run")), 2);
