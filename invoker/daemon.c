@@ -9,6 +9,7 @@
 
 #include "common/base/err.h"
 #include "common/bus/bus.h"
+#include "common/cgroup/freezer.h"
 #include "common/driver/container_driver.h"
 #include "common/http/client.h"
 #include "common/model/activation_message.h"
@@ -492,6 +493,7 @@ void inv_daemon_free(struct inv_daemon *d)
     inv_store_check_free(d->store_check);
     inv_records_free(d->records);
     cw_driver_free(d->driver);
+    cw_freezer_free(d->freezer);
     cw_bus_free(d->bus); /* tells acks and health nothing more */
     inv_ownership_free(d->ownership);
     inv_acks_free(d->acks);

@@ -5,6 +5,7 @@
 
 #include "common/base/err.h"
 #include "common/bus/kafka_bus.h"
+#include "common/cgroup/freezer.h"
 #include "common/cgroup/oom_kills.h"
 #include "common/driver/docker_driver.h"
 #include "common/http/client.h"
@@ -77,6 +78,36 @@ static int64_t oom_kills(void *arg, const char *id)
     return cw_cgroup_oom_kills(d->settings->cgroup_root, cgroup_parent(d->settings), id);
 }
 
+static int freeze(void *arg, const char *id)
+{
+    return cw_freezer_freeze(arg, id);
+}
+
+static int thaw(void *arg, const char *id, struct cw_err *err)
+{
+    return cw_freezer_thaw(arg, id, err);
+}
+
+static void release(void *arg, const char *id)
+{
+    cw_freezer_release(arg, id);
+}
+
+/* What another setting, or an earlier process with another setting, has frozen is released in any
+ * case. */
+static struct cw_docker_freezer make_freezer(struct inv_daemon *d)
+{
+    struct cw_docker_freezer hooks = {.release = release};
+
+    d->freezer = cw_freezer_new(d->settings->cgroup_root, cgroup_parent(d->settings));
+    hooks.arg = d->freezer;
+    if (d->settings->freezer == INV_FREEZER_AUTO) {
+        hooks.freeze = freeze;
+        hooks.thaw = thaw;
+    }
+    return hooks;
+}
+
 /* Whose a container is, and which process's: by the moment it began, for a pid means nothing to
  * another host or container. */
 static const char *const *owner_labels(struct inv_daemon *d)
@@ -147,6 +178,7 @@ int inv_daemon_make_clients(struct inv_daemon *d, struct cw_err *err)
         .metrics = d->metrics,
         .oom_kills = oom_kills,
         .oom_kills_arg = d,
+        .freezer = make_freezer(d),
         .config_folder = s->docker_config,
         .warn = on_docker_warning,
         .cluster = s->cluster,

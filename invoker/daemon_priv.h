@@ -18,6 +18,7 @@
 struct cw_bus;
 struct cw_docstore;
 struct cw_driver;
+struct cw_freezer;
 struct cw_gauge;
 struct cw_http;
 struct cw_manifest;
@@ -68,6 +69,7 @@ struct inv_daemon {
     struct cw_bus *bus;
     struct cw_docstore *store;
     struct cw_driver *driver;
+    struct cw_freezer *freezer;
     struct inv_log_hub *log_hub;
     struct inv_userlogs *userlogs; /* NULL: this log store has none */
     struct inv_catalog *catalog;

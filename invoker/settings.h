@@ -23,6 +23,8 @@ enum inv_stale_work { /* activations that their controller gave up */
 
 enum inv_http_protocol { INV_HTTP, INV_HTTPS };
 
+enum inv_freezer { INV_FREEZER_AUTO, INV_FREEZER_ENGINE };
+
 struct inv_settings {
     /* command line */
     int64_t id; /* -1: not given */
@@ -101,6 +103,7 @@ struct inv_settings {
     char *log_store_provider; /* inv_log_store_parse */
     char *userlogs_dir;
     int log_source; /* enum inv_log_from */
+    int freezer;    /* enum inv_freezer */
     bool log_application_errors, log_developer_errors, log_whisk_errors;
     char **tags, **dedicated_namespaces;
     int64_t drain_ms, start_ms, stall_warn_ms;

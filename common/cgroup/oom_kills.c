@@ -1,7 +1,3 @@
-/* Where engines put a container's group below the root (v2) or the memory controller's folder (v1):
- * Docker with the cgroupfs driver in <parent>/<id>, "docker" by default; with systemd's in
- * <slice>/docker-<id>.scope; Podman in <slice>/libpod-<id>.scope, its processes one deeper with v2,
- * but the count of a group includes what is below it. */
 #include "common/cgroup/oom_kills.h"
 
 #include <fcntl.h>
@@ -9,7 +5,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { MAX_FILE = 4096, ID_LEN = 64 };
+#include "common/cgroup/group_path.h"
+
+enum { MAX_FILE = 4096 };
 
 int64_t cw_cgroup_parse_oom_kills(struct cw_slice text)
 {
@@ -60,53 +58,15 @@ static int64_t count_of(const char *root, const char *group)
     return n > 0 && (size_t)n < sizeof(path) ? read_count(path) : -1;
 }
 
-/* systemd's folder of a slice: "a-b.slice" lies in "a.slice". */
-static void add_slice_path(struct cw_str *out, const char *slice)
-{
-    for (const char *dash = strchr(slice, '-'); dash; dash = strchr(dash + 1, '-')) {
-        cw_str_add(out, slice, (size_t)(dash - slice));
-        cw_str_addz(out, ".slice/");
-    }
-    cw_str_addz(out, slice);
-}
-
-static int64_t count_at(const char *root, const char *parent, const char *prefix, const char *id,
-                        const char *suffix)
-{
-    cw_auto_str struct cw_str group;
-    size_t n = strlen(parent);
-
-    cw_str_init(&group, PATH_MAX);
-    if (n > 6 && strcmp(parent + n - 6, ".slice") == 0 && !strchr(parent, '/'))
-        add_slice_path(&group, parent);
-    else
-        cw_str_addz(&group, parent);
-    cw_str_addf(&group, "/%s%s%s", prefix, id, suffix);
-    return group.failed ? -1 : count_of(root, group.p);
-}
-
-static bool is_id(const char *id)
-{
-    return strlen(id) == ID_LEN && strspn(id, "0123456789abcdef") == ID_LEN;
-}
-
 int64_t cw_cgroup_oom_kills(const char *root, const char *parent, const char *id)
 {
-    static const struct {
-        const char *parent; /* the engine's default */
-        const char *prefix, *suffix;
-    } PLACES[] = {
-        {"docker", "", ""},
-        {"system.slice", "docker-", ".scope"},
-        {"machine.slice", "libpod-", ".scope"},
-        {"libpod_parent", "libpod-", ""},
-    };
+    cw_auto_str struct cw_str group;
     int64_t count = -1;
 
-    if (!is_id(id))
+    cw_str_init(&group, PATH_MAX);
+    if (!cw_cgroup_is_id(id))
         return -1;
-    for (size_t i = 0; i < CW_ARRAY_LEN(PLACES) && count < 0; i++)
-        count = count_at(root, parent && parent[0] ? parent : PLACES[i].parent, PLACES[i].prefix,
-                         id, PLACES[i].suffix);
+    for (size_t rule = 0; count < 0 && cw_cgroup_known_place(parent, id, rule, &group); rule++)
+        count = group.failed ? -1 : count_of(root, group.p);
     return count;
 }

@@ -277,6 +277,16 @@ static void send_evict(struct create *c)
     c->call.http = cw_docker_send_removal(c->call.docker, c->name, on_evicted, c);
 }
 
+/* Whoever left it may have left it frozen, and groups are found by ids. */
+static void thaw_holder(const struct create *c, const struct cw_http_reply *inspected)
+{
+    const struct cw_docker_freezer *freezer = &c->call.docker->freezer;
+    char id[sizeof(c->id)];
+
+    if (freezer->release && cw_docker_decode_created(inspected->body, id, NULL) == 0)
+        freezer->release(freezer->arg, id);
+}
+
 static void on_looked(void *arg, const struct cw_http_reply *reply, const struct cw_err *http_err)
 {
     struct create *c = arg;
@@ -288,6 +298,8 @@ static void on_looked(void *arg, const struct cw_http_reply *reply, const struct
     if (rc == 0 && reply && !gone)
         rc = cw_docker_check_cluster(reply->body, c->call.docker->cluster, &err);
     if (rc == 0 && !c->abandoned) {
+        if (!gone)
+            thaw_holder(c, reply);
         send_evict(c);
         return;
     }

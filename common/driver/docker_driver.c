@@ -155,13 +155,19 @@ static struct cw_driver_call *start_verb(struct cw_driver *d, enum docker_cmd cm
 static struct cw_driver_call *docker_pause(struct cw_driver *d, const char *id,
                                            cw_driver_done_fn *fn, void *arg)
 {
-    return start_verb(d, DOCKER_PAUSE, id, fn, arg);
+    struct cw_driver_call *call =
+        cw_docker_freeze(CW_CONTAINER_OF(d, struct docker, base), id, fn, arg);
+
+    return call ? call : start_verb(d, DOCKER_PAUSE, id, fn, arg);
 }
 
 static struct cw_driver_call *docker_resume(struct cw_driver *d, const char *id,
                                             cw_driver_done_fn *fn, void *arg)
 {
-    return start_verb(d, DOCKER_UNPAUSE, id, fn, arg);
+    struct cw_driver_call *call =
+        cw_docker_thaw(CW_CONTAINER_OF(d, struct docker, base), id, fn, arg);
+
+    return call ? call : start_verb(d, DOCKER_UNPAUSE, id, fn, arg);
 }
 
 static struct cw_driver_call *docker_remove(struct cw_driver *d, const char *id,
@@ -355,6 +361,7 @@ struct cw_driver *cw_docker_driver_new(struct cw_loop *loop, struct cw_http *htt
     docker->parallel_creates = conf->parallel_creates;
     docker->oom_kills = conf->oom_kills;
     docker->oom_kills_arg = conf->oom_kills_arg;
+    docker->freezer = conf->freezer;
     cw_list_init(&docker->calls);
     cw_list_init(&docker->background);
     cw_list_init(&docker->pulls);

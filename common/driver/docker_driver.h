@@ -14,6 +14,18 @@ struct cw_http;
 struct cw_loop;
 struct cw_metrics;
 
+/* Freezes containers without the engine, which does not learn of it. All NULL: the engine does it.
+ */
+struct cw_docker_freezer {
+    /* 1: frozen; 0: under way, call again to see; -1: out of reach, ask the engine. */
+    int (*freeze)(void *arg, const char *id);
+    /* 1: thawed; 0: freeze has not frozen it; -1: cannot be thawed. */
+    int (*thaw)(void *arg, const char *id, struct cw_err *err);
+    /* It is to be removed: thaws it if it is frozen, by whomever. */
+    void (*release)(void *arg, const char *id);
+    void *arg;
+};
+
 struct cw_docker_conf {
     const char
         *engine; /* "/var/run/docker.sock", "unix:///path", or "tcp://host[:port]" without TLS */
@@ -31,6 +43,7 @@ struct cw_docker_conf {
      * wait. NULL: only the engine is asked. */
     int64_t (*oom_kills)(void *arg, const char *id);
     void *oom_kills_arg;
+    struct cw_docker_freezer freezer;
     /* Label org.cwhisk.cluster of all containers. A container of another cluster that has a name we
      * need is not removed. NULL: no label, no such question. */
     const char *cluster;

@@ -23,6 +23,7 @@ struct docker {
     struct docker_config config;   /* credentials */
     int64_t (*oom_kills)(void *arg, const char *id); /* or NULL */
     void *oom_kills_arg;
+    struct cw_docker_freezer freezer;
     char *cluster;             /* NULL: whatever has a name we want is ours */
     struct cw_list calls;      /* struct cw_driver_call */
     struct cw_list background; /* struct cw_driver_call: nobody waits for these */
@@ -62,7 +63,7 @@ struct cw_driver_call *cw_docker_create(struct cw_driver *d, const struct cw_con
 void cw_docker_clean_up(struct docker *docker, const char *target, bool unsure);
 /* All of these that wait to be tried again are tried now. */
 void cw_docker_hurry(struct cw_driver *d);
-/* One DELETE request. fn is a cw_http_fn. */
+/* Thaws, where that goes without the engine, and sends one DELETE request. fn is a cw_http_fn. */
 struct cw_http_call *cw_docker_send_removal(struct docker *docker, const char *target,
                                             cw_http_fn *fn, void *arg);
 
@@ -70,6 +71,15 @@ struct cw_http_call *cw_docker_send_removal(struct docker *docker, const char *t
 
 struct cw_driver_call *cw_docker_was_oom_killed(struct cw_driver *d, const char *id, cw_oom_fn *fn,
                                                 void *arg);
+
+/* ---- docker_freeze.c ---- */
+
+/* Pause and resume without the engine. NULL: that is not possible, or (resume) not how it was
+ * paused; nothing was done. */
+struct cw_driver_call *cw_docker_freeze(struct docker *docker, const char *id,
+                                        cw_driver_done_fn *fn, void *arg);
+struct cw_driver_call *cw_docker_thaw(struct docker *docker, const char *id, cw_driver_done_fn *fn,
+                                      void *arg);
 
 /* ---- docker_logs.c ---- */
 

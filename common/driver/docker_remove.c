@@ -27,6 +27,8 @@ struct cw_http_call *cw_docker_send_removal(struct docker *docker, const char *t
 {
     cw_auto_str struct cw_str path;
 
+    if (docker->freezer.release) /* which takes names for what is not there */
+        docker->freezer.release(docker->freezer.arg, target);
     cw_str_init(&path, 64 + CW_DOCKER_MAX_NAME);
     cw_str_addf(&path, "/containers/%s?force=true&v=true", target);
     return cw_docker_send(&docker->api,

@@ -215,15 +215,30 @@ def test_container_of_an_application_error_is_kept(invoker, controller, ns):
     assert [run(controller, invoker, action)["error"] for _ in range(3)] == [1, 2, 3]
 
 
-def test_paused_after_grace_and_resumed_for_the_next_run(make_invoker, controller, docker, ns):
-    invoker = make_invoker({"CONFIG_whisk_containerProxy_timeouts_pauseGrace": "200 ms"}).start(controller)
+@pytest.mark.parametrize("freezer", ["auto", "engine"])
+def test_paused_after_grace_and_resumed_for_the_next_run(make_invoker, controller, docker, ns, freezer):
+    invoker = make_invoker({"CONFIG_whisk_containerProxy_timeouts_pauseGrace": "200 ms",
+                            "CWHISK_FREEZER": freezer}).start(controller)
     action = controller.put(f"{ns}/sleepy", "nodejs:20", NODE_ID)
     before = run(controller, invoker, action)
     for round_ in (2, 3):
         [name] = [n for n in invoker.containers() if f"_{ns}_" in n]
-        wait_until(lambda: docker.inspect(name)["State"]["Paused"], what="the container is paused")
+        wait_until(lambda: docker.is_frozen(name), what="the container is paused")
+        assert docker.inspect(name)["State"]["Paused"] is (freezer == "engine")
         after = run(controller, invoker, action)
         assert (after["id"], after["runs"]) == (before["id"], round_)
+
+
+def test_container_that_a_killed_invoker_left_frozen_is_removed_by_the_next(make_invoker, controller, docker, ns):
+    """The engine believes that it runs, and a frozen process does not take the engine's signals."""
+    settings = {"CONFIG_whisk_containerProxy_timeouts_pauseGrace": "50 ms"}
+    invoker = make_invoker(settings).start(controller)
+    run(controller, invoker, controller.put(f"{ns}/frozen", "nodejs:20", NODE_ID))
+    [name] = invoker.containers()
+    wait_until(lambda: docker.is_frozen(name), what="the container is paused")
+    invoker.kill()
+    successor = make_invoker(number=invoker.number, unique=invoker.unique).spawn()
+    wait_until(lambda: not successor.containers(), timeout=60, what="the left-over container is removed")
 
 
 def test_idle_container_is_removed_after_its_time(make_invoker, controller, ns):
@@ -240,7 +255,7 @@ def test_killed_while_paused_is_replaced(make_invoker, controller, docker, ns):
     action = controller.put(f"{ns}/victim", "nodejs:20", NODE_ID)
     run(controller, invoker, action)
     [name] = invoker.containers()
-    wait_until(lambda: docker.inspect(name)["State"]["Paused"], what="the container is paused")
+    wait_until(lambda: docker.is_frozen(name), what="the container is paused")
     docker.remove(name)
     assert run(controller, invoker, action)["runs"] == 1
 

@@ -79,7 +79,7 @@ def test_paused_containers_are_removed_at_the_end(make_invoker, controller, dock
     invoker = make_invoker({"CONFIG_whisk_containerProxy_timeouts_pauseGrace": "50 ms"}).start(controller)
     controller.invoke(invoker, controller.put(f"{ns}/paused", "nodejs:20", NODE_ID)).finished()
     [name] = invoker.containers()
-    wait_until(lambda: docker.inspect(name)["State"]["Paused"], what="the container is paused")
+    wait_until(lambda: docker.is_frozen(name), what="the container is paused")
     assert invoker.terminate() == 0 and not invoker.containers()
 
 

@@ -3,15 +3,18 @@
 #include "tests/support/cmocka_all.h"
 
 #include <arpa/inet.h>
+#include <glob.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/err.h"
+#include "common/cgroup/freezer.h"
 #include "common/cgroup/oom_kills.h"
 #include "common/driver/docker_driver.h"
 #include "common/http/client.h"
 #include "common/loop/loop.h"
+#include "tests/support/scratch.h"
 
 enum { WAIT_MS = 60000, ROUNDS = 10, SKIPPED = 77 };
 
@@ -313,6 +316,79 @@ static void paused_container_can_be_removed(void **state)
     assert_nothing_left(f);
 }
 
+static int freeze_by_file(void *arg, const char *id)
+{
+    return cw_freezer_freeze(arg, id);
+}
+
+static int thaw_by_file(void *arg, const char *id, struct cw_err *err)
+{
+    return cw_freezer_thaw(arg, id, err);
+}
+
+static void release_by_file(void *arg, const char *id)
+{
+    cw_freezer_release(arg, id);
+}
+
+/* A second driver on the same engine. */
+static struct cw_driver *driver_with_files(struct fixture *f, struct cw_freezer *freezer)
+{
+    struct cw_docker_conf conf = {.engine = getenv("CW_TEST_DOCKER")};
+    struct cw_driver *driver;
+
+    conf.freezer =
+        (struct cw_docker_freezer){freeze_by_file, thaw_by_file, release_by_file, freezer};
+    driver = cw_docker_driver_new(f->loop, f->http, &conf, NULL);
+    assert_non_null(driver);
+    return driver;
+}
+
+/* Whatever the version and the engine. */
+static bool has_frozen_file(const char *id)
+{
+    static const struct {
+        const char *above, *file;
+    } PLACES[] = {{"/sys/fs/cgroup/freezer/*", "freezer.state"},
+                  {"/sys/fs/cgroup/*", "cgroup.events"}};
+    bool frozen = false;
+
+    for (size_t i = 0; i < CW_ARRAY_LEN(PLACES); i++) {
+        char pattern[256], text[256];
+        glob_t found = {0};
+
+        (void)snprintf(pattern, sizeof(pattern), "%s/*%s*/%s", PLACES[i].above, id, PLACES[i].file);
+        (void)glob(pattern, 0, NULL, &found);
+        for (size_t k = 0; k < found.gl_pathc; k++)
+            frozen = frozen || (scratch_get("/", found.gl_pathv[k], text, sizeof(text)) &&
+                                (strstr(text, "FROZEN") || strstr(text, "frozen 1")));
+        globfree(&found);
+    }
+    return frozen;
+}
+
+static void files_freeze_without_the_engine_and_removal_thaws(void **state)
+{
+    struct fixture *f = *state;
+    struct cw_freezer *freezer = cw_freezer_new("/sys/fs/cgroup", NULL);
+    struct cw_driver *own = f->driver, *by_file = driver_with_files(f, freezer);
+    struct result r = create_ok(f, "cwhisk-test:sleep");
+
+    f->driver = by_file;
+    for (int round = 0; round < 3; round++) {
+        run_ok(f, f->driver->ops->pause, r.made.id);
+        assert_true(list(f).paused || has_frozen_file(r.made.id)); /* else by the engine */
+        run_ok(f, f->driver->ops->resume, r.made.id);
+        assert_false(list(f).paused || has_frozen_file(r.made.id));
+    }
+    run_ok(f, f->driver->ops->pause, r.made.id);
+    run_ok(f, f->driver->ops->remove, r.made.id);
+    assert_nothing_left(f);
+    f->driver = own;
+    cw_driver_free(by_file);
+    cw_freezer_free(freezer);
+}
+
 static void removals_at_the_same_time_both_succeed(void **state)
 {
     struct fixture *f = *state;
@@ -512,6 +588,7 @@ int main(void)
         CASE(container_lives_from_create_to_remove),
         CASE(container_has_no_way_to_gain_privileges),
         CASE(paused_container_can_be_removed),
+        CASE(files_freeze_without_the_engine_and_removal_thaws),
         CASE(removals_at_the_same_time_both_succeed),
         CASE(out_of_memory_is_noticed),
         CASE(out_of_memory_of_a_child_is_noticed),

@@ -5,6 +5,7 @@ import io
 import json
 import socket
 import tarfile
+from pathlib import Path
 from urllib.parse import quote
 
 
@@ -60,6 +61,19 @@ class Docker:
 
     def pause(self, container):
         self.call("POST", f"/containers/{container}/pause")
+
+    def is_frozen(self, container):
+        """Do its processes stand still? By the engine or by the kernel's files, of which the engine does not know."""
+        inspected = self.inspect(container)
+        if inspected["State"]["Paused"]:
+            return True
+        for tell, frozen in (("/sys/fs/cgroup/freezer/docker/{}/freezer.state", "FROZEN"),
+                             ("/sys/fs/cgroup/docker/{}/cgroup.events", "frozen 1"),
+                             ("/sys/fs/cgroup/system.slice/docker-{}.scope/cgroup.events", "frozen 1")):
+            path = Path(tell.format(inspected["Id"]))
+            if path.exists():
+                return frozen in path.read_text()
+        return False
 
     def remove(self, container):
         self.call("DELETE", f"/containers/{container}?force=1", expect=(204, 404, 409))

@@ -1,10 +1,7 @@
 #include "tests/support/cmocka_all.h"
 
-#include <limits.h>
-#include <stdio.h>
-#include <sys/stat.h>
-
 #include "common/cgroup/oom_kills.h"
+#include "tests/support/scratch.h"
 
 #define HEX16 "0123456789abcdef"
 #define ID HEX16 HEX16 HEX16 HEX16
@@ -42,49 +39,25 @@ static void other_counts_are_not_taken_for_it(void **state)
 
 /* ---- places ---- */
 
-static char *root; /* a folder like /sys/fs/cgroup */
+static char root[SCRATCH_MAX]; /* a folder like /sys/fs/cgroup */
 
 static int make_root(void **state)
 {
-    char path[] = "/tmp/cw-cgroup.XXXXXX";
-
     (void)state;
-    root = mkdtemp(path) ? cw_strdup(path) : NULL;
-    return root ? 0 : -1;
+    scratch_make(root);
+    return 0;
 }
 
 static int remove_root(void **state)
 {
-    char command[PATH_MAX];
-
     (void)state;
-    (void)snprintf(command, sizeof(command), "rm -rf '%s'", root);
-    free(CW_STEAL(root));
-    return system(command);
-}
-
-/* Writes a file of the tree with all folders above it. */
-static void put(const char *relative, const char *text)
-{
-    char path[PATH_MAX];
-    FILE *f;
-
-    (void)snprintf(path, sizeof(path), "%s/%s", root, relative);
-    for (char *slash = strchr(path + strlen(root) + 1, '/'); slash;
-         slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        (void)mkdir(path, 0755);
-        *slash = '/';
-    }
-    f = fopen(path, "we");
-    assert_non_null(f);
-    assert_true(fputs(text, f) >= 0);
-    assert_int_equal(fclose(f), 0);
+    scratch_remove(root);
+    return 0;
 }
 
 static void assert_found(const char *file, const char *text, const char *parent, int64_t count)
 {
-    put(file, text);
+    scratch_put(root, file, text);
     assert_int_equal(cw_cgroup_oom_kills(root, parent, ID), count);
 }
 
@@ -114,8 +87,8 @@ PLACE_TEST(slice_of_ones_own_v2, "user.slice/user-actions.slice/docker-" ID ".sc
 static void other_containers_and_strange_ids_have_no_count(void **state)
 {
     (void)state;
-    put("docker/" HEX16 HEX16 HEX16 "0000000000000000/memory.events", V2("1"));
-    put("docker/memory.events", V2("1"));
+    scratch_put(root, "docker/" HEX16 HEX16 HEX16 "0000000000000000/memory.events", V2("1"));
+    scratch_put(root, "docker/memory.events", V2("1"));
     assert_int_equal(cw_cgroup_oom_kills(root, NULL, ID), -1);
     assert_int_equal(cw_cgroup_oom_kills(root, NULL, ""), -1);
     assert_int_equal(cw_cgroup_oom_kills(root, NULL, "."), -1);
