@@ -62,7 +62,7 @@ struct inv_daemon {
     struct cw_manifest *manifest;
     struct cw_metrics *metrics;
     struct inv_telemetry *telemetry;
-    struct inv_trace *trace; /* NULL: none */
+    struct inv_trace *trace;       /* NULL: none */
     struct inv_watchdog *watchdog; /* NULL: none is wanted */
     struct cw_gauge *lag;
     struct cw_http *http;

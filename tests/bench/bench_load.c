@@ -6,6 +6,8 @@
  *     startup      says "listening", waits for the first ping and for a health action after it
  *
  * --count N (measured), --warmup N (before, not measured), --action NAME (of namespace guest),
+ * --actions N (NAME-0 … NAME-<N-1> in turn), --fresh N (of N activations one has an action of its
+ * own),
  * --gap MS (of silence before each activation), --invoker N (topic number), --cpu NAME=PID
  * (repeatable: processor time per activation; always there: "driver", its own, and "machine", all),
  * --timeout S (without any progress). Prints JSON lines; ends with status 1 when an activation
@@ -29,6 +31,7 @@ enum {
     MAX_COUNT = 2000000,
     MAX_PROCESSES = 8,
     MAX_TEXT = 64 << 10,
+    MAX_NAME = 200,
     MAX_BATCH_SENDS = 64, /* between two looks at acks */
     TICK_MS = 100,
 };
@@ -42,7 +45,7 @@ struct process {
 struct options {
     const char *mode, *brokers, *action, *revision;
     char topic[32];
-    int64_t count, warmup, window, invoker, timeout_s, gap_ms;
+    int64_t count, warmup, window, invoker, timeout_s, gap_ms, actions, fresh;
     struct process processes[MAX_PROCESSES];
     size_t process_count;
     int64_t machine_before_us, machine_used_us;
@@ -98,6 +101,10 @@ static int set_option(struct options *o, int opt, const char *value, struct cw_e
         return cw_parse_i64(text, "--invoker", 0, 1000000, &o->invoker, err);
     case 'g':
         return cw_parse_i64(text, "--gap", 0, 60000, &o->gap_ms, err);
+    case 'm':
+        return cw_parse_i64(text, "--actions", 1, MAX_COUNT, &o->actions, err);
+    case 'f':
+        return cw_parse_i64(text, "--fresh", 1, MAX_COUNT, &o->fresh, err);
     case 't':
         return cw_parse_i64(text, "--timeout", 1, 3600, &o->timeout_s, err);
     case 'c':
@@ -120,6 +127,8 @@ static int read_options(int argc, char **argv, struct options *o, struct cw_err 
         {"timeout", required_argument, NULL, 't'},
         {"cpu", required_argument, NULL, 'c'},
         {"gap", required_argument, NULL, 'g'},
+        {"actions", required_argument, NULL, 'm'},
+        {"fresh", required_argument, NULL, 'f'},
         {NULL, 0, NULL, 0},
     };
     int opt;
@@ -198,12 +207,26 @@ struct drive {
     struct cw_str text;
 };
 
+/* The action of an activation: one, several in turn, or one that nobody else has. */
+static const char *action_of(const struct options *o, uint32_t number, char *buf, size_t size)
+{
+    if (o->fresh && number % (uint32_t)o->fresh == 0)
+        (void)snprintf(buf, size, "%s-fresh-%u", o->action, number);
+    else if (o->actions)
+        (void)snprintf(buf, size, "%s-%u", o->action, number % (uint32_t)o->actions);
+    else
+        return o->action;
+    return buf;
+}
+
 static int send_one(struct drive *d, struct cw_err *err)
 {
     uint32_t number = (uint32_t)d->sent++;
+    char action[MAX_NAME];
 
     if (d->o->gap_ms)
         (void)usleep((useconds_t)d->o->gap_ms * 1000);
+    d->series.action = action_of(d->o, number, action, sizeof(action));
     load_write_activation(&d->series, number, cw_clock_wall_ms(cw_clock_system()), &d->text);
     d->items[number].sent_us = load_now_us();
     return load_kafka_produce(d->kafka, d->o->topic, cw_str_slice(&d->text), err);

@@ -4,15 +4,15 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/base/err.h"
 #include "common/base/list.h"
 #include "common/json/writer.h"
 #include "tests/bench/stub_http.h"
+#include "tests/bench/stub_logs.h"
 
-enum { ID_LEN = 64, ACTION_PORT = 8080, HOSTS_PER_NET = 60000, MAX_LOG_TEXT = 1024 };
+enum { ID_LEN = 64, ACTION_PORT = 8080, HOSTS_PER_NET = 60000 };
 
 struct container {
     struct cw_link link;
@@ -26,6 +26,7 @@ struct container {
 struct stub_docker {
     struct stub_server *server;
     struct stub_listener *listener;
+    struct stub_logs *logs;
     char *log_dir;
     unsigned net, next;
     struct cw_list containers;
@@ -46,35 +47,6 @@ static void refuse(struct stub_docker *d, struct stub_reply *reply, int status, 
     cw_json_object_end(&w);
 }
 
-/* One write per line, as Docker's own logger does. */
-static void write_log_line(const struct container *c, const char *text, const char *stream,
-                           const char *time)
-{
-    char line[MAX_LOG_TEXT];
-    int n = snprintf(line, sizeof(line), "{\"log\":\"%s\\n\",\"stream\":\"%s\",\"time\":\"%s\"}\n",
-                     text, stream, time);
-
-    if (write(c->log_fd, line, (size_t)n) != n)
-        perror("stub_world: write to a container's log");
-}
-
-static void write_log(const struct container *c)
-{
-    static const char SENTINEL[] = "XXX_THE_END_OF_A_WHISK_ACTIVATION_XXX";
-    char time[64];
-    struct timespec now;
-    struct tm tm;
-    size_t n;
-
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    (void)gmtime_r(&now.tv_sec, &tm);
-    n = strftime(time, sizeof(time), "%Y-%m-%dT%H:%M:%S", &tm);
-    (void)snprintf(time + n, sizeof(time) - n, ".%09ldZ", now.tv_nsec);
-    write_log_line(c, "one line of the action", "stdout", time);
-    write_log_line(c, SENTINEL, "stdout", time);
-    write_log_line(c, SENTINEL, "stderr", time);
-}
-
 static void on_action(void *arg, const struct stub_request *req, struct stub_reply *reply)
 {
     struct container *c = arg;
@@ -88,7 +60,7 @@ static void on_action(void *arg, const struct stub_request *req, struct stub_rep
         cw_str_addz(&reply->body, "{\"ok\":true}");
     } else if (cw_slice_is(req->target, "/run") && c->initialised) {
         c->docker->stats.runs++;
-        write_log(c);
+        stub_logs_write(c->docker->logs, c->log_fd, req->body);
         cw_str_addz(&reply->body, "{\"ok\":true}");
     } else {
         refuse(c->docker, reply, 403, init ? "initialised before" : "expected /init, then /run");
@@ -111,6 +83,7 @@ static struct container *find(struct stub_docker *d, struct cw_slice id_or_name)
 static void container_free(struct container *c)
 {
     stub_listener_close(c->listener);
+    stub_logs_forget(c->docker->logs, c->log_fd);
     (void)close(c->log_fd);
     (void)unlink(c->log_path);
     cw_list_remove(&c->docker->containers, &c->link);
@@ -288,12 +261,14 @@ static void on_engine(void *arg, const struct stub_request *req, struct stub_rep
 
 /* ---- the engine ---- */
 
-struct stub_docker *stub_docker_new(struct stub_server *server, const char *socket_path,
-                                    const char *log_dir, unsigned net, struct cw_err *err)
+struct stub_docker *stub_docker_new(struct stub_server *server, struct stub_logs *logs,
+                                    const char *socket_path, const char *log_dir, unsigned net,
+                                    struct cw_err *err)
 {
     struct stub_docker *d = cw_alloc(sizeof(*d));
 
     d->server = server;
+    d->logs = logs;
     d->net = net;
     d->log_dir = cw_strdup(log_dir);
     cw_list_init(&d->containers);

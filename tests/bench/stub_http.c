@@ -36,6 +36,13 @@ struct stub_server {
     struct cw_list dead_listeners, dead_conns;
 };
 
+struct stub_watch {
+    struct source src;
+    struct stub_server *server;
+    void (*fn)(void *arg);
+    void *arg;
+};
+
 struct stub_listener {
     struct source src;
     struct cw_link link;
@@ -408,6 +415,36 @@ struct stub_server *stub_server_new(struct cw_err *err)
         return NULL;
     }
     return s;
+}
+
+static void on_watched(struct source *src, uint32_t events)
+{
+    struct stub_watch *w = CW_CONTAINER_OF(src, struct stub_watch, src);
+
+    (void)events;
+    w->fn(w->arg);
+}
+
+struct stub_watch *stub_watch_new(struct stub_server *s, int fd, void (*fn)(void *arg), void *arg,
+                                  struct cw_err *err)
+{
+    struct stub_watch *w = cw_alloc(sizeof(*w));
+    struct epoll_event ev = {.events = EPOLLIN, .data.ptr = &w->src};
+
+    *w = (struct stub_watch){
+        .src = {.fd = fd, .on_event = on_watched}, .server = s, .fn = fn, .arg = arg};
+    if (epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, fd, &ev) == 0)
+        return w;
+    (void)cw_fail(err, CW_INTERNAL, "epoll_ctl: %s", strerror(errno));
+    free(w);
+    return NULL;
+}
+
+void stub_watch_free(struct stub_watch *w)
+{
+    if (w)
+        (void)epoll_ctl(w->server->epoll_fd, EPOLL_CTL_DEL, w->src.fd, NULL);
+    free(w);
 }
 
 int stub_server_run(struct stub_server *s, int stop_fd, struct cw_err *err)

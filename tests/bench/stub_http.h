@@ -12,6 +12,7 @@
 struct cw_err;
 struct stub_server;
 struct stub_listener;
+struct stub_watch;
 
 struct stub_request {
     struct cw_slice method, target, body; /* borrowed for the call */
@@ -28,6 +29,11 @@ typedef void stub_handler_fn(void *arg, const struct stub_request *req, struct s
 struct stub_server *stub_server_new(struct cw_err *err) CW_MUST_CHECK;
 /* Accepts NULL. Closes everything. */
 void stub_server_free(struct stub_server *s);
+/* fn whenever fd is readable (level-triggered). The fd stays the caller's. */
+struct stub_watch *stub_watch_new(struct stub_server *s, int fd, void (*fn)(void *arg), void *arg,
+                                  struct cw_err *err) CW_MUST_CHECK;
+/* Not from fn. Accepts NULL. */
+void stub_watch_free(struct stub_watch *w);
 /* Serves until `stop_fd` becomes readable. */
 int stub_server_run(struct stub_server *s, int stop_fd, struct cw_err *err) CW_MUST_CHECK;
 

@@ -1,10 +1,12 @@
 /* stub_world -- all that an invoker meets but Kafka, in one cheap process.
  *
- *   stub_world --docker SOCKET --logs FOLDER [--couch PORT] [--net N]
+ *   stub_world --docker SOCKET --logs FOLDER [--couch PORT] [--net N] [--log-delay US]
  *
  * A Docker engine on the Unix socket, containers that answer at once on 127.N.x.y:8080 (default 1),
  * a CouchDB on 127.0.0.1:PORT (default: any free one). Prints one line of JSON when it serves.
- * GET /_stub/stats on CouchDB's port tells what has happened so far. Ends on SIGTERM or SIGINT. */
+ * GET /_stub/stats on CouchDB's port tells what has happened so far, GET /_stub/sentinels when the
+ * last runs' last log lines were written: before the answer, or --log-delay microseconds after it.
+ * Ends on SIGTERM or SIGINT. */
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,26 +18,26 @@
 #include "tests/bench/stub_couch.h"
 #include "tests/bench/stub_docker.h"
 #include "tests/bench/stub_http.h"
+#include "tests/bench/stub_logs.h"
 
 struct options {
     const char *docker, *logs;
-    int64_t couch_port, net;
+    int64_t couch_port, net, log_delay_us;
 };
 
 struct world {
     struct stub_server *server;
     struct stub_docker *docker;
+    struct stub_logs *logs;
     struct stub_couch couch;
 };
 
 static int read_options(int argc, char **argv, struct options *o, struct cw_err *err)
 {
     static const struct option OPTIONS[] = {
-        {"docker", required_argument, NULL, 'd'},
-        {"logs", required_argument, NULL, 'l'},
-        {"couch", required_argument, NULL, 'c'},
-        {"net", required_argument, NULL, 'n'},
-        {NULL, 0, NULL, 0},
+        {"docker", required_argument, NULL, 'd'},    {"logs", required_argument, NULL, 'l'},
+        {"couch", required_argument, NULL, 'c'},     {"net", required_argument, NULL, 'n'},
+        {"log-delay", required_argument, NULL, 'D'}, {NULL, 0, NULL, 0},
     };
     int opt;
 
@@ -48,7 +50,9 @@ static int read_options(int argc, char **argv, struct options *o, struct cw_err 
                  (opt == 'c' && cw_parse_i64(cw_slice_of(optarg), "--couch", 0, 65535,
                                              &o->couch_port, err) != 0) ||
                  (opt == 'n' &&
-                  cw_parse_i64(cw_slice_of(optarg), "--net", 1, 254, &o->net, err) != 0))
+                  cw_parse_i64(cw_slice_of(optarg), "--net", 1, 254, &o->net, err) != 0) ||
+                 (opt == 'D' && cw_parse_i64(cw_slice_of(optarg), "--log-delay", 0, 10000000,
+                                             &o->log_delay_us, err) != 0))
             return opt == '?' ? cw_fail(err, CW_INVALID, "unknown option") : -1;
     }
     if (!o->docker || !o->logs || optind != argc)
@@ -82,6 +86,8 @@ static void on_couch(void *arg, const struct stub_request *req, struct stub_repl
 
     if (cw_slice_is(req->target, "/_stub/stats"))
         write_stats(w, &reply->body);
+    else if (cw_slice_is(req->target, "/_stub/sentinels"))
+        stub_logs_show(w->logs, &reply->body);
     else
         stub_couch_handle(&w->couch, req, reply);
 }
@@ -104,7 +110,10 @@ static int serve(struct world *w, const struct options *o, int stop_fd, struct c
     w->server = stub_server_new(err);
     if (!w->server)
         return -1;
-    w->docker = stub_docker_new(w->server, o->docker, o->logs, (unsigned)o->net, err);
+    w->logs = stub_logs_new(w->server, o->log_delay_us, err);
+    if (!w->logs)
+        return -1;
+    w->docker = stub_docker_new(w->server, w->logs, o->docker, o->logs, (unsigned)o->net, err);
     if (!w->docker)
         return -1;
     couch = stub_listen_tcp(w->server, "127.0.0.1", (uint16_t)o->couch_port, on_couch, w, err);
@@ -131,6 +140,7 @@ int main(int argc, char **argv)
     if (rc != 0)
         (void)fprintf(stderr, "stub_world: %s\n", err.msg);
     stub_docker_free(w.docker);
+    stub_logs_free(w.logs);
     stub_server_free(w.server);
     (void)close(stop_fd);
     return rc == 0 ? 0 : 1;

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -37,21 +38,24 @@ def ask(connection, method, path, body=None):
 
 class StubWorld(unittest.TestCase):
     def setUp(self):
+        self.begin()
+
+    def begin(self, *options):
         self.folder = tempfile.TemporaryDirectory()
         self.addCleanup(self.folder.cleanup)
         path = f"{self.folder.name}/docker.sock"
-        self.process = subprocess.Popen([PROGRAM, "--docker", path, "--logs", self.folder.name, "--net", str(random.randrange(2, 255))],
-                                        stdout=subprocess.PIPE)
-        self.addCleanup(self.stop)
+        self.process = subprocess.Popen([PROGRAM, "--docker", path, "--logs", self.folder.name, "--net", str(random.randrange(2, 255)),
+                                         *options], stdout=subprocess.PIPE)
+        self.addCleanup(self.stop, self.process)
         port = json.loads(self.process.stdout.readline())["couch"]
         self.docker, self.couch = UnixConnection(path), http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         self.addCleanup(self.docker.close)
         self.addCleanup(self.couch.close)
 
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.assertEqual(self.process.wait(10), 0)
-        self.process.stdout.close()
+    def stop(self, process):
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(10), 0)
+        process.stdout.close()
 
     def engine(self, method, path, body=None):
         return ask(self.docker, method, f"/v1.41/containers{path}", body)
@@ -82,6 +86,44 @@ class StubWorld(unittest.TestCase):
                          [("stdout", False), ("stdout", True), ("stderr", True)] * 2)
         for line in lines:
             self.assertRegex(line["time"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$")
+
+    def sentinels(self):
+        self.couch.request("GET", "/_stub/sentinels")
+        return self.couch.getresponse().read().decode().splitlines()[1:]
+
+    def test_moment_of_the_last_sentinel_is_told_by_activation(self):
+        _, action, _ = self.start()
+        ask(action, "POST", "/init", "{}")
+        before = time.monotonic_ns() // 1000
+        for i in range(2):
+            ask(action, "POST", "/run", json.dumps({"activation_id": f"{i:032x}"}, separators=(",", ":")))
+        rows = [row.split(",") for row in self.sentinels()]
+        self.assertEqual([row[0] for row in rows], [f"{i:032x}" for i in range(2)])
+        self.assertTrue(before <= int(rows[0][1]) <= int(rows[1][1]) <= time.monotonic_ns() // 1000)
+
+    def test_log_lines_may_come_after_the_answer(self):
+        self.begin("--log-delay", "300000")
+        _, action, log = self.start()
+        ask(action, "POST", "/init", "{}")
+        asked = time.monotonic_ns() // 1000
+        ask(action, "POST", "/run", json.dumps({"activation_id": "a" * 32}, separators=(",", ":")))
+        while not (rows := self.sentinels()):
+            time.sleep(0.01)
+        self.assertGreaterEqual(int(rows[0].split(",")[1]), asked + 300000)
+        self.assertEqual(len(log.read_text().splitlines()), 3)
+
+    def test_log_lines_of_a_removed_container_are_not_written(self):
+        self.begin("--log-delay", "100000")
+        removed, action, _ = self.start()
+        _, other, log = self.start("wsk0_2")
+        for connection, name in ((action, "a"), (other, "b")):
+            ask(connection, "POST", "/init", "{}")
+            ask(connection, "POST", "/run", json.dumps({"activation_id": name * 32}, separators=(",", ":")))
+        self.engine("DELETE", f"/{removed}?force=true&v=true")
+        while not (rows := self.sentinels()):
+            time.sleep(0.01)
+        self.assertEqual([row.split(",")[0] for row in rows], ["b" * 32])
+        self.assertEqual(len(log.read_text().splitlines()), 3)
 
     def test_paused_container_does_not_run(self):
         name, action, _ = self.start()
