@@ -97,6 +97,9 @@ struct cw_bus_ops {
     void (*group_members)(struct cw_bus *bus, const char *group, cw_group_members_fn *fn,
                           void *arg);
     size_t (*unsent)(const struct cw_bus *bus); /* published, fn not yet called */
+    /* The memory they take, bookkeeping included. Nothing here bounds it: who publishes on behalf
+     * of input holds that back when this grows. */
+    size_t (*unsent_bytes)(const struct cw_bus *bus);
     /* Ends all subscriptions; what is unsent is dropped (look at unsent first); no callbacks. Not
      * inside a callback of the bus. */
     void (*free)(struct cw_bus *bus);
@@ -113,9 +116,10 @@ cw_bus_subscribe(struct cw_bus *bus, const struct cw_bus_subscription *sub, stru
     return bus->ops->subscribe(bus, sub, err);
 }
 /* value is copied. Order per topic is kept, but for neighbours of a message that a broker refuses
- * for a moment: wait for fn where order must hold even then. fn (may be NULL) is called once the
- * broker has it, or when it was given up after the producer's own retries; a broker that is away
- * makes messages wait in order. */
+ * for a moment: wait for fn where order must hold even then. fn is called once the broker has it,
+ * or when it can never be sent: too large, not allowed. A broker that is away, a queue that is
+ * full, and a topic that is gone make messages wait in order; for a topic 15 minutes (CW_NOT_FOUND
+ * then). fn NULL: nobody minds if it is lost, and a topic that is not there loses it. */
 static inline void cw_bus_publish(struct cw_bus *bus, const char *topic, struct cw_slice value,
                                   cw_bus_done_fn *fn, void *arg)
 {

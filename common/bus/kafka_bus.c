@@ -1,5 +1,4 @@
-/* The producer and topic creation. Delivery reports arrive as events in the order in which the
- * broker acknowledged; each carries its struct publish as opaque. */
+/* The producer's events, topic creation, and the ops. */
 #include "common/bus/kafka_priv.h"
 
 #include "common/loop/worker.h"
@@ -11,13 +10,6 @@ enum {
     TOPIC_RETRY_MS = 1000,
     TOPIC_REQUEST_MS = 10000,
     METADATA_MS = 5000,
-};
-
-/* Handed to librdkafka, answer not there yet. */
-struct publish {
-    struct cw_link link; /* bus->unsent */
-    cw_bus_done_fn *fn;
-    void *arg;
 };
 
 /* One ensure_topic. */
@@ -40,7 +32,7 @@ static struct kafka_bus *self(struct cw_bus *bus)
     return CW_CONTAINER_OF(bus, struct kafka_bus, base);
 }
 
-static void report(struct kafka_bus *bus, const struct cw_err *err)
+void kafka_bus_report(struct kafka_bus *bus, const struct cw_err *err)
 {
     if (err->code == CW_INVALID)
         bus->refusal = *err;
@@ -48,62 +40,20 @@ static void report(struct kafka_bus *bus, const struct cw_err *err)
         bus->on_error(bus->arg, err);
 }
 
-/* ---- publishing ---- */
-
-static void on_report(struct kafka_bus *bus, const rd_kafka_message_t *m)
-{
-    struct publish *p = m->_private;
-    struct cw_err err;
-
-    cw_list_remove(&bus->unsent, &p->link);
-    if (m->err)
-        (void)kafka_fail(&err, m->err, rd_kafka_topic_name(m->rkt), NULL);
-    if (p->fn)
-        p->fn(p->arg, m->err ? &err : NULL);
-    else if (m->err)
-        report(bus, &err);
-    free(p);
-}
-
-static rd_kafka_resp_err_t produce(struct kafka_bus *bus, const char *topic, struct cw_slice value,
-                                   struct publish *p)
-{
-    return rd_kafka_producev(bus->producer.rk, RD_KAFKA_V_TOPIC(topic),
-                             RD_KAFKA_V_VALUE((void *)(uintptr_t)value.p, value.n),
-                             RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_OPAQUE(p),
-                             RD_KAFKA_V_END);
-}
-
 static void bus_publish(struct cw_bus *base, const char *topic, struct cw_slice value,
                         cw_bus_done_fn *fn, void *arg)
 {
-    struct kafka_bus *bus = self(base);
-    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
-    struct publish *p = cw_alloc(sizeof(*p));
-    struct cw_err err;
-
-    p->fn = fn;
-    p->arg = arg;
-    if (value.n <= (size_t)bus->max_message_bytes)
-        code = produce(bus, topic, value, p);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        cw_list_push_back(&bus->unsent, &p->link);
-        return;
-    }
-    free(p);
-    if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
-        (void)cw_fail(&err, CW_TOO_LARGE, "kafka: %s: message of %zu bytes: expected at most %lld",
-                      topic, value.n, (long long)bus->max_message_bytes);
-    else
-        (void)kafka_fail(&err, code, topic, NULL);
-    bus_dones_push(&bus->dones, fn, arg, &err);
+    kafka_publish(self(base), topic, value, fn, arg);
 }
 
 static size_t bus_unsent(const struct cw_bus *base)
 {
-    const struct kafka_bus *bus = CW_CONTAINER_OF(base, const struct kafka_bus, base);
+    return CW_CONTAINER_OF(base, const struct kafka_bus, base)->unsent.count;
+}
 
-    return bus->unsent.count;
+static size_t bus_unsent_bytes(const struct cw_bus *base)
+{
+    return CW_CONTAINER_OF(base, const struct kafka_bus, base)->unsent_bytes;
 }
 
 /* ---- topics ---- */
@@ -123,7 +73,7 @@ static void topic_answer(CW_TAKES struct topic_call *t, const struct cw_err *err
     if (t->fn)
         t->fn(t->arg, err);
     else if (err)
-        report(t->bus, err);
+        kafka_bus_report(t->bus, err);
     topic_free(t);
 }
 
@@ -282,7 +232,7 @@ static void on_event(struct kafka_bus *bus, rd_kafka_event_t *ev)
     switch (rd_kafka_event_type(ev)) {
     case RD_KAFKA_EVENT_DR:
         while ((m = rd_kafka_event_message_next(ev)))
-            on_report(bus, m);
+            kafka_on_report(bus, m);
         return;
     case RD_KAFKA_EVENT_CREATETOPICS_RESULT:
         on_topic_event(ev);
@@ -292,7 +242,7 @@ static void on_event(struct kafka_bus *bus, rd_kafka_event_t *ev)
         return;
     default:
         if (kafka_client_problem(&bus->producer, ev, "producer", &err))
-            report(bus, &err);
+            kafka_bus_report(bus, &err);
     }
 }
 
@@ -302,8 +252,11 @@ static void drain(void *arg)
     rd_kafka_event_t *ev;
 
     for (int n = 0; n < DRAIN_BUDGET; n++) {
-        if (!(ev = rd_kafka_queue_poll(bus->producer.queue, 0)))
+        if (!(ev = rd_kafka_queue_poll(bus->producer.queue, 0))) {
+            if (bus->lines.count)
+                kafka_lines_pump(bus); /* reports made room */
             return;
+        }
         on_event(bus, ev);
         rd_kafka_event_destroy(ev);
     }
@@ -322,8 +275,7 @@ static void forget_calls(struct kafka_bus *bus)
 {
     struct cw_link *n;
 
-    while ((n = cw_list_pop_front(&bus->unsent)))
-        free(CW_LIST_ENTRY(n, struct publish, link));
+    kafka_lines_free(bus);
     while ((n = cw_list_pop_front(&bus->topics)))
         topic_free(CW_LIST_ENTRY(n, struct topic_call, link));
     kafka_groups_free(bus);
@@ -368,6 +320,7 @@ static const struct cw_bus_ops OPS = {
     .ensure_topic = bus_ensure_topic,
     .group_members = bus_group_members,
     .unsent = bus_unsent,
+    .unsent_bytes = bus_unsent_bytes,
     .free = bus_free,
 };
 
@@ -394,6 +347,8 @@ struct cw_bus *cw_kafka_bus_new(struct cw_loop *loop, const struct cw_kafka_conf
     bus->on_error = conf->on_error;
     bus->arg = conf->arg;
     cw_list_init(&bus->unsent);
+    cw_list_init(&bus->lines);
+    cw_defer_init(&bus->pump, loop, kafka_lines_pump, bus);
     cw_list_init(&bus->topics);
     cw_list_init(&bus->groups);
     cw_list_init(&bus->subs);

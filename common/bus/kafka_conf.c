@@ -29,9 +29,10 @@ static const char *const COMMON[] = {
  * (IdempotentWrite), and ends fatally on a sequence gap. Stock runs with acks=1. So one request at a
  * time: a message waits at most one round trip for its predecessors, and while it waits, batches
  * form by themselves. (librdkafka 2.0.2 may have made the next request already when one is refused
- * for a moment, and sends it first: whoever needs order then waits for the answer.) Retries have no end, since a message must wait in order while brokers are
- * away; the queue's size is the bound. A batch that librdkafka made is never above 128 KiB, so a
- * small topic limit refuses only messages that are too large on their own. */
+ * for a moment, and sends it first: whoever needs order then waits for the answer.) Retries have no
+ * end, since a message must wait in order while brokers are away; what the queue does not hold waits
+ * in front of it (kafka_publish.c). A batch that librdkafka made is never above 128 KiB, so a small
+ * topic limit refuses only messages that are too large on their own. */
 static const char *const PRODUCER[] = {
     "acks",                         "1",
     "max.in.flight",                "1",

@@ -1,8 +1,8 @@
 /* common/bus/kafka_priv.h -- the pieces of the Kafka bus.
  *
  * kafka_conf.c: settings and error codes. kafka_client.c: one librdkafka instance and its way into
- * the loop. kafka_sub.c: a subscription. kafka_group.c: who is in a group. kafka_bus.c: the
- * producer, topics, and the ops. Thread: loop. */
+ * the loop. kafka_sub.c: a subscription. kafka_group.c: who is in a group. kafka_publish.c:
+ * messages out. kafka_bus.c: the producer's events, topics, and the ops. Thread: loop. */
 #pragma once
 
 #include <librdkafka/rdkafka.h>
@@ -59,7 +59,7 @@ rd_kafka_t *kafka_client_detach(struct kafka_client *c) CW_MUST_CHECK;
 bool kafka_client_problem(const struct kafka_client *c, rd_kafka_event_t *ev, const char *who,
                           struct cw_err *ret);
 
-/* ---- kafka_sub.c and kafka_bus.c ---- */
+/* ---- the bus ---- */
 
 struct kafka_bus {
     struct cw_bus base;
@@ -69,7 +69,11 @@ struct kafka_bus {
     int64_t max_message_bytes;
     void (*on_error)(void *arg, const struct cw_err *err);
     void *arg;
-    struct cw_list unsent; /* struct publish */
+    struct cw_list unsent; /* struct publish, also those in lines */
+    size_t unsent_bytes;
+    size_t producing;     /* of the unsent, those that librdkafka has */
+    struct cw_list lines; /* struct line: what waits outside of librdkafka, by topic */
+    struct cw_defer pump;
     struct cw_list topics; /* struct topic_call */
     struct cw_list groups; /* struct group_call */
     struct cw_list subs;   /* struct cw_bus_sub, also those that are leaving */
@@ -78,6 +82,22 @@ struct kafka_bus {
     struct cw_err refusal; /* the newest reason why a broker and we do not talk; code CW_OK: none */
     bool freeing;
 };
+
+/* For the log: what concerns no particular call. */
+void kafka_bus_report(struct kafka_bus *bus, const struct cw_err *err);
+
+/* ---- kafka_publish.c ---- */
+
+void kafka_publish(struct kafka_bus *bus, const char *topic, struct cw_slice value,
+                   cw_bus_done_fn *fn, void *arg);
+/* One message of a delivery report. */
+void kafka_on_report(struct kafka_bus *bus, const rd_kafka_message_t *m);
+/* Gives librdkafka what it takes of what waits; arg: the bus. */
+void kafka_lines_pump(void *arg);
+/* Forgets all that is unsent. */
+void kafka_lines_free(struct kafka_bus *bus);
+
+/* ---- kafka_sub.c ---- */
 
 struct cw_bus_sub *kafka_sub_new(struct kafka_bus *bus, const struct cw_bus_subscription *desc,
                                  struct cw_err *err) CW_MUST_CHECK;

@@ -174,6 +174,16 @@ static size_t fake_unsent(const struct cw_bus *bus)
     return CW_CONTAINER_OF(bus, const struct fake_bus, base)->answers.count;
 }
 
+static size_t fake_unsent_bytes(const struct cw_bus *bus)
+{
+    const struct fake_bus *b = CW_CONTAINER_OF(bus, const struct fake_bus, base);
+    size_t n = b->answers.count < b->sent_count ? b->answers.count : b->sent_count, bytes = 0;
+
+    for (size_t i = b->sent_count - n; i < b->sent_count; i++)
+        bytes += b->sent[i].value.n;
+    return bytes;
+}
+
 static void fake_free(struct cw_bus *bus)
 {
     fake_bus_done(self(bus));
@@ -194,6 +204,7 @@ void fake_bus_init(struct fake_bus *b, struct cw_loop *loop)
         .ensure_topic = fake_ensure_topic,
         .group_members = fake_group_members,
         .unsent = fake_unsent,
+        .unsent_bytes = fake_unsent_bytes,
         .free = fake_free,
     };
 

@@ -10,12 +10,15 @@
 
 enum { LIMIT = 1054644, WAIT_MS = 30000, API_PRODUCE = 0, API_OFFSET_COMMIT = 8 };
 
+static const char *const QUICK_METADATA[] = {"topic.metadata.refresh.interval.ms", "200",
+                                             "topic.metadata.propagation.max.ms", "100", NULL};
+
 struct fixture {
     struct cw_loop *loop;
     rd_kafka_t *host;
     rd_kafka_mock_cluster_t *mock;
     struct cw_bus *bus;
-    size_t problems;
+    size_t problems, timeouts;
     struct cw_err last_problem;
     struct bus_sink a, b;
 };
@@ -25,6 +28,7 @@ static void on_problem(void *arg, const struct cw_err *err)
     struct fixture *f = arg;
 
     f->problems++;
+    f->timeouts += err->code == CW_TIMEOUT;
     f->last_problem = *err;
 }
 
@@ -330,7 +334,7 @@ static void messages_wait_while_the_broker_is_away(void **state)
     bus_sink_expect_run(&f->a, 0, 60);
 }
 
-static void a_full_queue_is_told_and_drains_later(void **state)
+static void a_full_queue_makes_messages_wait_in_order(void **state)
 {
     static const char *const SMALL[] = {"queue.buffering.max.messages", "10", NULL};
     struct fixture *f = *state;
@@ -339,15 +343,126 @@ static void a_full_queue_is_told_and_drains_later(void **state)
     cw_bus_free(f->bus);
     assert_int_equal(rd_kafka_mock_broker_set_down(f->mock, 1), 0);
     f->bus = bus_open(f, SMALL);
-    bus_send_numbers(f->bus, "t", 0, 15, &sent);
+    bus_send_numbers(f->bus, "t", 0, 300, &sent);
+    bus_idle(f->loop, 100);
     assert_int_equal(sent.count, 0);
-    bus_answers_wait(&sent, f->loop, 5, WAIT_MS);
-    assert_int_equal(sent.failed, 5);
-    assert_int_equal(sent.last_error.code, CW_UNAVAILABLE);
-    assert_true(sent.last_error.retriable);
+    assert_int_equal(f->bus->ops->unsent(f->bus), 300);
+    assert_true(f->bus->ops->unsent_bytes(f->bus) > 300);
     assert_int_equal(rd_kafka_mock_broker_set_up(f->mock, 1), 0);
-    bus_answers_wait(&sent, f->loop, 15, WAIT_MS);
-    assert_int_equal(sent.failed, 5);
+    bus_answers_wait(&sent, f->loop, 300, WAIT_MS);
+    assert_int_equal(sent.failed, 0);
+    assert_int_equal(f->bus->ops->unsent(f->bus), 0);
+    assert_int_equal(f->bus->ops->unsent_bytes(f->bus), 0);
+    open_a(f, NULL);
+    bus_sink_wait(&f->a, 300, WAIT_MS);
+    bus_sink_expect_run(&f->a, 0, 300);
+}
+
+static void a_message_larger_than_the_whole_queue_fails(void **state)
+{
+    static const char *const SMALL[] = {"queue.buffering.max.kbytes", "1", NULL};
+    struct fixture *f = *state;
+    struct bus_answers sent = {0};
+    char big[2000];
+
+    cw_bus_free(f->bus);
+    f->bus = bus_open(f, SMALL);
+    memset(big, 'x', sizeof(big));
+    cw_bus_publish(f->bus, "t", cw_slice(big, sizeof(big)), bus_answer, &sent);
+    assert_int_equal(sent.count, 0);
+    bus_send_numbers(f->bus, "t", 0, 5, &sent); /* behind it */
+    bus_answers_wait(&sent, f->loop, 6, WAIT_MS);
+    assert_int_equal(sent.failed, 1);
+}
+
+static void a_bus_with_a_full_queue_is_freed(void **state)
+{
+    static const char *const SMALL[] = {"queue.buffering.max.messages", "10", NULL};
+    struct fixture *f = *state;
+    struct bus_answers sent = {0};
+
+    cw_bus_free(f->bus);
+    assert_int_equal(rd_kafka_mock_broker_set_down(f->mock, 1), 0);
+    f->bus = bus_open(f, SMALL);
+    bus_send_numbers(f->bus, "t", 0, 30, &sent);
+    cw_bus_free(CW_STEAL(f->bus));
+    assert_int_equal(sent.count, 0);
+}
+
+/* A topic that is deleted: messages wait for it, and one line says so. */
+static void messages_wait_for_a_topic_that_is_gone(void **state)
+{
+    struct fixture *f = *state;
+    struct bus_answers sent = {0}, other = {0};
+    size_t before;
+    int n = 0;
+
+    cw_bus_free(f->bus);
+    f->bus = bus_open(f, QUICK_METADATA);
+    assert_int_equal(rd_kafka_mock_topic_create(f->mock, "other", 1, 1), 0);
+    bus_send_numbers(f->bus, "t", 0, 10, &sent);
+    bus_answers_wait(&sent, f->loop, 10, WAIT_MS);
+    rd_kafka_mock_topic_set_error(f->mock, "t", RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    before = f->problems;
+    for (n = 10; f->problems == before; n += 10) { /* the mock takes them until metadata tells */
+        bus_send_numbers(f->bus, "t", n, 10, &sent);
+        bus_idle(f->loop, 5);
+    }
+    assert_int_equal(f->last_problem.code, CW_NOT_FOUND);
+    assert_non_null(strstr(f->last_problem.msg, "messages wait: kafka: t: "));
+    bus_send_numbers(f->bus, "t", n, 300, &sent);
+    bus_send_numbers(f->bus, "other", 0, 10, &other); /* is not kept waiting */
+    bus_answers_wait(&other, f->loop, 10, WAIT_MS);
+    bus_idle(f->loop, 500);
+    assert_int_equal(f->problems, before + 1);
+    assert_true(f->bus->ops->unsent(f->bus) >= 300);
+    rd_kafka_mock_topic_set_error(f->mock, "t", RD_KAFKA_RESP_ERR_NO_ERROR);
+    bus_answers_wait(&sent, f->loop, (size_t)n + 300, WAIT_MS);
+    assert_int_equal(sent.failed, 0);
+    open_a(f, NULL);
+    bus_sink_wait(&f->a, (size_t)n + 300, WAIT_MS);
+    bus_sink_expect_run(&f->a, 0, (size_t)n + 300);
+}
+
+/* As with delivery.timeout.ms of a deployment: the producer gives up, the bus does not. */
+static void messages_that_the_producer_gives_up_are_sent_again(void **state)
+{
+    static const char *const SHORT[] = {"message.timeout.ms", "200", NULL};
+    struct fixture *f = *state;
+    struct bus_answers sent = {0};
+
+    cw_bus_free(f->bus);
+    f->bus = bus_open(f, SHORT);
+    bus_send_numbers(f->bus, "t", 0, 10, &sent);
+    bus_answers_wait(&sent, f->loop, 10, WAIT_MS);
+    assert_int_equal(rd_kafka_mock_broker_set_down(f->mock, 1), 0);
+    bus_send_numbers(f->bus, "t", 10, 50, &sent);
+    while (f->timeouts == 0)
+        bus_idle(f->loop, 20);
+    bus_send_numbers(f->bus, "t", 60, 50, &sent);
+    bus_idle(f->loop, 500);
+    assert_int_equal(sent.count, 10);
+    assert_int_equal(f->bus->ops->unsent(f->bus), 100);
+    assert_int_equal(rd_kafka_mock_broker_set_up(f->mock, 1), 0);
+    bus_answers_wait(&sent, f->loop, 110, WAIT_MS);
+    assert_int_equal(sent.failed, 0);
+    open_a(f, NULL);
+    bus_sink_wait(&f->a, 110, WAIT_MS);
+    bus_sink_expect_run(&f->a, 0, 110);
+}
+
+static void messages_nobody_waits_for_are_lost_with_their_topic(void **state)
+{
+    struct fixture *f = *state;
+
+    cw_bus_free(f->bus);
+    f->bus = bus_open(f, QUICK_METADATA);
+    rd_kafka_mock_topic_set_error(f->mock, "t", RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    bus_send_numbers(f->bus, "t", 0, 100, NULL);
+    while (f->bus->ops->unsent(f->bus) > 0)
+        bus_idle(f->loop, 20);
+    assert_int_equal(f->problems, 1); /* told once */
+    assert_int_equal(f->last_problem.code, CW_NOT_FOUND);
 }
 
 static void a_message_the_broker_refuses_is_told(void **state)
@@ -488,7 +603,12 @@ int main(int argc, char **argv)
         T(the_largest_messages_pass_and_larger_ones_are_refused_at_once),
         T(retries_after_broker_errors_lose_and_repeat_nothing),
         T(messages_wait_while_the_broker_is_away),
-        T(a_full_queue_is_told_and_drains_later),
+        T(a_full_queue_makes_messages_wait_in_order),
+        T(a_message_larger_than_the_whole_queue_fails),
+        T(a_bus_with_a_full_queue_is_freed),
+        T(messages_wait_for_a_topic_that_is_gone),
+        T(messages_that_the_producer_gives_up_are_sent_again),
+        T(messages_nobody_waits_for_are_lost_with_their_topic),
         T(a_message_the_broker_refuses_is_told),
         T(unsubscribing_in_traffic_is_silent_and_frees_the_group),
         T(freeing_the_bus_in_traffic_does_not_wait_long),
