@@ -11,7 +11,7 @@
 
 static int file_open(const struct cw_disk *disk, const char *path, size_t size)
 {
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = open(path, O_RDWR | (size ? O_CREAT : 0) | O_CLOEXEC | O_NOFOLLOW, 0600);
     int code;
 
     (void)disk;

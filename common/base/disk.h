@@ -13,8 +13,8 @@
 typedef void cw_disk_name_fn(void *arg, const char *name, int64_t size);
 
 struct cw_disk {
-    /* Reading and writing; made when it is not there (mode 0600), with room for `size` bytes (0: as
-     * it is). A descriptor. */
+    /* A descriptor for reading and writing. size 0: of a file that is there; otherwise it is made
+     * when it is not there (mode 0600), and has room for so many bytes. */
     int (*open)(const struct cw_disk *disk, const char *path, size_t size);
     /* As pread(2) and pwritev(2): perhaps less than asked for. */
     ssize_t (*read)(const struct cw_disk *disk, int fd, void *p, size_t n, int64_t at);
