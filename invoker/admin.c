@@ -9,6 +9,7 @@
 #include "common/base/str.h"
 #include "common/http/server.h"
 #include "common/json/writer.h"
+#include "common/obs/log.h"
 #include "common/obs/metrics.h"
 #include "common/obs/token.h"
 #include "invoker/trace.h"
@@ -17,7 +18,8 @@ enum {
     NEW_ID_LEN = 32,
     MAX_ID_LEN = 256,
     METRICS_MAX_BYTES = 16 << 20,
-    TRACE_MAX_BYTES = 32 << 20
+    TRACE_MAX_BYTES = 32 << 20,
+    MAX_BODY = 16 << 10, /* no route wants one */
 };
 
 struct inv_admin {
@@ -248,6 +250,13 @@ static void on_answered(void *arg, const char *method, int status, int64_t elaps
                          (double)elapsed_us / 1e6);
 }
 
+static void on_full(void *arg, size_t connections)
+{
+    (void)arg;
+    cw_log(CW_LOG_WARN, NULL, "Admin",
+           "%zu connections are open: further ones wait until one of them ends", connections);
+}
+
 struct inv_admin *inv_admin_new(const struct inv_admin_conf *conf, struct cw_err *err)
 {
     struct inv_admin *a = cw_alloc(sizeof(*a));
@@ -257,6 +266,8 @@ struct inv_admin *inv_admin_new(const struct inv_admin_conf *conf, struct cw_err
                                    &(struct cw_http_server_conf){.address = conf->address,
                                                                  .port = conf->port,
                                                                  .tls = conf->tls,
+                                                                 .max_body = MAX_BODY,
+                                                                 .on_full = on_full,
                                                                  .on_answered = on_answered},
                                    handle, a, err);
     if (!a->server) {

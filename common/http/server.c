@@ -15,6 +15,7 @@
 #include <sys/time.h>
 
 #include <event2/buffer.h>
+#include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
@@ -25,28 +26,30 @@
 
 #include "common/base/err.h"
 #include "common/base/list.h"
-#include "common/http/tls_gate_priv.h"
+#include "common/http/gate_priv.h"
 #include "common/loop/loop.h"
 
 enum {
-    MAX_HEAD = 64 * 1024,
+    MAX_HEAD = 16 * 1024,
     DEFAULT_MAX_BODY = 1024 * 1024,
     DEFAULT_IDLE_MS = 30000,
     ACCEPT_AGAIN_MS = 1000,
     MAX_CREDENTIALS = 1024, /* bytes of "user:password" */
-    DEFAULT_HANDSHAKE_MS = 10000,
+    DEFAULT_REQUEST_MS = 10000,
     DEFAULT_MAX_CONNECTIONS = 256,
 };
 
 struct cw_http_server {
     struct evhttp *http;
     struct evconnlistener *listener; /* owned by http */
-    struct tls_gate *gate;           /* NULL: plain text */
-    bool full;                       /* by the gate's count */
+    struct http_gate *gate;
+    bool full; /* by the gate's count */
     uint16_t port;
     struct cw_loop *loop;
     cw_http_handler *handler;
     void (*on_answered)(void *arg, const char *method, int status, int64_t elapsed_us);
+    void (*on_full)(void *arg, size_t connections);
+    size_t max_connections;
     void *arg;
     struct cw_timer accept_again;
     struct cw_list exchanges; /* struct cw_http_exchange */
@@ -120,6 +123,14 @@ void cw_http_add_header(struct cw_http_exchange *ex, const char *name, const cha
     (void)evhttp_add_header(evhttp_request_get_output_headers(ex->req), name, value);
 }
 
+/* -1 when the client has gone. */
+static int socket_of(struct evhttp_request *req)
+{
+    struct evhttp_connection *conn = evhttp_request_get_connection(req);
+
+    return conn ? bufferevent_getfd(evhttp_connection_get_bufferevent(conn)) : -1;
+}
+
 static void exchange_free(struct cw_http_exchange *ex)
 {
     cw_list_remove(&ex->server->exchanges, &ex->link);
@@ -151,6 +162,7 @@ void cw_http_answer(struct cw_http_exchange *ex, int status, const char *content
     if (ex->server->on_answered)
         ex->server->on_answered(ex->server->arg, cw_http_method(ex), status,
                                 cw_loop_mono_us(ex->server->loop) - ex->since_us);
+    http_gate_answered(ex->server->gate, socket_of(req));
     exchange_free(ex);
     evhttp_send_reply(req, status, NULL, NULL);
 }
@@ -225,6 +237,7 @@ static void on_request(struct evhttp_request *req, void *arg)
     ex->path = decoded_path(req);
     ex->since_us = cw_loop_mono_us(s->loop);
     cw_list_push_back(&s->exchanges, &ex->link);
+    http_gate_asked(s->gate, socket_of(req));
     s->handler(s->arg, ex);
 }
 
@@ -251,6 +264,8 @@ static void on_admit(void *arg, bool more)
     struct cw_http_server *s = arg;
 
     s->full = !more;
+    if (s->full && s->on_full)
+        s->on_full(s->arg, s->max_connections);
     (void)(more ? evconnlistener_enable : evconnlistener_disable)(s->listener);
 }
 
@@ -259,17 +274,23 @@ static struct bufferevent *new_connection(struct event_base *base, void *arg)
     struct cw_http_server *s = arg;
 
     (void)base;
-    return tls_gate_admit(s->gate);
+    return http_gate_admit(s->gate);
 }
 
-static void use_tls(struct cw_http_server *s, struct cw_loop *loop,
-                    const struct cw_http_server_conf *conf)
+static int64_t idle_ms(const struct cw_http_server_conf *conf)
 {
-    s->gate = tls_gate_new(&(struct tls_gate_conf){
-        .loop = loop,
+    return conf->idle_timeout_ms > 0 ? conf->idle_timeout_ms : DEFAULT_IDLE_MS;
+}
+
+static void make_gate(struct cw_http_server *s, const struct cw_http_server_conf *conf)
+{
+    s->max_connections = conf->max_connections ? conf->max_connections : DEFAULT_MAX_CONNECTIONS;
+    s->gate = http_gate_new(&(struct http_gate_conf){
+        .loop = s->loop,
         .context = conf->tls,
-        .handshake_ms = conf->handshake_ms > 0 ? conf->handshake_ms : DEFAULT_HANDSHAKE_MS,
-        .max_connections = conf->max_connections ? conf->max_connections : DEFAULT_MAX_CONNECTIONS,
+        .request_ms = conf->request_ms > 0 ? conf->request_ms : DEFAULT_REQUEST_MS,
+        .next_ms = idle_ms(conf),
+        .max_connections = s->max_connections,
         .admit = on_admit,
         .arg = s,
     });
@@ -320,8 +341,8 @@ static int listen_at(struct cw_http_server *s, const struct cw_http_server_conf 
 
 static void set_limits(struct evhttp *http, const struct cw_http_server_conf *conf)
 {
-    int64_t idle_ms = conf->idle_timeout_ms > 0 ? conf->idle_timeout_ms : DEFAULT_IDLE_MS;
-    struct timeval idle = {.tv_sec = idle_ms / 1000, .tv_usec = idle_ms % 1000 * 1000};
+    int64_t ms = idle_ms(conf);
+    struct timeval idle = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
     ev_uint16_t methods = 0;
 
     for (size_t i = 0; i < CW_ARRAY_LEN(METHODS); i++)
@@ -354,6 +375,7 @@ struct cw_http_server *cw_http_server_new(struct cw_loop *loop,
     s->loop = loop;
     s->handler = handler;
     s->on_answered = conf->on_answered;
+    s->on_full = conf->on_full;
     s->arg = arg;
     cw_list_init(&s->exchanges);
     cw_timer_init(&s->accept_again, loop, accept_again, s);
@@ -362,8 +384,7 @@ struct cw_http_server *cw_http_server_new(struct cw_loop *loop,
         abort(); /* only when memory is short */
     set_limits(s->http, conf);
     evhttp_set_gencb(s->http, on_request, s);
-    if (conf->tls)
-        use_tls(s, loop, conf);
+    make_gate(s, conf);
     if (listen_at(s, conf, err) != 0) {
         cw_http_server_free(s);
         return NULL;
@@ -382,7 +403,7 @@ void cw_http_server_free(struct cw_http_server *s)
             evhttp_request_free(ex->req);
         exchange_free(ex);
     }
-    tls_gate_free(s->gate);
+    http_gate_free(s->gate);
     evhttp_free(s->http);
     cw_timer_done(&s->accept_again);
     free(s);

@@ -1,9 +1,10 @@
 /* common/http/server.h -- small HTTP server (evhttp) for health, metrics and administration.
  *
  * Plain or TLS. One handler for all requests; it answers at once or keeps the request and answers
- * later. Header bytes (64 KiB) and bodies are capped; an idle connection is closed. A client that
- * goes away before its answer is noticed only by the answer, which then goes nowhere. SIGPIPE is
- * set to be ignored. Thread: loop. */
+ * later. Header bytes (16 KiB), bodies and connections are capped; a connection that is idle, that
+ * has not sent a whole request in time or does not take its answer is closed. A client that goes
+ * away before its answer is noticed only by the answer, which then goes nowhere. SIGPIPE is set to
+ * be ignored. Thread: loop. */
 #pragma once
 
 #include <stdbool.h>
@@ -20,16 +21,19 @@ struct cw_http_server;
 struct cw_loop;
 
 struct cw_http_server_conf {
-    const char *address;     /* numeric, "0.0.0.0" or "::" for all */
-    uint16_t port;           /* 0: any free one */
-    size_t max_body;         /* larger ones get 413; 0: 1 MiB */
-    int64_t idle_timeout_ms; /* 0: 30000 */
+    const char *address; /* numeric, "0.0.0.0" or "::" for all */
+    uint16_t port;       /* 0: any free one */
+    size_t max_body;     /* larger ones get 413; 0: 1 MiB */
+    /* Without a byte, and from an answer to the next whole request; 0: 30000. */
+    int64_t idle_timeout_ms;
+    int64_t request_ms;     /* to the first whole request, a TLS handshake included; 0: 10000 */
+    size_t max_connections; /* further ones wait to be accepted; 0: 256 */
+    /* When the last place was taken; arg is the handler's. NULL: nobody wants to know. */
+    void (*on_full)(void *arg, size_t connections);
     /* After each answer; arg is the handler's. NULL: nobody wants to know. */
     void (*on_answered)(void *arg, const char *method, int status, int64_t elapsed_us);
     /* TLS, when not NULL; the server keeps a reference of its own. */
     SSL_CTX *tls;
-    int64_t handshake_ms;   /* for a whole TLS handshake; 0: 10000 */
-    size_t max_connections; /* with TLS; further ones wait to be accepted. 0: 256 */
 };
 
 typedef void cw_http_handler(void *arg, struct cw_http_exchange *ex);

@@ -1,155 +1,12 @@
 #include "tests/support/cmocka_all.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/base/err.h"
-#include "common/base/str.h"
-#include "common/http/server.h"
-#include "common/loop/loop.h"
-
-enum { PATIENCE_MS = 20000, KEPT = 4 };
-
-/* One server and what its handler saw. */
-struct fixture {
-    struct cw_loop *loop;
-    struct cw_http_server *server;
-    bool defer; /* keep exchanges instead of answering */
-    struct cw_http_exchange *kept[KEPT];
-    unsigned requests;
-    char seen[256]; /* "METHOD path|X-Test|body" */
-};
-
-/* A client: a raw connection that collects what comes back. */
-struct peer {
-    int fd;
-    struct cw_watch watch;
-    struct cw_str in;
-    bool eof;
-    const char *wanted; /* text to wait for */
-};
-
-static void on_request(void *arg, struct cw_http_exchange *ex)
-{
-    struct fixture *f = arg;
-    const char *test = cw_http_header(ex, "x-TEST");
-    struct cw_slice body = cw_http_body(ex);
-
-    (void)snprintf(f->seen, sizeof(f->seen), "%s %s|%s|%.*s", cw_http_method(ex), cw_http_path(ex),
-                   test ? test : "-", body.n < 100 ? (int)body.n : 100, body.p);
-    if (f->defer) {
-        assert_true(f->requests < KEPT);
-        f->kept[f->requests++] = ex;
-        return;
-    }
-    f->requests++;
-    cw_http_add_header(ex, "X-Good", "yes");
-    cw_http_add_header(ex, "X-Evil", "a\r\nX-Injected: 1");
-    cw_http_answer(ex, 200, NULL, CW_SLICE("hello"));
-}
-
-static void start(struct fixture *f, cw_http_handler *handler, size_t max_body, int64_t idle_ms)
-{
-    struct cw_http_server_conf conf = {
-        .address = "127.0.0.1", .max_body = max_body, .idle_timeout_ms = idle_ms};
-    struct cw_err err;
-
-    *f = (struct fixture){.loop = cw_loop_new(NULL, NULL)};
-    f->server = cw_http_server_new(f->loop, &conf, handler, f, &err);
-    assert_non_null(f->server);
-    assert_true(cw_http_server_port(f->server) > 0);
-}
-
-static void tear_down(struct fixture *f)
-{
-    cw_http_server_free(f->server);
-    cw_loop_free(f->loop);
-}
-
-static void on_peer_readable(void *arg)
-{
-    struct peer *p = arg;
-    char buf[4096];
-    ssize_t n = recv(p->fd, buf, sizeof(buf), MSG_DONTWAIT);
-
-    if (n > 0)
-        cw_str_add(&p->in, buf, (size_t)n);
-    else if (n == 0 || errno != EAGAIN)
-        p->eof = true;
-    if (p->eof)
-        cw_watch_done(&p->watch);
-}
-
-static void peer_open(struct peer *p, struct fixture *f)
-{
-    struct sockaddr_in addr = {.sin_family = AF_INET,
-                               .sin_port = htons(cw_http_server_port(f->server)),
-                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-
-    *p = (struct peer){.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-    assert_int_equal(connect(p->fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-    cw_str_init(&p->in, 1 << 20);
-    cw_watch_read(&p->watch, f->loop, p->fd, on_peer_readable, p);
-}
-
-static void peer_close(struct peer *p)
-{
-    cw_watch_done(&p->watch);
-    cw_str_done(&p->in);
-    if (p->fd >= 0)
-        close(p->fd);
-    p->fd = -1;
-}
-
-static void peer_send(struct peer *p, const char *text)
-{
-    assert_int_equal(send(p->fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
-}
-
-static bool peer_has(void *arg)
-{
-    struct peer *p = arg;
-
-    return p->eof || (p->in.n && strstr(p->in.p, p->wanted));
-}
-
-static void wait_answer(struct fixture *f, struct peer *p, const char *wanted)
-{
-    p->wanted = wanted;
-    assert_true(cw_loop_run_until(f->loop, peer_has, p, PATIENCE_MS));
-    if (!p->in.n || !strstr(p->in.p, wanted))
-        fail_msg("'%s' does not contain '%s'", p->in.p, wanted);
-}
-
-static bool peer_at_end(void *arg)
-{
-    return ((struct peer *)arg)->eof;
-}
-
-static bool one_request(void *arg)
-{
-    return ((struct fixture *)arg)->requests == 1;
-}
-
-static void wait_request(struct fixture *f)
-{
-    assert_true(cw_loop_run_until(f->loop, one_request, f, PATIENCE_MS));
-}
-
-/* Sends one request on a connection of its own and waits for `wanted` in the answer. */
-static void expect(struct fixture *f, const char *request, const char *wanted)
-{
-    struct peer p;
-
-    peer_open(&p, f);
-    peer_send(&p, request);
-    wait_answer(f, &p, wanted);
-    peer_close(&p);
-}
+#include "tests/component/http_server/server_world.h"
 
 static void handler_sees_the_request_and_client_the_answer(void **state)
 {
@@ -157,7 +14,7 @@ static void handler_sees_the_request_and_client_the_answer(void **state)
     struct peer p;
 
     (void)state;
-    start(&f, on_request, 0, 0);
+    start(&f, world_on_request, 0, 0);
     peer_open(&p, &f);
     peer_send(&p, "POST /a%20b/c?q=1 HTTP/1.1\r\nHost: x\r\nX-Test: 42\r\n"
                   "Content-Length: 3\r\n\r\nabc");
@@ -178,7 +35,7 @@ static void connection_serves_several_requests(void **state)
     struct peer p;
 
     (void)state;
-    start(&f, on_request, 0, 0);
+    start(&f, world_on_request, 0, 0);
     peer_open(&p, &f);
     for (int i = 0; i < 3; i++) {
         peer_send(&p, "GET /ping HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -197,7 +54,7 @@ static void head_gets_no_body(void **state)
     struct peer p;
 
     (void)state;
-    start(&f, on_request, 0, 0);
+    start(&f, world_on_request, 0, 0);
     peer_open(&p, &f);
     peer_send(&p, "HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     assert_true(cw_loop_run_until(f.loop, peer_at_end, &p, PATIENCE_MS));
@@ -213,7 +70,7 @@ static void path_that_hides_a_nul_is_empty(void **state)
     struct fixture f;
 
     (void)state;
-    start(&f, on_request, 0, 0);
+    start(&f, world_on_request, 0, 0);
     expect(&f, "GET /metrics%00/x HTTP/1.1\r\nHost: x\r\n\r\n", "hello");
     assert_string_equal(f.seen, "GET |-|");
     tear_down(&f);
@@ -226,7 +83,7 @@ static void broken_requests_never_reach_the_handler(void **state)
     struct fixture f;
 
     (void)state;
-    start(&f, on_request, 0, 0);
+    start(&f, world_on_request, 0, 0);
     expect(&f, "garbage\r\n\r\n", "400 Bad Request");
     expect(&f, "GET / HTTP/1.1\r\nno colon\r\n\r\n", "400 Bad Request");
     expect(&f, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", "400 Bad Request");
@@ -242,7 +99,7 @@ static void header_block_over_the_limit_is_refused(void **state)
     struct cw_str s;
 
     (void)state;
-    start(&f, on_request, 0, 0);
+    start(&f, world_on_request, 0, 0);
     cw_str_init(&s, 1 << 20);
     cw_str_addz(&s, "GET / HTTP/1.1\r\nHost: x\r\n");
     while (s.n < 80 << 10)
@@ -259,7 +116,7 @@ static void body_over_the_limit_gets_413(void **state)
     struct fixture f;
 
     (void)state;
-    start(&f, on_request, 10, 0);
+    start(&f, world_on_request, 10, 0);
     expect(&f, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n0123456789", "200 OK");
     assert_string_equal(f.seen, "POST /|-|0123456789");
     expect(&f, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n01234567890",
@@ -278,7 +135,7 @@ static void idle_connection_is_closed(void **state)
     struct peer quiet, half;
 
     (void)state;
-    start(&f, on_request, 0, 30);
+    start(&f, world_on_request, 0, 30);
     peer_open(&quiet, &f);
     peer_open(&half, &f);
     peer_send(&half, "GET / HT");
@@ -298,7 +155,7 @@ static void answer_may_come_later(void **state)
     struct peer p;
 
     (void)state;
-    start(&f, on_request, 0, 0);
+    start(&f, world_on_request, 0, 0);
     f.defer = true;
     peer_open(&p, &f);
     peer_send(&p, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -319,7 +176,7 @@ static void waiting_for_the_answer_is_not_idleness(void **state)
     struct peer p, quiet;
 
     (void)state;
-    start(&f, on_request, 0, 30);
+    start(&f, world_on_request, 0, 30);
     f.defer = true;
     peer_open(&p, &f);
     peer_send(&p, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -350,7 +207,7 @@ static void client_gone_before_its_answer(bool reset)
     struct peer p;
     char *big = cw_alloc(8 << 20);
 
-    start(&f, on_request, 0, 0);
+    start(&f, world_on_request, 0, 0);
     f.defer = true;
     peer_open(&p, &f);
     peer_send(&p, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -378,7 +235,7 @@ static void server_may_go_away_before_its_answers(void **state)
     struct peer stays, leaves;
 
     (void)state;
-    start(&f, on_request, 0, 0);
+    start(&f, world_on_request, 0, 0);
     f.defer = true;
     peer_open(&stays, &f);
     peer_send(&stays, "GET /1 HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -483,54 +340,17 @@ static void address_in_use_is_an_error_that_names_it(void **state)
     char port[16];
 
     (void)state;
-    start(&f, on_request, 0, 0);
+    start(&f, world_on_request, 0, 0);
     conf.port = cw_http_server_port(f.server);
-    assert_null(cw_http_server_new(f.loop, &conf, on_request, &f, &err));
+    assert_null(cw_http_server_new(f.loop, &conf, world_on_request, &f, &err));
     assert_int_equal(err.sys_errno, EADDRINUSE);
     (void)snprintf(port, sizeof(port), "port %u", conf.port);
     assert_non_null(strstr(err.msg, port));
     conf.address = "localhost";
-    assert_null(cw_http_server_new(f.loop, &conf, on_request, &f, &err));
+    assert_null(cw_http_server_new(f.loop, &conf, world_on_request, &f, &err));
     assert_int_equal(err.code, CW_INVALID);
     assert_non_null(strstr(err.msg, "'localhost': expected a numeric"));
     cw_http_server_free(NULL);
-    tear_down(&f);
-}
-
-static bool later(void *arg)
-{
-    return *(bool *)arg;
-}
-
-static void set_flag(void *arg)
-{
-    *(bool *)arg = true;
-}
-
-static void lack_of_descriptors_only_delays_a_client(void **state)
-{
-    struct fixture f;
-    struct rlimit old, none;
-    struct cw_timer timer;
-    struct peer p;
-    bool failed = false;
-
-    (void)state;
-    start(&f, on_request, 0, 0);
-    peer_open(&p, &f);
-    peer_send(&p, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
-    none = old;
-    none.rlim_cur = 0;
-    cw_timer_init(&timer, f.loop, set_flag, &failed);
-    cw_timer_set_ms(&timer, 20);
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-    assert_true(cw_loop_run_until(f.loop, later, &failed, PATIENCE_MS));
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
-    assert_int_equal(f.requests, 0);
-    wait_answer(&f, &p, "hello");
-    cw_timer_done(&timer);
-    peer_close(&p);
     tear_down(&f);
 }
 
@@ -552,7 +372,6 @@ int main(void)
         cmocka_unit_test(basic_authentication_wants_exactly_user_and_password),
         cmocka_unit_test(nobody_matches_a_missing_secret),
         cmocka_unit_test(address_in_use_is_an_error_that_names_it),
-        cmocka_unit_test(lack_of_descriptors_only_delays_a_client),
     };
 
     return cmocka_run_group_tests_name("http_server", tests, NULL, NULL);

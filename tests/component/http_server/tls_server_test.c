@@ -333,7 +333,7 @@ static void plain_text_and_garbage_are_not_answered(void **state)
     struct peer p, good;
 
     (void)state;
-    start(&f, PATH("server.p12"), false, (struct cw_http_server_conf){.handshake_ms = 300});
+    start(&f, PATH("server.p12"), false, (struct cw_http_server_conf){.request_ms = 300});
     for (size_t i = 0; i < CW_ARRAY_LEN(TEXTS); i++) {
         open_raw(&p, &f);
         assert_true(send(p.fd, TEXTS[i], strlen(TEXTS[i]), MSG_NOSIGNAL) > 0);
@@ -379,7 +379,7 @@ static void slow_and_silent_handshakes_end_at_their_deadline(void **state)
     struct peer silent, good;
 
     (void)state;
-    start(&f, PATH("server.p12"), false, (struct cw_http_server_conf){.handshake_ms = 400});
+    start(&f, PATH("server.p12"), false, (struct cw_http_server_conf){.request_ms = 400});
     open_raw(&silent, &f);
     open_raw(&d.peer, &f);
     cw_timer_init(&d.timer, f.loop, drip, &d);
