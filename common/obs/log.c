@@ -107,6 +107,19 @@ static void put_int(struct line *l, int64_t v)
     put_bytes(l, p, (size_t)(digits + sizeof(digits) - p));
 }
 
+/* What a reader of lines or a terminal takes for an end of line, a command, or another direction:
+ * U+0080..U+009F (U+0085 is a line end), U+2028, U+2029, U+202A..U+202E, U+2066..U+2069. */
+static bool is_treacherous(const char *p, size_t n)
+{
+    const unsigned char *u = (const unsigned char *)p;
+
+    if (n == 2)
+        return u[0] == 0xc2 && u[1] < 0xa0;
+    return n == 3 && u[0] == 0xe2 &&
+           ((u[1] == 0x80 && u[2] >= 0xa8 && u[2] <= 0xae) ||
+            (u[1] == 0x81 && u[2] >= 0xa6 && u[2] <= 0xa9));
+}
+
 /* The printable form of the character at p; *used tells how many bytes it stands for. */
 static size_t clean_char(const struct line *l, const char *p, size_t left, char out[4],
                          size_t *used)
@@ -115,10 +128,12 @@ static size_t clean_char(const struct line *l, const char *p, size_t left, char 
     char c = n ? *p : '?';
 
     *used = n ? n : 1;
-    if (n > 1) {
+    if (n > 1 && !is_treacherous(p, n)) {
         memcpy(out, p, n);
         return n;
     }
+    if (n > 1)
+        c = '?';
     if (c == '\n' || c == '\r' || c == '\t')
         c = ' ';
     else if (iscntrl((unsigned char)c))

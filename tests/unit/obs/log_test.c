@@ -153,6 +153,23 @@ static void control_characters_cannot_forge_a_line(void **state)
                                  "?[31m?\n");
 }
 
+static void characters_that_mislead_readers_and_terminals_are_replaced(void **state)
+{
+    struct sink *s = *state;
+
+    setup(s, CW_LOG_INFO, CW_LOG_WHISK);
+    cw_log(CW_LOG_INFO, &ROOT, "p",
+           "a\xc2\x85"
+           "b\xc2\x9b"
+           "2Jc\xe2\x80\xa8"
+           "d\xe2\x80\xa9"
+           "e\xe2\x80\xae"
+           "f\xe2\x81\xa6g "
+           "\xc2\xa0\xe2\x82\xac");
+    assert_string_equal(next(s), "[2026-01-02T03:04:05.123Z] [INFO] [#tid_8f2c] [p] "
+                                 "a?b?2Jc?d?e?f?g \xc2\xa0\xe2\x82\xac\n");
+}
+
 static void ids_from_outside_are_cleaned_and_cut(void **state)
 {
     struct sink *s = *state;
@@ -458,6 +475,7 @@ int main(void)
         T(marker_of_a_start_in_the_future_is_zero),
         T(json_has_the_same_facts),
         T(control_characters_cannot_forge_a_line),
+        T(characters_that_mislead_readers_and_terminals_are_replaced),
         T(ids_from_outside_are_cleaned_and_cut),
         T(bytes_that_are_not_utf8_become_question_marks),
         T(long_text_is_one_write_and_keeps_its_end),
