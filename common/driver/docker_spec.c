@@ -205,7 +205,7 @@ void cw_docker_image_parts(const char *image, struct cw_slice *ret_name, struct 
     const char *colon = memchr(path, ':', n - (size_t)(path - image));
 
     *ret_name = cw_slice(image, colon ? (size_t)(colon - image) : n);
-    if (digest)
+    if (digest && digest[1])
         *ret_tag = cw_slice_of(digest + 1);
     else if (colon && colon + 1 < image + n)
         *ret_tag = cw_slice_of(colon + 1);

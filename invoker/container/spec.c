@@ -156,6 +156,9 @@ static int user_image(const struct inv_settings *s, const struct cw_manifest *m,
         ret->pull = ref.tag.n == 0 || cw_slice_is(ref.tag, "latest") ? CW_PULL_ALWAYS : CW_PULL_TRY;
     registry = ret->pull == CW_PULL_NEVER ? s->runtimes_registry : s->user_images_registry;
     cw_image_print(&as_written, ref.registry.n ? NULL : registry, &image);
+    if (image.failed)
+        return cw_fail(err, CW_INVALID, "image \"%.80s\" with its registry is over %d bytes",
+                       a->image, NAME_MAX_BYTES);
     ret->image = cw_arena_dup(arena, cw_str_slice(&image));
     return 0;
 }

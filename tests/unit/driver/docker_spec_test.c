@@ -170,6 +170,7 @@ static void image_references_fall_into_name_and_tag(void **state)
         {"busybox:", "busybox", "latest"},
         {"reg:5000/a/b", "reg:5000/a/b", "latest"},
         {"reg:5000/a/b:t", "reg:5000/a/b", "t"},
+        {"a/b@", "a/b", "latest"},
         {"a/b@sha256:00ff", "a/b", "sha256:00ff"},
         {"reg:5000/a/b:t@sha256:00ff", "reg:5000/a/b", "sha256:00ff"},
     };

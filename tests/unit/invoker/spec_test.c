@@ -405,6 +405,26 @@ static void unreadable_image_is_an_error(void **state)
     tear_down(&m);
 }
 
+static void image_that_is_too_long_with_its_registry_is_an_error(void **state)
+{
+    char registry[700], image[512];
+    struct made m;
+
+    (void)state;
+    memset(registry, 'r', sizeof(registry) - 1);
+    registry[sizeof(registry) - 1] = '\0';
+    memset(image, 'i', sizeof(image) - 1);
+    image[sizeof(image) - 1] = '\0';
+    set_up(&m, NULL);
+    free(m.settings.user_images_registry);
+    m.settings.user_images_registry = cw_strdup(registry);
+    m.action.kind = "blackbox";
+    m.action.image = image;
+    assert_int_equal(make(&m), -1);
+    assert_int_equal(m.err.code, CW_INVALID);
+    tear_down(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -425,6 +445,7 @@ int main(void)
         cmocka_unit_test(unknown_kind_is_an_error),
         cmocka_unit_test(blackbox_images_are_pulled_by_their_tag),
         cmocka_unit_test(unreadable_image_is_an_error),
+        cmocka_unit_test(image_that_is_too_long_with_its_registry_is_an_error),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
