@@ -14,6 +14,7 @@
 #include "common/base/str.h"
 #include "common/http/action_client.h"
 #include "common/loop/loop.h"
+#include "tests/fuzz/require.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -38,12 +39,6 @@ struct world {
     struct cw_slice script; /* what is left of it */
     unsigned begun, replies, posts_seen;
 };
-
-static void require(bool ok)
-{
-    if (!ok)
-        abort();
-}
 
 static void hang_up(struct world *w, bool reset)
 {

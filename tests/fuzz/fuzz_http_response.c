@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/http/http_response.h"
+#include "tests/fuzz/require.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -15,12 +16,6 @@ struct outcome {
     struct cw_http_response r;
     size_t used;
 };
-
-static void require(bool ok)
-{
-    if (!ok)
-        abort();
-}
 
 /* Pieces of 1..16 bytes, by a linear congruential generator. */
 static struct outcome feed_pieces(const uint8_t *limits, uint32_t seed, const char *p, size_t n)

@@ -5,14 +5,9 @@
 
 #include "common/json/raw.h"
 #include "invoker/logs/log_frames.h"
+#include "tests/fuzz/require.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool condition)
-{
-    if (!condition)
-        abort();
-}
 
 static void on_message(void *arg, const struct inv_log_message *m)
 {

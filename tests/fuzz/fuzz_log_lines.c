@@ -4,14 +4,9 @@
 
 #include "common/json/raw.h"
 #include "invoker/logs/log_lines.h"
+#include "tests/fuzz/require.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool condition)
-{
-    if (!condition)
-        abort();
-}
 
 static void check_result(struct inv_log_lines *l)
 {
