@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 from pathlib import Path
@@ -27,6 +29,12 @@ MANIFEST = {
     "blackboxes": [{"prefix": "whisk", "name": "dockerskeleton", "tag": "local"}],
 }
 NATIVE_IMAGE = "whisk/dockerskeleton:local"
+
+
+WRAPPER = shlex.split(os.environ.get("CW_TEST_WRAPPER", ""))
+# What sanitizers and a quiet valgrind say.
+FINDING = re.compile(r"^==\d+==|(Address|Leak|Thread)Sanitizer: |: runtime error: ", re.MULTILINE)
+START_SECONDS = 60 if WRAPPER else 20
 
 
 def binary():
@@ -61,6 +69,7 @@ class Invoker:
             "CONFIG_whisk_containerFactory_containerArgs_extraEnvVars_0": "__OW_ALLOW_CONCURRENT=true",
             "CWHISK_DOCKER_SOCKET": self.docker.path,
             "ASAN_OPTIONS": "detect_leaks=1", "UBSAN_OPTIONS": "print_stacktrace=1",
+            "TSAN_OPTIONS": "ignore_noninstrumented_modules=1",  # libraries are not: it does not see their locks
         }
 
     @property
@@ -70,7 +79,7 @@ class Invoker:
 
     def spawn(self):
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([str(binary()), "invoker", *self.args], env=self.env, stdin=subprocess.DEVNULL,
+            self.process = subprocess.Popen([*WRAPPER, str(binary()), "invoker", *self.args], env=self.env, stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=subprocess.STDOUT)
         return self
 
@@ -82,7 +91,7 @@ class Invoker:
         def up():
             assert self.process.poll() is None, f"the invoker ended with status {self.process.returncode}:\n{self.tail()}"
             return len(controller.pings(self)) > before
-        wait_until(up, timeout=20, what=lambda: f"first ping of {self.topic}:\n{self.tail()}")
+        wait_until(up, timeout=START_SECONDS, what=lambda: f"first ping of {self.topic}:\n{self.tail()}")
         return self
 
     def log(self):
@@ -97,13 +106,13 @@ class Invoker:
     def containers(self):
         return self.docker.containers(self.prefix)
 
-    def wait_exit(self, timeout=20):
+    def wait_exit(self, timeout=START_SECONDS):
         try:
             return self.process.wait(timeout)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"the invoker has not ended within {timeout} s:\n{self.tail()}") from None
 
-    def terminate(self, timeout=20):
+    def terminate(self, timeout=START_SECONDS):
         """SIGTERM; → exit status."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
@@ -124,3 +133,5 @@ class Invoker:
         finally:
             for container in self.containers():
                 self.docker.remove(container)
+        found = FINDING.search(self.log())
+        assert not found, f"{self.topic}:\n{self.log()[found.start():][:8000]}"
