@@ -36,9 +36,21 @@ enum {
     IOV_BATCH = 16,       /* pieces per sendmsg */
     READ_SIZE = 64 << 10, /* on the stack: all containers together need only one */
     READ_BUDGET = 16,     /* reads per wake-up, so that a huge answer lets others in */
+    /* A peer that is gone (not one that is only busy: its kernel answers) is noticed while an
+     * answer is awaited. Nothing limits how long a request may lie unread, as TCP_USER_TIMEOUT
+     * would: a busy action may leave it there for as long as its time limit allows. */
+    KEEPALIVE_IDLE_S = 5,
+    KEEPALIVE_STEP_S = 2,
+    KEEPALIVE_PROBES = 3,
 };
 
 #define TIMEOUT_MAX_MS (INT64_C(365) * 24 * 3600 * 1000)
+/* The first packet to a container that has just begun can get lost (the bridge does not know it
+ * yet), and the kernel sends the next one only after a second. So where connecting is tried again
+ * the first attempts are short, each twice as long as the one before. */
+#define FIRST_ATTEMPT_US (INT64_C(50) * 1000)
+#define ATTEMPT_DOUBLINGS 10
+
 /* Servers close connections that idle (Node's after 5 s); a request that meets the closing would be
  * lost, so a connection is not used again after well under that. */
 #define IDLE_MAX_US (INT64_C(2) * 1000 * 1000)
@@ -80,6 +92,7 @@ struct cw_action_call {
     enum cw_action_outcome outcome;        /* valid in CONN_FAILED */
     char why[sizeof(((struct cw_action_reply *)0)->why)];
     int connect_errno; /* of the last attempt that failed */
+    unsigned attempts; /* to connect */
     size_t sent, total;
     size_t piece_count, next_piece; /* pieces before next_piece are sent */
     char head[HEAD_MAX];
@@ -468,19 +481,41 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 /* The timer ends the attempt, or the whole call if that comes first. */
 static void limit_connect(struct conn *conn)
 {
-    int64_t left = left_us(conn), within = conn->call->connect_within_ms * 1000;
+    struct cw_action_call *call = conn->call;
+    int64_t left = left_us(conn), within = call->connect_within_ms * 1000;
+    int64_t brief = FIRST_ATTEMPT_US << call->attempts;
 
+    if (call->attempts < ATTEMPT_DOUBLINGS)
+        call->attempts++;
+    if (call->retry_connect_ms > 0 && brief < within)
+        within = brief;
     if (within <= 0 || within > left)
         within = left;
     conn->connect_by_us = cw_loop_mono_us(conn->client->loop) + within;
     cw_timer_set_us(&conn->timer, within);
 }
 
+static void set_options(int fd)
+{
+    static const struct {
+        int level, name, value;
+    } OPTIONS[] = {
+        {IPPROTO_TCP, TCP_NODELAY, 1},
+        {SOL_SOCKET, SO_KEEPALIVE, 1},
+        {IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S},
+        {IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_STEP_S},
+        {IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES},
+    };
+
+    for (size_t i = 0; i < CW_ARRAY_LEN(OPTIONS); i++)
+        (void)setsockopt(fd, OPTIONS[i].level, OPTIONS[i].name, &OPTIONS[i].value,
+                         sizeof(OPTIONS[i].value));
+}
+
 static void connect_now(struct conn *conn)
 {
     struct cw_action_client *c = conn->client;
     struct event_base *base = cw_loop_base(c->loop);
-    int one = 1;
 
     conn->reused = false;
     cw_http_response_begin(&conn->resp, conn->call->max_response, conn->call->truncate_to);
@@ -490,7 +525,7 @@ static void connect_now(struct conn *conn)
         fail(conn, CW_ACTION_NOT_SENT, "socket: %s", strerror(errno));
         return;
     }
-    (void)setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    set_options(conn->fd);
     (void)event_assign(&conn->read_ev, base, conn->fd, EV_READ | EV_PERSIST, on_readable, conn);
     (void)event_assign(&conn->write_ev, base, conn->fd, EV_WRITE | EV_PERSIST, on_writable, conn);
     conn->state = CONN_CONNECTING;
@@ -691,6 +726,11 @@ struct cw_action_client *cw_action_client_new(struct cw_loop *loop, const char *
     cw_list_init(&c->idle);
     cw_list_init(&c->busy);
     return c;
+}
+
+void cw_action_client_keep(struct cw_action_client *c, unsigned max_idle)
+{
+    c->max_idle = max_idle;
 }
 
 static void free_all(struct cw_list *list)

@@ -9,7 +9,8 @@
  * may be retried, and only when the caller asks (/init); an answer without Content-Length is no
  * answer; of an answer longer than max_response only the first `truncate_to` bytes are kept and the
  * rest is drained. Every size is bounded: header block 64 KiB, 100 headers, interim 1xx answers 10,
- * body by the request. Thread: loop. Callbacks never run inside the call that requested them. */
+ * body by the request. A peer that vanishes is noticed by TCP keep-alive within 11 s. Thread: loop.
+ * Callbacks never run inside the call that requested them. */
 #pragma once
 
 #include <stdbool.h>
@@ -42,7 +43,8 @@ struct cw_action_request {
                                  timeout_ms */
     int64_t
         connect_within_ms; /* > 0: one attempt to connect that takes longer counts as refused; an
-                             address that nobody has (a container that died) does not refuse */
+                             address that nobody has (a container that died) does not refuse. With
+                             retry_connect_ms the first attempts are shorter, from 50 ms on */
     size_t max_response;   /* Content-Length above it: truncated */
     size_t truncate_to;    /* bytes kept of a truncated body */
 };
@@ -67,6 +69,8 @@ typedef void cw_action_fn(void *arg, const struct cw_action_reply *reply);
  * says "Connection: close". */
 struct cw_action_client *cw_action_client_new(struct cw_loop *loop, const char *addr, uint16_t port,
                                               unsigned max_idle, struct cw_err *err) CW_MUST_CHECK;
+/* Another number of idle connections to keep, from the next request on. */
+void cw_action_client_keep(struct cw_action_client *c, unsigned max_idle);
 /* Cancels what is in flight. Accepts NULL. */
 void cw_action_client_free(struct cw_action_client *c);
 /* Closes idle connections (before a container is frozen, for example). */

@@ -1239,6 +1239,14 @@ static void connect_that_takes_too_long_is_retried_where_refusals_are(void **sta
     expect_failure(&r, CW_ACTION_TIMEOUT, "no answer within 60 ms (connecting: No route to host)");
 }
 
+static void first_attempts_are_short_where_refusals_are_retried(void **state)
+{
+    struct result r = post_to_full_backlog(5, 60000, 150);
+
+    (void)state;
+    expect_failure(&r, CW_ACTION_TIMEOUT, "no answer within 150 ms (connecting: No route to host)");
+}
+
 static void lack_of_descriptors_is_told_as_not_sent(void **state)
 {
     struct fixture f = set_up_closed();
@@ -1417,6 +1425,7 @@ int main(void)
         cmocka_unit_test(connect_that_hangs_is_a_timeout),
         cmocka_unit_test(connect_that_takes_too_long_counts_as_refused),
         cmocka_unit_test(connect_that_takes_too_long_is_retried_where_refusals_are),
+        cmocka_unit_test(first_attempts_are_short_where_refusals_are_retried),
         cmocka_unit_test(lack_of_descriptors_is_told_as_not_sent),
         cmocka_unit_test(address_must_be_numeric),
         cmocka_unit_test(cancelled_call_is_silent_and_its_connection_closed),
