@@ -221,37 +221,32 @@ static bool is_json_file(const char *path)
     return n >= sizeof(END) - 1 && strcmp(path + n - (sizeof(END) - 1), END) == 0;
 }
 
-static void use_real_container(struct inv_container *c, const struct cw_container *real)
+static int use_real_container(struct inv_container *c, const struct cw_container *real,
+                              struct cw_err *err)
 {
     c->real = *real;
+    c->client = cw_action_client_new(c->env->loop, c->real.address, c->real.port, 0, err);
+    if (!c->client)
+        return -1;
     if (c->env->containers_dir)
         (void)snprintf(c->log_path, sizeof(c->log_path), "%s/%s/%s-json.log",
                        c->env->containers_dir, real->id, real->id);
     else if (is_json_file(real->log_path)) /* Podman's have another format */
         (void)snprintf(c->log_path, sizeof(c->log_path), "%s", real->log_path);
     c->log_source = inv_log_source_new(c->env->logs, c->log_path, real->id);
+    return 0;
 }
 
 /* With the first job in front of the waiting ones: its action is the container's from now on. */
 static void adopt_and_init(struct inv_container *c)
 {
     struct inv_job *first = CW_LIST_ENTRY(cw_list_first(&c->waiting), struct inv_job, link);
-    struct cw_err err = {0};
-    char text[600];
 
     if (!c->action)
         c->action = cw_action_ref(first->action);
     /* Images that are never pulled are the operator's own: native, also when a user names them. */
     c->sentinels = c->action->sentinelled_logs || (c->action->image && c->never_pulled);
-    cw_action_client_free(c->client); /* the one that looked whether it is alive */
-    c->client = cw_action_client_new(c->env->loop, c->real.address, c->real.port,
-                                     (unsigned)c->action->limits.concurrency, &err);
-    if (!c->client) {
-        cw_log(CW_LOG_ERROR, inv_ct_tx(c), COMPONENT, "container %s: %s", c->name, err.msg);
-        fail_creation(c, CW_STATUS_WHISK_ERROR,
-                      failure_text(c, CW_CREATE_PLATFORM, text, sizeof(text)));
-        return;
-    }
+    cw_action_client_keep(c->client, (unsigned)c->action->limits.concurrency);
     inv_ct_set_state(c, CT_INITIALIZING);
     inv_ct_init(c);
 }
@@ -282,6 +277,7 @@ static void on_created(void *arg, const struct cw_container *real, enum cw_creat
                        const struct cw_err *err)
 {
     struct inv_container *c = arg;
+    struct cw_err unusable = {0};
 
     c->driver_call = NULL;
     inv_ct_tell_command_end(c, err);
@@ -289,7 +285,10 @@ static void on_created(void *arg, const struct cw_container *real, enum cw_creat
         creation_failed(c, failure, err);
         return;
     }
-    use_real_container(c, real);
+    if (use_real_container(c, real, &unusable) != 0) {
+        creation_failed(c, CW_CREATE_PLATFORM, &unusable);
+        return;
+    }
     if (!c->action) {
         stand_by(c);
         return;
@@ -418,14 +417,7 @@ static void on_probed(void *arg, const struct cw_action_reply *reply)
 
 static void probe(struct inv_container *c)
 {
-    struct cw_err err = {0};
-
-    if (!c->client)
-        c->client = cw_action_client_new(c->env->loop, c->real.address, c->real.port, 0, &err);
-    if (c->client)
-        (void)cw_action_probe(c->client, PROBE_WITHIN_MS, on_probed, c);
-    else
-        cw_log(CW_LOG_ERROR, NULL, COMPONENT, "container %s: %s", c->name, err.msg);
+    (void)cw_action_probe(c->client, PROBE_WITHIN_MS, on_probed, c);
 }
 
 static void on_timer(void *arg)

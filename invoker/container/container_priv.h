@@ -80,6 +80,7 @@ struct run {
     bool initializing; /* the outcome being looked at is /init's */
     bool reused;       /* the container listened before: a refusal gives the job back */
     struct cw_call_body body;
+    struct cw_defer unsendable; /* a body that cannot be built is told in the next turn */
     struct cw_action_call *call;
     struct cw_driver_call *oom_call;
     struct inv_log_call *log_call;

@@ -35,6 +35,7 @@ enum {
 
 void inv_ct_free_run(struct run *r)
 {
+    cw_defer_cancel(&r->unsendable);
     if (r->call)
         cw_action_cancel(r->call);
     if (r->oom_call)
@@ -313,6 +314,15 @@ static void on_run_reply(void *arg, const struct cw_action_reply *reply)
     check_oom_or_settle(r);
 }
 
+static void on_unsendable(void *arg)
+{
+    struct run *r = arg;
+
+    if (r->initializing)
+        inv_ct_close_to_jobs(r->c);
+    settle(r);
+}
+
 static struct run *new_run(struct inv_container *c, struct inv_job *job)
 {
     struct run *r = cw_alloc(sizeof(*r));
@@ -321,6 +331,7 @@ static struct run *new_run(struct inv_container *c, struct inv_job *job)
     r->job = job;
     r->reused =
         c->used || c->listened || (c->standby_us && inv_ct_now_us(c) - c->standby_us >= SETTLED_US);
+    cw_defer_init(&r->unsendable, c->env->loop, on_unsendable, r);
     cw_call_body_init(&r->body, c->env->max_call_bytes);
     cw_str_init(&r->raw_logs, RAW_LOGS_MAX_BYTES);
     cw_str_init(&r->raw_tail, RAW_TAIL_MAX_BYTES);
@@ -338,7 +349,7 @@ static void fail_before_sending(struct run *r, const struct cw_err *err)
     r->answer = (struct cw_call_answer){.end = CW_CALL_PLATFORM_FAULT};
     r->job->start_ms = r->job->end_ms = now;
     r->job->wait_ms = now - r->job->msg->tx.start_ms;
-    settle(r);
+    cw_defer_post(&r->unsendable);
 }
 
 static void send_call(struct run *r, const char *path, int64_t retry_ms, cw_action_fn *fn)
@@ -463,7 +474,6 @@ void inv_ct_init(struct inv_container *c)
     r->step = RUN_INIT;
     r->initializing = true;
     if (cw_init_body(job->msg, job->action, job->msg->content, deadline, &r->body, &err) != 0) {
-        inv_ct_close_to_jobs(c);
         fail_before_sending(r, &err);
         return;
     }

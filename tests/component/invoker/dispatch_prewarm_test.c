@@ -3,6 +3,7 @@
 
 #include "common/base/err.h"
 #include "common/loop/loop.h"
+#include "common/model/action_doc.h"
 #include "common/model/manifest.h"
 #include "common/obs/metrics.h"
 #include "invoker/dispatch.h"
@@ -281,6 +282,22 @@ static void drain_removes_prewarmed_containers_and_cancels_those_being_created(v
     end_world(w);
 }
 
+static void job_that_cannot_be_sent_ends_after_it_was_taken(void **state)
+{
+    struct world *w = begin_prewarmed(well_behaved, 1);
+    struct cw_action *action = make_action(w, "hello", 5000, 256, 1);
+
+    (void)state;
+    wait_created(w, 1);
+    action->code_place = CW_CODE_ATTACHED; /* and has not come */
+    submit(w, action, 'a');
+    assert_int_equal(w->end_count, 0);
+    wait_ends(w, 1);
+    assert_int_equal(w->ends[0].status, CW_STATUS_WHISK_ERROR);
+    assert_int_equal(scripted_action_connections(w->peer), 0);
+    end_world(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -293,6 +310,7 @@ int main(void)
         cmocka_unit_test(dead_prewarmed_container_is_replaced_when_it_is_looked_at),
         cmocka_unit_test(prewarmed_container_that_was_looked_at_runs_its_job),
         cmocka_unit_test(memory_goes_to_waiting_jobs_before_replacements),
+        cmocka_unit_test(job_that_cannot_be_sent_ends_after_it_was_taken),
         cmocka_unit_test(drain_removes_prewarmed_containers_and_cancels_those_being_created),
     };
 
