@@ -4,7 +4,7 @@
  * for the next turn. */
 #include "common/driver/docker_priv.h"
 
-enum { FIRST_STEP_US = 200, MAX_STEP_US = 20000, FREEZE_WITHIN_MS = 2000 };
+enum { FIRST_STEP_US = 200, MAX_STEP_US = 20000 };
 
 struct freeze_call {
     struct cw_driver_call call;
@@ -96,7 +96,7 @@ struct cw_driver_call *cw_docker_freeze(struct docker *docker, const char *id,
     if (rc < 0)
         return NULL;
     f = freeze_new(docker, DOCKER_PAUSE, id, fn, arg);
-    f->deadline_us = f->begun_us + FREEZE_WITHIN_MS * 1000;
+    f->deadline_us = f->begun_us + docker->api.limit_ms[DOCKER_PAUSE] * 1000;
     f->step_us = FIRST_STEP_US;
     if (rc > 0)
         cw_defer_post(&f->answer);
