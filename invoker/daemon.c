@@ -26,6 +26,7 @@
 #include "invoker/cleanup.h"
 #include "invoker/container/spec.h"
 #include "invoker/daemon_priv.h"
+#include "invoker/descriptors.h"
 #include "invoker/dispatch.h"
 #include "invoker/feed.h"
 #include "invoker/health.h"
@@ -115,7 +116,7 @@ void inv_daemon_take(void *arg, struct cw_slice payload, int64_t offset, int64_t
 /* A stop ends in bounded time, whatever is full. */
 void inv_daemon_hold_or_hand_out(struct inv_daemon *d)
 {
-    bool full = d->records_full && d->phase == PHASE_RUNNING;
+    bool full = (d->records_full || d->descriptors_short) && d->phase == PHASE_RUNNING;
 
     inv_feed_hold(d->feed, !d->killed && (full || !d->clean));
 }
@@ -126,6 +127,15 @@ static void on_records_full(void *arg, bool full)
 
     d->records_full = full;
     inv_daemon_hold_or_hand_out(d);
+}
+
+static void on_descriptors_short(void *arg, bool is_short)
+{
+    struct inv_daemon *d = arg;
+
+    d->descriptors_short = is_short;
+    if (d->feed)
+        inv_daemon_hold_or_hand_out(d);
 }
 
 /* ---- administration ---- */
@@ -449,6 +459,7 @@ struct inv_daemon *inv_daemon_new(struct cw_loop *loop, const struct inv_setting
     d->metrics = cw_metrics_new();
     cw_metrics_use_tags(d->metrics, settings->kamon_tags);
     d->telemetry = inv_telemetry_new(d->metrics);
+    inv_descriptors_raise((uint64_t)(settings->user_memory_bytes / settings->memory_min_bytes));
     cw_watch_signal(&d->sigterm, loop, SIGTERM, inv_daemon_on_signal, d);
     cw_watch_signal(&d->sigint, loop, SIGINT, inv_daemon_on_signal, d);
     cw_timer_init(&d->stop_tick, loop, inv_daemon_on_stop_tick, d);
@@ -456,6 +467,8 @@ struct inv_daemon *inv_daemon_new(struct cw_loop *loop, const struct inv_setting
     if (make_watchdog(d, err) != 0 || make_names(d, err) != 0 || make_manifest(d, err) != 0 ||
         make_param_keys(d, err) != 0 || inv_daemon_make_clients(d, err) != 0)
         goto fail;
+    d->descriptors = inv_descriptors_new(&(struct inv_descriptors_conf){
+        .loop = loop, .metrics = d->metrics, .on_short = on_descriptors_short, .arg = d});
     make_lag_gauge(d);
     make_parts(d);
     if (make_admin(d, err) != 0)
@@ -480,6 +493,7 @@ void inv_daemon_free(struct inv_daemon *d)
     cw_timer_done(&d->topic_retry);
     cw_watch_done(&d->sigint);
     cw_watch_done(&d->sigterm);
+    inv_descriptors_free(d->descriptors);
     inv_watchdog_free(d->watchdog);
     inv_admin_free(d->admin);
     inv_feed_free(d->feed);

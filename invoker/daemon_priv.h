@@ -31,6 +31,7 @@ struct inv_stale;
 struct inv_store_check;
 struct inv_catalog;
 struct inv_cleanup;
+struct inv_descriptors;
 struct inv_dispatch;
 struct inv_feed;
 struct inv_health;
@@ -64,6 +65,7 @@ struct inv_daemon {
     struct inv_telemetry *telemetry;
     struct inv_trace *trace;       /* NULL: none */
     struct inv_watchdog *watchdog; /* NULL: none is wanted */
+    struct inv_descriptors *descriptors;
     struct cw_gauge *lag;
     struct cw_http *http;
     struct cw_bus *bus;
@@ -89,6 +91,7 @@ struct inv_daemon {
     struct cw_timer topic_retry;
     bool topic_ready, engine_ready, blacklist_ready; /* while starting */
     bool records_full;
+    bool descriptors_short;
     bool clean; /* left-over containers are gone; nothing is handed out before */
     struct cw_watch sigterm, sigint;
     struct cw_timer stop_tick;

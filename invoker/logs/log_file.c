@@ -16,7 +16,8 @@ static bool open_at(struct inv_log_file *f, const char *path)
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat st;
 
-    f->unreadable = fd < 0 && errno != ENOENT;
+    f->starved = fd < 0 && (errno == EMFILE || errno == ENFILE);
+    f->unreadable = fd < 0 && errno != ENOENT && !f->starved;
     if (fd < 0)
         return false;
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {

@@ -16,6 +16,7 @@ struct inv_log_file {
     char *path;
     int fd;          /* -1: not opened yet */
     bool unreadable; /* it is there and cannot be opened */
+    bool starved;    /* no descriptor was left for it: to be tried again */
     int64_t offset;  /* behind the last byte that was taken */
 };
 

@@ -90,7 +90,7 @@ bool inv_log_watch_start(struct inv_log_watch *watch, const struct inv_log_file 
 
 bool inv_log_watch_works(const struct inv_log_watch *watch, const struct inv_log_file *f)
 {
-    return watch->folder >= 0 && (f->fd < 0 || watch->file >= 0);
+    return watch->folder >= 0 && !f->starved && (f->fd < 0 || watch->file >= 0);
 }
 
 static void on_notice(struct inv_log_watcher *w, const struct inotify_event *ev)
