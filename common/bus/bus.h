@@ -48,6 +48,8 @@ struct cw_bus_subscription {
         *properties; /* NULL-terminated librdkafka key, value, key, value…; may be NULL */
 };
 
+enum { CW_BUS_COMMITTED = -2 }; /* for seek */
+
 struct cw_topic_spec {
     const char *name;
     int partitions;            /* 1.. */
@@ -80,7 +82,8 @@ struct cw_bus_ops {
     void (*pause)(struct cw_bus_sub *sub);
     void (*resume)(struct cw_bus_sub *sub);
     /* Before the assignment, or in on_assigned: where to begin instead of at the commit. Offsets
-     * that are no longer (or not yet) there count as the first one. */
+     * that are no longer (or not yet) there count as the first one. CW_BUS_COMMITTED: at the
+     * group's commit. Messages that were fetched before do not come any more. */
     int (*seek)(struct cw_bus_sub *sub, int64_t offset, struct cw_err *err);
     /* One request at a time; calls in between share the next one, and the last offset counts. Where
      * a topic has several partitions, commit, seek and end_offset concern that of the message

@@ -574,17 +574,20 @@ int kafka_sub_seek(struct cw_bus_sub *sub, int64_t offset, struct cw_err *err)
     rd_kafka_topic_partition_list_t *list;
     rd_kafka_resp_err_t code;
 
-    if (offset < 0)
+    if (offset < 0 && offset != CW_BUS_COMMITTED)
         return cw_fail(err, CW_INVALID, "kafka: %s: seek to %lld: expected 0 or more", sub->who,
                        (long long)offset);
     if (sub->assigning || sub->partition_count == 0) {
-        sub->start_offset = offset;
+        sub->start_offset = offset == CW_BUS_COMMITTED ? -1 : offset;
         return 0;
     }
-    code = seek_now(sub, offset);
+    code = RD_KAFKA_RESP_ERR__STATE;
+    if (offset == CW_BUS_COMMITTED)
+        offset = RD_KAFKA_OFFSET_STORED;
+    else
+        code = seek_now(sub, offset);
     if (code == RD_KAFKA_RESP_ERR__STATE || code == RD_KAFKA_RESP_ERR__PREV_IN_PROGRESS) {
-        /* Assigned, but the group's offsets are still being asked for: assign again with a start.
-         */
+        /* Assign again with a start: the commit must be asked for, or is still being asked for. */
         list = assignment_at(sub, offset);
         code = rd_kafka_assign(sub->client.rk, list);
         rd_kafka_topic_partition_list_destroy(list);

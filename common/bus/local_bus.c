@@ -319,6 +319,8 @@ static void local_resume(struct cw_bus_sub *sub)
 
 static int local_seek(struct cw_bus_sub *sub, int64_t offset, struct cw_err *err)
 {
+    if (offset == CW_BUS_COMMITTED)
+        offset = sub->group->committed >= 0 ? sub->group->committed : 0;
     if (offset < 0)
         return cw_fail(err, CW_INVALID, "local bus: %s: seek to %lld: expected 0 or more",
                        sub->topic->name, (long long)offset);

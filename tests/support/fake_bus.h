@@ -35,6 +35,8 @@ struct fake_bus {
     unsigned pauses, resumes, commits, unsubscribed;
     int64_t committed; /* by the newest commit that succeeded; -1: none */
     int64_t end_offset;
+    unsigned seeks;
+    int64_t sought; /* by the last one */
     /* group_members */
     const struct cw_group_member *members; /* who is in any group; the test's */
     size_t member_count;
