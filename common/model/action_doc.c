@@ -106,17 +106,17 @@ static int check_parameters(struct cw_slice array, const char *path, struct cw_e
 }
 
 /* Of equal keys the last one counts, as in the map that stock builds. */
-static bool provides_api_key(struct cw_slice annotations)
+static bool annotated(struct cw_slice annotations, const char *name, bool missing)
 {
     struct cw_raw_iter it = cw_raw_iter(annotations);
     struct cw_slice element, key, value;
-    bool provide = true;
+    bool yes = missing;
 
     while (cw_raw_next_element(&it, &element))
-        if (cw_raw_get(element, "key", &key) && cw_raw_string_is(key, "provide-api-key") &&
+        if (cw_raw_get(element, "key", &key) && cw_raw_string_is(key, name) &&
             cw_raw_get(element, "value", &value))
-            provide = is_truthy(value);
-    return provide;
+            yes = is_truthy(value);
+    return yes;
 }
 
 static int read_limits(struct action_doc *a, struct cw_slice object,
@@ -232,7 +232,8 @@ static int decode(struct action_doc *a, const struct cw_manifest *manifest,
     a->pub.name = w.name;
     a->pub.version = w.version;
     a->pub.annotations = w.annotations;
-    a->pub.provide_api_key = provides_api_key(w.annotations);
+    a->pub.provide_api_key = annotated(w.annotations, "provide-api-key", true);
+    a->pub.retry_on_crash = annotated(w.annotations, "cwhisk.retry-on-crash", false);
     a->parameters = w.parameters;
     a->exec = w.exec;
     a->binding = w.binding;

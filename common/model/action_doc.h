@@ -43,6 +43,7 @@ struct cw_action {
     struct cw_slice
         limits_raw;        /* limits object with defaults filled in, for the record's annotation */
     bool provide_api_key;  /* annotation provide-api-key: truthy or missing */
+    bool retry_on_crash;   /* annotation cwhisk.retry-on-crash: truthy */
     bool sentinelled_logs; /* from the manifest; blackbox: whether the image counts as native */
     struct cw_slice annotations;            /* raw array */
     unsigned char hash[CW_ACTION_HASH_LEN]; /* SHA-256 of the content: equal for structurally equal
