@@ -38,7 +38,9 @@ struct inv_ack_send {
     char *topic;
     char *text; /* the smaller form, or what waits; NULL: there is none */
     size_t text_len;
-    struct inv_job *job;         /* of a result, until the job has ended */
+    struct inv_job *job; /* of a result, until the job has ended */
+    bool frees_slot;
+    int64_t ticket;
     struct inv_ack_send *behind; /* waits for this one */
     uint64_t trace;              /* ticket of one that waits */
 };
@@ -63,12 +65,16 @@ static void publish_text(struct inv_ack_send *p)
 
 static void end_send(struct inv_ack_send *p)
 {
+    const struct inv_acks_conf *conf = &p->acks->conf;
+
     if (p->job)
         p->job->result_send = NULL;
     if (p->behind) {
         publish_text(p->behind);
-        inv_trace_ended(p->acks->conf.trace, p->behind->trace, cw_loop_mono_us(p->acks->conf.loop));
+        inv_trace_ended(conf->trace, p->behind->trace, cw_loop_mono_us(conf->loop));
     }
+    if (p->frees_slot && conf->on_acked)
+        conf->on_acked(conf->arg, p->ticket);
     free_send(p);
 }
 
@@ -125,6 +131,8 @@ static struct inv_ack_send *new_send(struct inv_acks *a, const struct inv_job *j
     struct cw_str small;
 
     p->acks = a;
+    p->frees_slot = kind != ACK_RESULT;
+    p->ticket = job->ticket;
     cw_list_push_back(&a->pending, &p->link);
     memcpy(p->activation_id, job->msg->activation_id, sizeof(p->activation_id));
     cw_str_reset(&a->topic);

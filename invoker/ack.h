@@ -30,6 +30,10 @@ struct inv_acks_conf {
     const char *events_topic; /* NULL: no user events */
     const char *source;       /* "invoker0", in user events */
     struct inv_trace *trace;  /* borrowed; NULL: none */
+    /* The broker has the slot-freeing message of the job with this ticket, or will never take it.
+     * Not inside a call. May be NULL. */
+    void (*on_acked)(void *arg, int64_t ticket);
+    void *arg;
 };
 
 /* conf is borrowed and must outlive it. */

@@ -33,6 +33,7 @@
 #include "invoker/intake.h"
 #include "invoker/job.h"
 #include "invoker/kafka_conf.h"
+#include "invoker/ledger.h"
 #include "invoker/limits.h"
 #include "invoker/logs/log_collector.h"
 #include "invoker/logs/userlogs.h"
@@ -54,8 +55,9 @@ enum {
 
 /* ---- one activation ---- */
 
-static void finish(struct inv_daemon *d, struct inv_job *job, enum inv_end how)
+void inv_daemon_finish(struct inv_daemon *d, struct inv_job *job, enum inv_end how)
 {
+    inv_daemon_touch(d, job);
     inv_acks_end(d->acks, job, how);
     inv_records_add(d->records, job);
     inv_telemetry_ended(d->telemetry, job);
@@ -63,7 +65,7 @@ static void finish(struct inv_daemon *d, struct inv_job *job, enum inv_end how)
     inv_job_free(job);
 }
 
-static void on_unreadable(void *arg, size_t bytes)
+static void on_dropped(void *arg, size_t bytes)
 {
     struct inv_daemon *d = arg;
 
@@ -74,9 +76,9 @@ static void on_ready(void *arg, struct inv_job *job)
 {
     struct inv_daemon *d = arg;
 
-    if (d->killed) {
+    if (d->killed || d->refusing) {
         inv_job_stop(job, cw_loop_wall_ms(d->loop));
-        finish(d, job, INV_END_FAILED_START);
+        inv_daemon_finish(d, job, INV_END_FAILED_START);
         return;
     }
     inv_dispatch_submit(d->dispatch, job);
@@ -84,7 +86,7 @@ static void on_ready(void *arg, struct inv_job *job)
 
 static void on_refused(void *arg, struct inv_job *job)
 {
-    finish(arg, job, INV_END_FAILED_START);
+    inv_daemon_finish(arg, job, INV_END_FAILED_START);
 }
 
 static void on_result(void *arg, struct inv_job *job)
@@ -103,22 +105,52 @@ static void on_return(void *arg, const struct inv_job *job)
 
 static void on_end(void *arg, struct inv_job *job, enum inv_end how)
 {
-    finish(arg, job, how);
+    if (inv_daemon_stays_in_journal(arg, job))
+        inv_daemon_drop(arg, job);
+    else
+        inv_daemon_finish(arg, job, how);
 }
 
-void inv_daemon_take(void *arg, struct cw_slice payload, int64_t offset, int64_t received_us)
+static void on_placed(void *arg, const struct inv_job *job)
+{
+    inv_daemon_touch(arg, job);
+}
+
+static int on_start(void *arg, struct inv_job *job, struct cw_err *err)
 {
     struct inv_daemon *d = arg;
 
-    inv_intake_message(d->intake, payload, offset, received_us);
+    return inv_ledger_start(d->ledger, job->ticket, err);
 }
 
-/* A stop ends in bounded time, whatever is full. */
-void inv_daemon_hold_or_hand_out(struct inv_daemon *d)
+static void on_acked(void *arg, int64_t ticket)
 {
-    bool full = (d->records_full || d->descriptors_short) && d->phase == PHASE_RUNNING;
+    struct inv_daemon *d = arg;
 
-    inv_feed_hold(d->feed, !d->killed && (full || !d->clean));
+    inv_ledger_acked(d->ledger, ticket);
+}
+
+static void on_safe(void *arg, int64_t ticket)
+{
+    struct inv_daemon *d = arg;
+
+    inv_ledger_stored(d->ledger, ticket);
+}
+
+/* The successor's offsets begin behind what is read now. */
+static void on_foreign(void *arg, size_t bytes)
+{
+    struct inv_daemon *d = arg;
+
+    inv_feed_credit(d->feed, bytes);
+    d->touched = -1;
+    inv_feed_restart(d->feed);
+}
+
+static bool on_interrupted(void *arg, struct inv_job *job)
+{
+    (void)arg, (void)job;
+    return false;
 }
 
 static void on_records_full(void *arg, bool full)
@@ -332,6 +364,8 @@ static void make_parts(struct inv_daemon *d)
         .events_topic = d->events_topic,
         .source = d->source,
         .trace = d->trace,
+        .on_acked = on_acked,
+        .arg = d,
     });
     d->records = inv_records_new(&(struct inv_records_conf){
         .loop = d->loop,
@@ -343,6 +377,7 @@ static void make_parts(struct inv_daemon *d)
         .log_unstored = s->unstored_logs,
         .max_bytes = RECORDS_MAX_BYTES,
         .on_full = on_records_full,
+        .on_safe = on_safe,
         .arg = d,
     });
     d->stale = inv_stale_new(d->loop, s, d->metrics);
@@ -357,6 +392,8 @@ static void make_parts(struct inv_daemon *d)
         .metrics = d->metrics,
         .instance = s->id,
         .spread = random_fraction(),
+        .on_placed = on_placed,
+        .on_start = on_start,
         .on_result = on_result,
         .on_return = on_return,
         .on_end = on_end,
@@ -385,7 +422,10 @@ static void make_parts(struct inv_daemon *d)
         .keys = d->param_keys,
         .stale = d->stale,
         .settings = s,
-        .on_unreadable = on_unreadable,
+        .ledger = d->ledger,
+        .on_dropped = on_dropped,
+        .on_foreign = on_foreign,
+        .on_interrupted = on_interrupted,
         .on_ready = on_ready,
         .on_refused = on_refused,
         .arg = d,
@@ -453,6 +493,8 @@ struct inv_daemon *inv_daemon_new(struct cw_loop *loop, const struct inv_setting
     d->loop = loop;
     d->settings = settings;
     d->status = 1;
+    d->touched = -1;
+    cw_list_init(&d->left);
     d->began_us = cw_loop_mono_us(loop);
     cw_arena_init(&d->arena);
     cw_str_init(&d->instance, INSTANCE_MAX_BYTES);
@@ -465,7 +507,8 @@ struct inv_daemon *inv_daemon_new(struct cw_loop *loop, const struct inv_setting
     cw_timer_init(&d->stop_tick, loop, inv_daemon_on_stop_tick, d);
     cw_timer_init(&d->topic_retry, loop, inv_daemon_ask_for_topic, d);
     if (make_watchdog(d, err) != 0 || make_names(d, err) != 0 || make_manifest(d, err) != 0 ||
-        make_param_keys(d, err) != 0 || inv_daemon_make_clients(d, err) != 0)
+        make_param_keys(d, err) != 0 || inv_daemon_make_clients(d, err) != 0 ||
+        inv_daemon_make_ledger(d, err) != 0)
         goto fail;
     d->descriptors = inv_descriptors_new(&(struct inv_descriptors_conf){
         .loop = loop, .metrics = d->metrics, .on_short = on_descriptors_short, .arg = d});
@@ -497,6 +540,7 @@ void inv_daemon_free(struct inv_daemon *d)
     inv_watchdog_free(d->watchdog);
     inv_admin_free(d->admin);
     inv_feed_free(d->feed);
+    inv_daemon_forget_left(d);
     inv_intake_free(d->intake);
     inv_cleanup_cancel(d->cleanup);
     if (d->dispatch && inv_dispatch_containers(d->dispatch) == 0)
@@ -511,6 +555,7 @@ void inv_daemon_free(struct inv_daemon *d)
     cw_bus_free(d->bus); /* tells acks and health nothing more */
     inv_ownership_free(d->ownership);
     inv_acks_free(d->acks);
+    inv_ledger_free(d->ledger);
     inv_trace_free(d->trace);
     inv_health_free(d->health);
     inv_log_hub_free(d->log_hub);

@@ -1,6 +1,7 @@
 /* invoker/daemon_priv.h -- what the daemon's files share: daemon.c (parts, the way of a job),
- * daemon_check.c (the settings together), daemon_clients.c (connections to the outside),
- * daemon_start.c, daemon_stop.c, daemon_tls.c (keys and certificates).
+ * daemon_check.c (the settings together), daemon_feed.c (messages and their journal),
+ * daemon_clients.c (connections to the outside), daemon_start.c, daemon_stop.c, daemon_tls.c (keys
+ * and certificates).
  *
  * Thread: loop. */
 #pragma once
@@ -11,8 +12,10 @@
 #include <openssl/types.h>
 
 #include "common/base/arena.h"
+#include "common/base/list.h"
 #include "common/base/str.h"
 #include "common/loop/loop.h"
+#include "invoker/container/container.h"
 #include "invoker/daemon.h"
 
 struct cw_bus;
@@ -35,7 +38,9 @@ struct inv_descriptors;
 struct inv_dispatch;
 struct inv_feed;
 struct inv_health;
+struct inv_job;
 struct inv_intake;
+struct inv_ledger;
 struct inv_log_hub;
 struct inv_ownership;
 struct inv_records;
@@ -78,6 +83,7 @@ struct inv_daemon {
     struct inv_acks *acks;
     struct inv_records *records;
     struct inv_dispatch *dispatch;
+    struct inv_ledger *ledger;
     struct inv_intake *intake;
     struct inv_feed *feed;
     struct inv_health *health;
@@ -90,9 +96,14 @@ struct inv_daemon {
     struct inv_ownership *ownership;
     struct cw_timer topic_retry;
     bool topic_ready, engine_ready, blacklist_ready; /* while starting */
-    bool records_full;
-    bool descriptors_short;
-    bool clean; /* left-over containers are gone; nothing is handed out before */
+    bool records_full, ledger_full, descriptors_short; /* each keeps messages back */
+    /* highest offset that went into a container or was answered: what lies behind can be left to
+     * the next reader of the topic */
+    int64_t touched;
+    struct cw_list left; /* jobs given back, until the broker confirmed it */
+    bool leaving;        /* waiting for that */
+    bool refusing;       /* what was not started is answered with an error */
+    bool clean;          /* left-over containers are gone; nothing is handed out before */
     struct cw_watch sigterm, sigint;
     struct cw_timer stop_tick;
     int64_t stop_by_us;
@@ -101,9 +112,31 @@ struct inv_daemon {
 
 /* ---- daemon.c ---- */
 
-/* A record of the invoker's topic (inv_feed_conf.on_message). */
-void inv_daemon_take(void *arg, struct cw_slice payload, int64_t offset, int64_t received_us);
+/* Answers the job and lets go of it. */
+void inv_daemon_finish(struct inv_daemon *d, CW_TAKES struct inv_job *job, enum inv_end how);
+
+/* ---- daemon_feed.c ---- */
+
+/* The journal; none without a data directory. */
+int inv_daemon_make_ledger(struct inv_daemon *d, struct cw_err *err) CW_MUST_CHECK;
+/* Begins to read the topic. */
+int inv_daemon_subscribe(struct inv_daemon *d, size_t capacity, void (*on_owned)(void *, bool),
+                         void (*on_lost)(void *, const struct cw_err *),
+                         struct cw_err *err) CW_MUST_CHECK;
+/* Something that keeps messages back has changed. */
 void inv_daemon_hold_or_hand_out(struct inv_daemon *d);
+/* The job was given to a container, or answered. */
+void inv_daemon_touch(struct inv_daemon *d, const struct inv_job *job);
+/* Leaves what was not started to the next reader of the topic. */
+void inv_daemon_leave(struct inv_daemon *d);
+/* Answers what was not started, and what still comes, with an error. */
+void inv_daemon_refuse_rest(struct inv_daemon *d);
+/* At the end: is this job, which was not run, for the successor that reads the journal? */
+bool inv_daemon_stays_in_journal(const struct inv_daemon *d, const struct inv_job *job);
+/* Lets go of a job without an answer. */
+void inv_daemon_drop(struct inv_daemon *d, CW_TAKES struct inv_job *job);
+/* Frees the jobs that were left. */
+void inv_daemon_forget_left(struct inv_daemon *d);
 
 /* ---- daemon_check.c ---- */
 

@@ -19,7 +19,6 @@
 
 enum {
     CLEANUP_LIMIT_MS = 30000,
-    FEED_MAX_BYTES = 64 << 20,
     TOPIC_RETRY_MS = 1000,
 };
 
@@ -83,22 +82,8 @@ static void begin_work(struct inv_daemon *d)
 {
     struct cw_err err = {0};
 
-    d->feed = inv_feed_new(
-        &(struct inv_feed_conf){
-            .loop = d->loop,
-            .bus = d->bus,
-            .metrics = d->metrics,
-            .topic = d->invoker_topic,
-            .instance_id = d->member_id,
-            .capacity = feed_capacity(d->settings),
-            .max_bytes = FEED_MAX_BYTES,
-            .on_message = inv_daemon_take,
-            .on_owned = on_topic_owned,
-            .on_lost = on_topic_lost,
-            .arg = d,
-        },
-        &err);
-    if (!d->feed) {
+    if (inv_daemon_subscribe(d, feed_capacity(d->settings), on_topic_owned, on_topic_lost, &err) !=
+        0) {
         start_failed(d, &err);
         return;
     }

@@ -27,7 +27,7 @@ void inv_daemon_end(struct inv_daemon *d, int status)
 
 static bool all_answered(const struct inv_daemon *d)
 {
-    return inv_feed_queued(d->feed) == 0 && inv_intake_fetching(d->intake) == 0 &&
+    return !d->leaving && inv_feed_queued(d->feed) == 0 && inv_intake_fetching(d->intake) == 0 &&
            inv_dispatch_jobs(d->dispatch) == 0;
 }
 
@@ -98,6 +98,10 @@ void inv_daemon_drain(struct inv_daemon *d, int status)
     inv_dispatch_stop_prewarming(d->dispatch);
     inv_feed_stop(d->feed);
     inv_daemon_hold_or_hand_out(d);
+    if (d->settings->drain == INV_DRAIN_FINAL)
+        inv_daemon_refuse_rest(d);
+    else
+        inv_daemon_leave(d);
     cw_timer_set_ms(&d->stop_tick, 0);
 }
 

@@ -104,6 +104,14 @@ static void on_warm(void *arg, struct inv_container *c)
     cw_defer_post(&d->retry);
 }
 
+static int on_start(void *arg, struct inv_container *c, struct inv_job *job, struct cw_err *err)
+{
+    struct inv_dispatch *d = arg;
+
+    (void)c;
+    return d->conf.on_start ? d->conf.on_start(d->conf.arg, job, err) : 0;
+}
+
 static void on_result(void *arg, struct inv_container *c, struct inv_job *job)
 {
     struct inv_dispatch *d = arg;
@@ -302,6 +310,8 @@ static bool place(struct inv_dispatch *d, struct inv_job *job)
         fail_job(d, job, CW_STATUS_DEVELOPER_ERROR, text);
         return true;
     }
+    if (d->conf.on_placed)
+        d->conf.on_placed(d->conf.arg, job);
     count_start(d, job, &decision);
     remove_evicted(decision.evicted);
     if (decision.choice == INV_CHOICE_CREATE || decision.choice == INV_CHOICE_RECREATE)
@@ -409,7 +419,15 @@ static void make_env(struct inv_dispatch *d)
         .driver = d->conf.driver,
         .logs = d->conf.logs,
         .userlogs = d->conf.userlogs,
-        .events = {on_standby, on_warm, on_result, on_end, on_return, on_doomed, on_gone, d},
+        .events = {.on_standby = on_standby,
+                   .on_warm = on_warm,
+                   .on_start = on_start,
+                   .on_result = on_result,
+                   .on_end = on_end,
+                   .on_return = on_return,
+                   .on_doomed = on_doomed,
+                   .on_gone = on_gone,
+                   .arg = d},
         .pause_grace_ms = s->pause_grace_ms,
         .idle_ms = s->idle_container_ms,
         .health_check_ms = s->health_check ? s->health_check_ms : 0,
@@ -498,6 +516,22 @@ void inv_dispatch_drain(struct inv_dispatch *d)
     d->draining = true;
     inv_prewarm_stop(d->prewarm);
     cw_defer_post(&d->retry);
+}
+
+void inv_dispatch_release(struct inv_dispatch *d,
+                          bool (*which)(void *arg, const struct inv_job *job),
+                          void (*fn)(void *arg, struct inv_job *job), void *arg)
+{
+    CW_LIST_EACH (&d->waiting, n) {
+        struct inv_job *job = CW_LIST_ENTRY(n, struct inv_job, link);
+
+        if (!which(arg, job))
+            continue;
+        cw_list_remove(&d->waiting, n);
+        d->waiting_mb -= (uint64_t)job->action->limits.memory_mb;
+        d->jobs--;
+        fn(arg, job);
+    }
 }
 
 void inv_dispatch_kill(struct inv_dispatch *d, const char *why)

@@ -31,6 +31,10 @@ struct inv_dispatch_conf {
     struct cw_metrics *metrics;
     int64_t instance; /* id, for container names and labels */
     double spread;    /* 0..1, random: inv_prewarm_conf */
+    /* It is about to be given to a container. May be NULL. */
+    void (*on_placed)(void *arg, const struct inv_job *job);
+    /* /run is about to be sent; on failure it is not, and the job fails. May be NULL. */
+    int (*on_start)(void *arg, struct inv_job *job, struct cw_err *err);
     /* The outcome is known, logs are not collected yet. */
     void (*on_result)(void *arg, struct inv_job *job);
     /* The container was dead or going, the job will be placed again. May be NULL. */
@@ -50,6 +54,10 @@ void inv_dispatch_start_prewarming(struct inv_dispatch *d);
 void inv_dispatch_stop_prewarming(struct inv_dispatch *d);
 /* job->action is set. */
 void inv_dispatch_submit(struct inv_dispatch *d, CW_TAKES struct inv_job *job);
+/* Gives back, in their order, those of the run buffer that `which` picks. */
+void inv_dispatch_release(struct inv_dispatch *d,
+                          bool (*which)(void *arg, const struct inv_job *job),
+                          void (*fn)(void *arg, CW_TAKES struct inv_job *job), void *arg);
 /* Jobs waiting or in containers. */
 size_t inv_dispatch_jobs(const struct inv_dispatch *d);
 /* No new jobs: remove containers as they become idle. */

@@ -1,5 +1,7 @@
 #include "invoker/feed.h"
 
+#include <inttypes.h>
+
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/list.h"
@@ -11,13 +13,18 @@
 
 #define COMPONENT "MessageFeed"
 
-enum { COMMIT_RETRY_MS = 500 };
+enum {
+    COMMIT_RETRY_MS = 500,
+    /* With a journal: without an answer to a commit for so long, nothing more is handed out. */
+    COMMIT_PATIENCE_US = 2 * 1000000,
+};
 
 struct item {
     struct cw_link link;
     int64_t offset;
     size_t size;
     int64_t since_us;
+    unsigned era;
     char payload[];
 };
 
@@ -25,16 +32,24 @@ struct inv_feed {
     struct inv_feed_conf conf;
     char *topic;
     struct cw_bus_sub *sub;
-    struct cw_list fresh;     /* taken, not committed */
-    struct cw_list in_commit; /* the commit under way covers them */
-    struct cw_list committed; /* may be handed out */
+    struct cw_list waiting; /* taken, not to be handed out before their commit; journal: empty */
+    struct cw_list ready;   /* may be handed out */
     size_t queued_bytes, handed_out_bytes;
     size_t handed_out;
-    int64_t next_offset; /* behind the newest message taken; -1: none */
+    int64_t next_offset;   /* behind the newest message taken; -1: none */
+    int64_t handed_offset; /* behind the newest one handed out; -1: none since the assignment */
+    int64_t floor;         /* the journal knows all below: no commit is lower */
+    unsigned era;          /* counts assignments, their ends, and new beginnings */
+    int64_t committing;    /* what the commit under way says; -1: none */
+    int64_t committed;     /* what was confirmed last; -1: nothing since the assignment */
+    int64_t unanswered_us; /* since when a commit has been due; 0: none is */
     bool paused, stopped, held;
     bool revoked; /* the partition was taken away during the commit under way */
+    bool left;    /* the commit is being set back, or has been */
+    bool leaving; /* the former */
+    void (*on_left)(void *arg, const struct cw_err *err);
     struct cw_timer retry_commit;
-    struct cw_defer pump;
+    struct cw_defer commit, pump;
     struct cw_histogram *delay, *queue_s;
 };
 
@@ -64,26 +79,87 @@ static void drop_items(struct inv_feed *f, struct cw_list *list)
     }
 }
 
+/* Drops what waits from this offset on. */
+static void drop_behind(struct inv_feed *f, int64_t offset)
+{
+    struct cw_list behind;
+    struct cw_link *n;
+
+    cw_list_init(&behind);
+    while (f->waiting.count &&
+           CW_LIST_ENTRY(n = f->waiting.head.prev, struct item, link)->offset >= offset) {
+        cw_list_remove(&f->waiting, n);
+        cw_list_push_front(&behind, n);
+    }
+    drop_items(f, &behind);
+}
+
 /* ---- committing ---- */
+
+static bool has_journal(const struct inv_feed *f)
+{
+    return f->conf.keep != NULL;
+}
+
+/* The offset that the group should have. */
+static int64_t due(const struct inv_feed *f)
+{
+    return has_journal(f) ? f->handed_offset : f->next_offset;
+}
+
+static bool may_commit(const struct inv_feed *f)
+{
+    return f->sub && !f->left && (!f->stopped || has_journal(f));
+}
+
+/* What waited when its assignment ended goes to `to`, or is dropped: NULL. */
+static void settle_former(struct inv_feed *f, struct cw_list *to)
+{
+    struct cw_list former;
+    struct cw_link *n;
+
+    cw_list_init(&former);
+    while ((n = cw_list_first(&f->waiting)) && CW_LIST_ENTRY(n, struct item, link)->era != f->era) {
+        cw_list_remove(&f->waiting, n);
+        cw_list_push_back(to ? to : &former, n);
+    }
+    drop_items(f, &former);
+}
 
 static void on_committed(void *arg, const struct cw_err *err);
 
-static void move_all(struct cw_list *from, struct cw_list *to)
+static void commit_failed(struct inv_feed *f, const struct cw_err *err)
 {
-    struct cw_link *n;
+    bool again = may_commit(f) && !f->revoked;
 
-    while ((n = cw_list_pop_front(from)))
-        cw_list_push_back(to, n);
+    cw_log(CW_LOG_WARN, NULL, COMPONENT, "commit of offset %" PRId64 " of %s failed, %s: %s",
+           due(f), f->topic, again ? "trying again" : "left to the next reader of the topic",
+           err->msg);
+    if (again)
+        cw_timer_set_ms(&f->retry_commit, COMMIT_RETRY_MS);
+    else if (f->revoked)
+        settle_former(f, NULL);
+    else
+        drop_items(f, &f->waiting);
 }
 
-static void commit(struct inv_feed *f)
+static void commit(void *arg)
 {
-    if (!cw_list_empty(&f->in_commit) || cw_list_empty(&f->fresh) || f->stopped ||
+    struct inv_feed *f = arg;
+    struct cw_err err = {0};
+
+    if (f->committing >= 0 || due(f) <= f->committed || !may_commit(f) ||
         cw_timer_pending(&f->retry_commit))
         return;
+    if (has_journal(f) && f->conf.keep(f->conf.arg, &err) != 0) {
+        commit_failed(f, &err);
+        return;
+    }
     f->revoked = false;
-    move_all(&f->fresh, &f->in_commit);
-    f->conf.bus->ops->commit(f->sub, f->next_offset, on_committed, f);
+    f->committing = due(f);
+    if (!f->unanswered_us)
+        f->unanswered_us = cw_loop_mono_us(f->conf.loop);
+    f->conf.bus->ops->commit(f->sub, f->committing, on_committed, f);
 }
 
 static void on_retry_commit(void *arg)
@@ -91,35 +167,37 @@ static void on_retry_commit(void *arg)
     commit(arg);
 }
 
-static void commit_failed(struct inv_feed *f, const struct cw_err *err)
+static void release_below(struct inv_feed *f, int64_t offset)
 {
-    bool again = !f->stopped && !f->revoked;
+    struct cw_link *n;
 
-    cw_log(CW_LOG_WARN, NULL, COMPONENT, "commit of %zu messages of %s failed, %s: %s",
-           f->in_commit.count, f->topic,
-           again ? "trying again" : "left to the next reader of the topic", err->msg);
-    if (again) { /* in front of what came meanwhile */
-        struct cw_link *n;
-
-        while (f->in_commit.count) {
-            n = f->in_commit.head.prev;
-            cw_list_remove(&f->in_commit, n);
-            cw_list_push_front(&f->fresh, n);
-        }
-        cw_timer_set_ms(&f->retry_commit, COMMIT_RETRY_MS);
-    } else {
-        drop_items(f, &f->in_commit);
+    while ((n = cw_list_first(&f->waiting)) &&
+           CW_LIST_ENTRY(n, struct item, link)->offset < offset) {
+        cw_list_remove(&f->waiting, n);
+        cw_list_push_back(&f->ready, n);
     }
+}
+
+static void commit_came(struct inv_feed *f, int64_t offset)
+{
+    settle_former(f, &f->ready); /* it covered all of them */
+    if (f->revoked)
+        return;
+    f->committed = offset;
+    f->unanswered_us = due(f) > offset ? cw_loop_mono_us(f->conf.loop) : 0;
+    release_below(f, offset);
 }
 
 static void on_committed(void *arg, const struct cw_err *err)
 {
     struct inv_feed *f = arg;
+    int64_t offset = f->committing;
 
+    f->committing = -1;
     if (err)
         commit_failed(f, err);
     else
-        move_all(&f->in_commit, &f->committed);
+        commit_came(f, offset);
     commit(f);
     cw_defer_post(&f->pump);
 }
@@ -137,9 +215,10 @@ static void on_message(void *arg, const struct cw_bus_message *msg)
     item->offset = msg->offset;
     item->size = msg->value.n;
     item->since_us = cw_loop_mono_us(f->conf.loop);
+    item->era = f->era;
     if (msg->value.n)
         memcpy(item->payload, msg->value.p, msg->value.n);
-    cw_list_push_back(&f->fresh, &item->link);
+    cw_list_push_back(has_journal(f) ? &f->ready : &f->waiting, &item->link);
     f->queued_bytes += item->size;
     f->next_offset = msg->offset + 1;
     if (msg->timestamp_ms > 0) {
@@ -148,7 +227,7 @@ static void on_message(void *arg, const struct cw_bus_message *msg)
         cw_histogram_observe(f->delay, late_ms > 0 ? (double)late_ms / 1e3 : 0);
     }
     update_pause(f);
-    commit(f);
+    cw_defer_post(has_journal(f) ? &f->pump : &f->commit);
 }
 
 static void on_error(void *arg, const struct cw_err *err)
@@ -166,6 +245,43 @@ static void on_lost(void *arg, const struct cw_err *err)
         f->conf.on_lost(f->conf.arg, err);
 }
 
+/* Offsets of before say nothing about what is read from now on. */
+static void new_era(struct inv_feed *f)
+{
+    f->era++;
+    f->next_offset = f->handed_offset = f->committed = f->floor = -1;
+    f->unanswered_us = 0;
+}
+
+static void begin(struct inv_feed *f)
+{
+    struct cw_err err = {0};
+    int64_t offset = -1;
+
+    new_era(f);
+    if (f->conf.begin)
+        offset = f->conf.begin(f->conf.arg, &f->floor);
+    if (f->paused)
+        f->conf.bus->ops->pause(f->sub);
+    if (offset >= 0 && f->conf.bus->ops->seek(f->sub, offset, &err) != 0)
+        cw_log(CW_LOG_ERROR, NULL, COMPONENT, "topic %s cannot be read from offset %" PRId64 ": %s",
+               f->topic, offset, err.msg);
+}
+
+/* Whoever has the partition now reads again what no commit covers; what the commit under way covers
+ * waits for its answer. */
+static void drop_uncommitted(struct inv_feed *f)
+{
+    new_era(f);
+    f->revoked = f->committing >= 0;
+    if (has_journal(f))
+        drop_items(f, &f->ready);
+    else if (f->revoked)
+        drop_behind(f, f->committing);
+    else
+        drop_items(f, &f->waiting);
+}
+
 static void on_assigned(void *arg, bool assigned)
 {
     struct inv_feed *f = arg;
@@ -173,22 +289,38 @@ static void on_assigned(void *arg, bool assigned)
     cw_log(CW_LOG_INFO, NULL, COMPONENT, "topic %s is %s", f->topic,
            assigned ? "ours" : "no longer ours");
     if (assigned) {
-        if (f->paused)
-            f->conf.bus->ops->pause(f->sub);
+        begin(f);
     } else {
-        drop_items(f, &f->fresh); /* whoever has it now reads them again */
-        f->revoked = !cw_list_empty(&f->in_commit);
+        drop_uncommitted(f);
         update_pause(f);
     }
     if (f->conf.on_owned)
         f->conf.on_owned(f->conf.arg, assigned);
 }
 
+/* A process that is cut off from Kafka must not run what its successor will read. */
+static bool commits_come(const struct inv_feed *f)
+{
+    return !f->unanswered_us ||
+           cw_loop_mono_us(f->conf.loop) - f->unanswered_us < COMMIT_PATIENCE_US;
+}
+
 /* Credits bound the count, max_bytes the memory; one message is always allowed. */
 static bool may_hand_out(const struct inv_feed *f)
 {
-    return !f->held && f->handed_out < f->conf.capacity &&
-           (f->handed_out == 0 || f->handed_out_bytes < f->conf.max_bytes);
+    return !f->held && !f->leaving && f->handed_out < f->conf.capacity &&
+           (f->handed_out == 0 || f->handed_out_bytes < f->conf.max_bytes) && commits_come(f);
+}
+
+static void hand_out(struct inv_feed *f, const struct item *item)
+{
+    unsigned era = f->era;
+    int64_t next = item->offset + 1 > f->floor ? item->offset + 1 : f->floor;
+
+    f->conf.on_message(f->conf.arg, cw_slice(item->payload, item->size), item->offset,
+                       item->since_us);
+    if (item->era == era && f->era == era) /* else: not an offset of what is read now */
+        f->handed_offset = next;
 }
 
 static void pump(void *arg)
@@ -196,7 +328,7 @@ static void pump(void *arg)
     struct inv_feed *f = arg;
     struct cw_link *n;
 
-    while (may_hand_out(f) && (n = cw_list_pop_front(&f->committed))) {
+    while (may_hand_out(f) && (n = cw_list_pop_front(&f->ready))) {
         struct item *item = CW_LIST_ENTRY(n, struct item, link);
 
         f->queued_bytes -= item->size;
@@ -204,11 +336,12 @@ static void pump(void *arg)
                              (double)(cw_loop_mono_us(f->conf.loop) - item->since_us) / 1e6);
         f->handed_out++;
         f->handed_out_bytes += item->size;
-        f->conf.on_message(f->conf.arg, cw_slice(item->payload, item->size), item->offset,
-                           item->since_us);
+        hand_out(f, item);
         free(item);
     }
     update_pause(f);
+    if (has_journal(f))
+        cw_defer_post(&f->commit);
 }
 
 void inv_feed_credit(struct inv_feed *f, size_t bytes)
@@ -216,7 +349,7 @@ void inv_feed_credit(struct inv_feed *f, size_t bytes)
     if (f->handed_out)
         f->handed_out--;
     f->handed_out_bytes -= bytes < f->handed_out_bytes ? bytes : f->handed_out_bytes;
-    if (!cw_list_empty(&f->committed))
+    if (!cw_list_empty(&f->ready))
         cw_defer_post(&f->pump);
 }
 
@@ -233,7 +366,53 @@ void inv_feed_stop(struct inv_feed *f)
 {
     f->stopped = true;
     cw_timer_stop(&f->retry_commit);
-    drop_items(f, &f->fresh); /* a commit under way still counts if it succeeds */
+    /* a commit under way still counts if it succeeds */
+    if (f->committing >= 0)
+        drop_behind(f, f->committing);
+    else
+        drop_items(f, &f->waiting);
+    update_pause(f);
+}
+
+/* What could not be given back has to be dealt with here. */
+static void on_left(void *arg, const struct cw_err *err)
+{
+    struct inv_feed *f = arg;
+
+    if (!err)
+        drop_items(f, &f->ready);
+    f->left = !err;
+    f->leaving = false;
+    cw_defer_post(&f->pump);
+    f->on_left(f->conf.arg, err);
+}
+
+void inv_feed_leave(struct inv_feed *f, int64_t offset,
+                    void (*fn)(void *arg, const struct cw_err *err))
+{
+    struct cw_link *n = cw_list_first(&f->ready);
+
+    drop_items(f, &f->waiting);
+    f->left = f->leaving = true;
+    f->on_left = fn;
+    if (offset < 0 && n)
+        offset = CW_LIST_ENTRY(n, struct item, link)->offset;
+    if (offset < 0)
+        on_left(f, NULL); /* nothing was taken */
+    else
+        f->conf.bus->ops->commit(f->sub, offset, on_left, f);
+}
+
+void inv_feed_restart(struct inv_feed *f)
+{
+    struct cw_err err = {0};
+
+    drop_items(f, &f->waiting);
+    drop_items(f, &f->ready);
+    new_era(f);
+    if (f->conf.bus->ops->seek(f->sub, CW_BUS_COMMITTED, &err) != 0)
+        cw_log(CW_LOG_ERROR, NULL, COMPONENT, "topic %s cannot be read again: %s", f->topic,
+               err.msg);
     update_pause(f);
 }
 
@@ -246,11 +425,11 @@ struct inv_feed *inv_feed_new(const struct inv_feed_conf *conf, struct cw_err *e
     cw_str_init(&label, 1024);
     f->conf = *conf;
     f->topic = cw_strdup(conf->topic);
-    f->next_offset = -1;
-    cw_list_init(&f->fresh);
-    cw_list_init(&f->in_commit);
-    cw_list_init(&f->committed);
+    f->next_offset = f->handed_offset = f->committing = f->committed = f->floor = -1;
+    cw_list_init(&f->waiting);
+    cw_list_init(&f->ready);
     cw_timer_init(&f->retry_commit, conf->loop, on_retry_commit, f);
+    cw_defer_init(&f->commit, conf->loop, commit, f);
     cw_defer_init(&f->pump, conf->loop, pump, f);
     cw_metrics_label(&label, "topic", conf->topic);
     f->delay = cw_token_histogram(
@@ -290,10 +469,10 @@ void inv_feed_free(struct inv_feed *f)
         return;
     if (f->sub)
         f->conf.bus->ops->unsubscribe(f->sub);
-    drop_items(f, &f->fresh);
-    drop_items(f, &f->in_commit);
-    drop_items(f, &f->committed);
+    drop_items(f, &f->waiting);
+    drop_items(f, &f->ready);
     cw_timer_done(&f->retry_commit);
+    cw_defer_cancel(&f->commit);
     cw_defer_cancel(&f->pump);
     free(f->topic);
     free(f);
@@ -301,7 +480,7 @@ void inv_feed_free(struct inv_feed *f)
 
 size_t inv_feed_queued(const struct inv_feed *f)
 {
-    return f->fresh.count + f->in_commit.count + f->committed.count;
+    return f->waiting.count + f->ready.count;
 }
 
 size_t inv_feed_handed_out(const struct inv_feed *f)

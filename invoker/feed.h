@@ -1,11 +1,13 @@
 /* invoker/feed.h -- takes activation messages off the invoker's topic, with credits and
  * back-pressure.
  *
- * Like stock's MessageFeed (openwhisk kafka.md 3): offsets are committed before a message is handed
- * out, so nothing runs twice after a crash; at most `capacity` messages are with the handler, about
- * twice that are queued here. The queue is bounded in bytes too. A commit that fails is tried
- * again; messages whose partition was taken away before their commit are dropped, since somebody
- * else will read them. Thread: loop. */
+ * At most `capacity` messages are with the handler, about twice that are queued here (openwhisk
+ * kafka.md 3); the queue is bounded in bytes too. When offsets are committed (docs/adr/0003, 0010):
+ * - without a journal, before a message is handed out, as stock does: after a crash nothing runs
+ *   twice; messages whose partition was taken away before their commit are dropped, since somebody
+ *   else will read them;
+ * - with a journal, after it was handed out; it is handed out at once as long as commits come back.
+ * A commit that fails is tried again. Thread: loop. */
 #pragma once
 
 #include <stdbool.h>
@@ -32,6 +34,12 @@ struct inv_feed_conf {
     /* One message; costs one credit until inv_feed_credit. payload is borrowed for the call.
      * received_us: when it came out of the bus, monotonic. */
     void (*on_message)(void *arg, struct cw_slice payload, int64_t offset, int64_t received_us);
+    /* For a journal; both NULL: there is none. begin: where to begin, asked at each assignment; -1:
+     * at the group's commit; the journal knows everything below *known, and no commit is to be
+     * lower (-1: nothing). keep: what was handed out is about to be committed; on failure it is
+     * not, and that is tried again. */
+    int64_t (*begin)(void *arg, int64_t *known);
+    int (*keep)(void *arg, struct cw_err *err);
     /* The topic became ours (true), or somebody else's: nothing new is taken then, what was
      * committed is still handed out. May be NULL. */
     void (*on_owned)(void *arg, bool owned);
@@ -46,9 +54,18 @@ struct inv_feed *inv_feed_new(const struct inv_feed_conf *conf, struct cw_err *e
 void inv_feed_free(struct inv_feed *f);
 /* A message of so many bytes that was handed out is done with. */
 void inv_feed_credit(struct inv_feed *f, size_t bytes);
-/* Takes nothing more from the bus. What is not committed is dropped (the successor reads it); what
- * is committed is still handed out as credits allow. */
+/* Takes nothing more from the bus. What waits for its commit is dropped (the successor reads it);
+ * what is queued besides is still handed out as credits allow. */
 void inv_feed_stop(struct inv_feed *f);
+/* After inv_feed_stop: leaves everything from this offset on (-1: all that is queued; nothing was
+ * handed out) to whoever reads the topic next: the group's commit goes back there. fn: the
+ * broker confirmed (err NULL), and what is queued here is dropped; or it did not, and what is
+ * queued is handed out after all. May run inside the call; not after inv_feed_free. */
+void inv_feed_leave(struct inv_feed *f, int64_t offset,
+                    void (*fn)(void *arg, const struct cw_err *err));
+/* The topic turned out to be another one: what is queued is dropped, reading begins again at the
+ * group's commit. Inside on_message, too. */
+void inv_feed_restart(struct inv_feed *f);
 /* Keeps (true) or stops keeping hand-outs back while something downstream is full. */
 void inv_feed_hold(struct inv_feed *f, bool hold);
 /* Messages taken and not yet handed out. */

@@ -13,6 +13,7 @@
 #include "invoker/blacklist.h"
 #include "invoker/catalog.h"
 #include "invoker/job.h"
+#include "invoker/ledger.h"
 #include "invoker/limits.h"
 #include "invoker/logs/log_store.h"
 #include "invoker/marks.h"
@@ -82,7 +83,9 @@ static void on_action(void *arg, struct cw_action *action, const struct inv_fetc
     cw_list_remove(&in->fetches, &f->link);
     free(f);
     job->at[INV_AT_FETCHED] = cw_loop_mono_us(in->conf.loop);
-    if (failure) {
+    if (job->interrupted && (failure || !action->retry_on_crash)) {
+        excuse(in, job, "The activation was interrupted: the invoker that ran it ended before it.");
+    } else if (failure) {
         cw_log(failure->status == CW_STATUS_WHISK_ERROR ? CW_LOG_ERROR : CW_LOG_WARN, &job->msg->tx,
                COMPONENT, "action %s of activation %s: %s", job->msg->action.full,
                job->msg->activation_id, failure->detail);
@@ -134,28 +137,65 @@ static void refuse_blocked(struct inv_intake *in, struct inv_job *job)
            "The action was not invoked due to a blacklisted namespace.");
 }
 
+/* Nothing can be answered; the ledger need not wait for anything. */
+static void drop_unreadable(struct inv_intake *in, int64_t ticket, int64_t offset, size_t bytes,
+                            const struct cw_err *err)
+{
+    cw_counter_add(in->unreadable, 1);
+    cw_log(CW_LOG_ERROR, NULL, COMPONENT, "message at offset %" PRId64 " cannot be read: %s",
+           offset, err->msg);
+    inv_ledger_acked(in->conf.ledger, ticket);
+    inv_ledger_stored(in->conf.ledger, ticket);
+    in->conf.on_dropped(in->conf.arg, bytes);
+}
+
+static void begin_job(struct inv_intake *in, struct inv_job *job)
+{
+    const char *namespace_name = job->msg->user.namespace_name;
+
+    job->logs_elsewhere = in->logs_elsewhere;
+    if (job->interrupted) {
+        cw_log(CW_LOG_WARN, &job->msg->tx, COMPONENT,
+               "activation %s was started by the invoker before this one, and not ended",
+               job->msg->activation_id);
+        if (in->conf.on_interrupted(in->conf.arg, job))
+            return;
+    }
+    if (in->conf.blacklist && inv_blacklist_has(in->conf.blacklist, namespace_name))
+        refuse_blocked(in, job);
+    else
+        fetch(in, job);
+}
+
 void inv_intake_message(struct inv_intake *in, struct cw_slice payload, int64_t offset,
                         int64_t received_us)
 {
     struct cw_activation_message *msg;
     struct cw_err err = {0};
     struct inv_job *job;
+    int64_t ticket;
+    enum inv_verdict verdict;
 
     msg = cw_activation_message_decode(payload, cw_loop_wall_ms(in->conf.loop), &err);
+    verdict = inv_ledger_take(in->conf.ledger, offset, msg ? msg->activation_id : NULL, &ticket);
+    if (verdict == INV_FOREIGN || verdict == INV_SKIP) {
+        cw_activation_message_free(msg);
+        if (verdict == INV_FOREIGN)
+            in->conf.on_foreign(in->conf.arg, payload.n);
+        else
+            in->conf.on_dropped(in->conf.arg, payload.n);
+        return;
+    }
     if (!msg) {
-        cw_counter_add(in->unreadable, 1);
-        cw_log(CW_LOG_ERROR, NULL, COMPONENT, "message at offset %" PRId64 " cannot be read: %s",
-               offset, err.msg);
-        in->conf.on_unreadable(in->conf.arg, payload.n);
+        drop_unreadable(in, ticket, offset, payload.n, &err);
         return;
     }
     job = inv_job_new(msg, cw_loop_mono_us(in->conf.loop));
     job->at[INV_AT_RECEIVED] = received_us;
-    job->logs_elsewhere = in->logs_elsewhere;
-    if (in->conf.blacklist && inv_blacklist_has(in->conf.blacklist, msg->user.namespace_name))
-        refuse_blocked(in, job);
-    else
-        fetch(in, job);
+    job->offset = offset;
+    job->ticket = ticket;
+    job->interrupted = verdict == INV_ANSWER;
+    begin_job(in, job);
 }
 
 struct inv_intake *inv_intake_new(const struct inv_intake_conf *conf)
@@ -190,19 +230,46 @@ void inv_intake_free(struct inv_intake *in)
     free(in);
 }
 
-void inv_intake_kill(struct inv_intake *in)
+void inv_intake_release(struct inv_intake *in, bool (*which)(void *arg, const struct inv_job *job),
+                        void (*fn)(void *arg, struct inv_job *job), void *arg)
 {
+    struct cw_list kept;
     struct cw_link *n;
 
+    cw_list_init(&kept);
     while ((n = cw_list_pop_front(&in->fetches))) {
         struct fetch *f = CW_LIST_ENTRY(n, struct fetch, link);
         struct inv_job *job = f->job;
 
+        if (!which(arg, job)) {
+            cw_list_push_back(&kept, n);
+            continue;
+        }
         inv_catalog_abandon(in->conf.catalog, on_action, f);
         free(f);
-        inv_job_stop(job, cw_loop_wall_ms(in->conf.loop));
-        in->conf.on_refused(in->conf.arg, job);
+        fn(arg, job);
     }
+    while ((n = cw_list_pop_front(&kept)))
+        cw_list_push_back(&in->fetches, n);
+}
+
+static bool any(void *arg, const struct inv_job *job)
+{
+    (void)arg, (void)job;
+    return true;
+}
+
+static void refuse_stopped(void *arg, struct inv_job *job)
+{
+    struct inv_intake *in = arg;
+
+    inv_job_stop(job, cw_loop_wall_ms(in->conf.loop));
+    in->conf.on_refused(in->conf.arg, job);
+}
+
+void inv_intake_kill(struct inv_intake *in)
+{
+    inv_intake_release(in, any, refuse_stopped, in);
 }
 
 size_t inv_intake_fetching(const struct inv_intake *in)

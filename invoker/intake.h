@@ -1,5 +1,6 @@
 /* invoker/intake.h -- from message to an activation that may run: decode, refuse blocked
- * namespaces, fetch the action, check limits and age, decrypt arguments.
+ * namespaces, ask the ledger whether it is to run, fetch the action, check limits and age, decrypt
+ * arguments.
  *
  * Every message that parses ends with exactly one answer, here or later. Thread: loop. */
 #pragma once
@@ -13,6 +14,7 @@ struct inv_blacklist;
 struct inv_catalog;
 struct inv_intake;
 struct inv_job;
+struct inv_ledger;
 struct inv_settings;
 struct inv_stale;
 
@@ -24,8 +26,14 @@ struct inv_intake_conf {
     const struct cw_param_keys *keys;      /* of encrypted arguments */
     struct inv_stale *stale;
     const struct inv_settings *settings;
-    /* The message of so many bytes does not parse: nothing can be answered. */
-    void (*on_unreadable)(void *arg, size_t bytes);
+    struct inv_ledger *ledger;
+    /* Nothing comes of the message of so many bytes: it does not parse, so that nothing can be
+     * answered, or it was done before. */
+    void (*on_dropped)(void *arg, size_t bytes);
+    /* Likewise, because the topic is not the one of before: it has to be read again. */
+    void (*on_foreign)(void *arg, size_t bytes);
+    /* A predecessor started it. true: the callee has answered it and owns the job. */
+    bool (*on_interrupted)(void *arg, struct inv_job *job);
     /* It may run; job->action is set. The callee owns the job. */
     void (*on_ready)(void *arg, CW_TAKES struct inv_job *job);
     /* It must not run; the outcome is filled in. The callee owns the job. */
@@ -42,5 +50,8 @@ void inv_intake_message(struct inv_intake *in, struct cw_slice payload, int64_t 
                         int64_t received_us);
 /* Those whose action is being fetched are refused now. */
 void inv_intake_kill(struct inv_intake *in);
+/* Gives back those whose action is being fetched, where `which` says so. */
+void inv_intake_release(struct inv_intake *in, bool (*which)(void *arg, const struct inv_job *job),
+                        void (*fn)(void *arg, CW_TAKES struct inv_job *job), void *arg);
 /* Activations whose action is being fetched. */
 size_t inv_intake_fetching(const struct inv_intake *in);

@@ -12,7 +12,7 @@ struct inv_job *inv_job_new(CW_TAKES struct cw_activation_message *msg, int64_t 
     struct inv_job *job = cw_alloc(sizeof(*job));
 
     job->msg = msg;
-    job->offset = -1;
+    job->offset = job->ticket = -1;
     job->at[INV_AT_TAKEN] = taken_us;
     job->init_ms = -1;
     job->outcome.size = -1;

@@ -40,6 +40,8 @@ struct inv_job {
     struct cw_activation_message *msg;
     struct cw_action *action; /* a reference; NULL before it is fetched and when that failed */
     int64_t offset;           /* in the invoker's topic; -1: none */
+    int64_t ticket;           /* of the ledger */
+    bool interrupted;         /* a predecessor started it and did not end it */
     unsigned reschedules;     /* times that a container gave the job back */
     int64_t at[INV_MOMENTS];
 

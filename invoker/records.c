@@ -39,7 +39,7 @@ struct doc {
     size_t batch_cap; /* halved each time that a batch with it was refused */
     enum degree degree;
     uint64_t number; /* in the order of adding */
-    int64_t since_us, offset;
+    int64_t since_us, ticket;
     unsigned tries; /* that failed with their batch; one of them may have stored it all the same */
     unsigned alone; /* of these, those in which it was the whole batch */
     uint64_t answered_before; /* batches answered before the first of these */
@@ -63,7 +63,7 @@ struct inv_records {
     uint64_t added;
     struct cw_timer retry;
     struct cw_defer flush;
-    int64_t *safe; /* offsets that on_safe is to hear of */
+    int64_t *safe; /* tickets that on_safe is to hear of */
     size_t safe_count, safe_room;
     struct cw_counter *stored, *skipped, *conflicts, *degraded, *refused, *retries;
     struct cw_histogram *store_s;
@@ -88,7 +88,7 @@ static void update_full(struct inv_records *r)
         r->conf.on_full(r->conf.arg, full);
 }
 
-static void note_safe(struct inv_records *r, int64_t offset)
+static void note_safe(struct inv_records *r, int64_t ticket)
 {
     if (!r->conf.on_safe)
         return;
@@ -96,7 +96,7 @@ static void note_safe(struct inv_records *r, int64_t offset)
         r->safe_room = r->safe_room ? r->safe_room * 2 : 64;
         r->safe = cw_realloc(r->safe, r->safe_room * sizeof(*r->safe));
     }
-    r->safe[r->safe_count++] = offset;
+    r->safe[r->safe_count++] = ticket;
     cw_defer_post(&r->flush);
 }
 
@@ -112,7 +112,7 @@ static void tell_safe(struct inv_records *r)
 
 static void settle_doc(struct inv_records *r, struct doc *d)
 {
-    note_safe(r, d->offset);
+    note_safe(r, d->ticket);
     r->bytes -= d->size;
     r->pending--;
     free_doc(d);
@@ -374,7 +374,7 @@ void inv_records_add(struct inv_records *r, const struct inv_job *job)
 
     if (!wanted(r, job)) {
         skip(r, job);
-        note_safe(r, job->offset);
+        note_safe(r, job->ticket);
         return;
     }
     inv_job_record(job, cw_loop_wall_ms(r->conf.loop), &record);
@@ -386,7 +386,7 @@ void inv_records_add(struct inv_records *r, const struct inv_job *job)
     d->batch_cap = BATCH_MAX_DOCS;
     memcpy(d->id, job->msg->activation_id, sizeof(d->id));
     d->since_us = cw_loop_mono_us(r->conf.loop);
-    d->offset = job->offset;
+    d->ticket = job->ticket;
     d->number = r->added++;
     cw_list_push_back(&r->queue, &d->link);
     r->bytes += d->size;

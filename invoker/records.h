@@ -31,10 +31,10 @@ struct inv_records_conf {
     int64_t retry_ms;                       /* first pause after a failure; 0: 100 */
     /* full: the bound is reached; !full: there is room again. */
     void (*on_full)(void *arg, bool full);
-    /* Once for each inv_records_add, in a later turn, with the job's offset (-1 included): its
+    /* Once for each inv_records_add, in a later turn, with the job's ticket (-1 included): its
      * record is stored, or not wanted, or refused for good. May be NULL. Not called any more for
      * what inv_records_free finds. */
-    void (*on_safe)(void *arg, int64_t offset);
+    void (*on_safe)(void *arg, int64_t ticket);
     void *arg;
 };
 

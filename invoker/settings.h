@@ -21,6 +21,8 @@ enum inv_stale_work { /* activations that their controller gave up */
                       INV_STALE_ANSWER,
 };
 
+enum inv_journal_sync { INV_SYNC_PROCESS, INV_SYNC_HOST };
+enum inv_drain { INV_DRAIN_LEAVE, INV_DRAIN_FINAL };
 enum inv_http_protocol { INV_HTTP, INV_HTTPS };
 
 enum inv_freezer { INV_FREEZER_AUTO, INV_FREEZER_ENGINE };
@@ -110,6 +112,8 @@ struct inv_settings {
     int stale_work; /* enum inv_stale_work */
     int takeover;   /* enum inv_takeover */
     char *data_dir;
+    int journal_sync; /* enum inv_journal_sync */
+    int drain;        /* enum inv_drain */
     int64_t catalog_bytes;
 };
 

@@ -13,6 +13,7 @@
 #include "common/driver/container_driver.h"
 
 struct cw_counter;
+struct cw_err;
 struct cw_loop;
 struct inv_container;
 struct inv_job;
@@ -33,6 +34,8 @@ struct inv_container_events {
     void (*on_standby)(void *arg, struct inv_container *c);
     /* It is initialised: more activations may be placed there. */
     void (*on_warm)(void *arg, struct inv_container *c);
+    /* /run of job is about to be sent; on failure it is not, and the job fails. May be NULL. */
+    int (*on_start)(void *arg, struct inv_container *c, struct inv_job *job, struct cw_err *err);
     /* The outcome of job is known; its logs are not collected yet. The job stays with the
      * container. */
     void (*on_result)(void *arg, struct inv_container *c, struct inv_job *job);

@@ -339,7 +339,8 @@ static struct run *new_run(struct inv_container *c, struct inv_job *job)
     return r;
 }
 
-/* A body that cannot be built is the platform's fault: too long for what we allow ourselves. */
+/* A body that cannot be built (too long for what we allow ourselves) and a start that cannot be
+ * noted are the platform's fault. */
 static void fail_before_sending(struct run *r, const struct cw_err *err)
 {
     int64_t now = cw_loop_wall_ms(r->c->env->loop);
@@ -369,6 +370,13 @@ static void send_call(struct run *r, const char *path, int64_t retry_ms, cw_acti
     r->call = cw_action_post(c->client, &req, fn, r);
 }
 
+static int tell_start(struct run *r, struct cw_err *err)
+{
+    const struct inv_container_events *events = &r->c->env->events;
+
+    return events->on_start ? events->on_start(events->arg, r->c, r->job, err) : 0;
+}
+
 static void send_run(struct run *r)
 {
     struct inv_container *c = r->c;
@@ -380,7 +388,8 @@ static void send_run(struct run *r)
     r->initializing = false;
     cw_call_body_done(&r->body);
     cw_call_body_init(&r->body, c->env->max_call_bytes);
-    if (cw_run_body(job->msg, job->action, job->msg->content, deadline, &r->body, &err) != 0) {
+    if (cw_run_body(job->msg, job->action, job->msg->content, deadline, &r->body, &err) != 0 ||
+        tell_start(r, &err) != 0) {
         fail_before_sending(r, &err);
         return;
     }

@@ -290,6 +290,11 @@ int64_t inv_journal_low(const struct inv_journal *j)
     return journal_index_low(&j->index);
 }
 
+size_t inv_journal_count(const struct inv_journal *j)
+{
+    return journal_index_count(&j->index);
+}
+
 int64_t inv_journal_next(const struct inv_journal *j)
 {
     return j->index.next;

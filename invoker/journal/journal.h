@@ -73,6 +73,8 @@ bool inv_journal_anchor(const struct inv_journal *j, struct inv_journal_entry *r
 /* The entry of an offset; NULL when it is not known or done. Valid until the next call that changes
  * the journal; only `held` may be written. */
 struct inv_journal_entry *inv_journal_find(struct inv_journal *j, int64_t offset);
+/* How many are not done. */
+size_t inv_journal_count(const struct inv_journal *j);
 /* Forgets everything: the topic is another one than the journal's. */
 void inv_journal_forget(struct inv_journal *j);
 /* What is not done below this offset is done with: the topic does not have it any more. Returns how

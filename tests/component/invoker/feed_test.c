@@ -17,6 +17,11 @@ struct world {
     struct cw_bus *local; /* instead of bus */
     struct inv_feed *feed;
     size_t capacity, max_bytes;
+    bool journal, keep_fails;
+    unsigned kept;
+    int64_t begin, known; /* what the journal says */
+    bool restart;         /* the next message turns out to be of another topic */
+    bool left, leave_failed;
     bool credit_at_once, credit_later;
     struct cw_defer credits;
     size_t owed, owed_bytes;
@@ -45,13 +50,41 @@ static void on_message(void *arg, struct cw_slice payload, int64_t offset, int64
     w->last_bytes = payload.n;
     (void)snprintf(w->last, sizeof(w->last), "%.*s", payload.n < 15 ? (int)payload.n : 15,
                    payload.p);
-    if (w->credit_at_once) {
+    if (w->restart) {
+        w->restart = false;
+        inv_feed_credit(w->feed, payload.n);
+        inv_feed_restart(w->feed);
+    } else if (w->credit_at_once) {
         inv_feed_credit(w->feed, payload.n);
     } else if (w->credit_later) {
         w->owed++;
         w->owed_bytes += payload.n;
         cw_defer_post(&w->credits);
     }
+}
+
+static int64_t begin_from(void *arg, int64_t *known)
+{
+    struct world *w = arg;
+
+    *known = w->known;
+    return w->begin;
+}
+
+static int keep(void *arg, struct cw_err *err)
+{
+    struct world *w = arg;
+
+    w->kept++;
+    return w->keep_fails ? cw_fail(err, CW_UNAVAILABLE, "fake disk") : 0;
+}
+
+static void on_left(void *arg, const struct cw_err *err)
+{
+    struct world *w = arg;
+
+    w->left = true;
+    w->leave_failed = err != NULL;
 }
 
 static struct inv_feed *make_feed(struct world *w, struct cw_err *err)
@@ -65,6 +98,8 @@ static struct inv_feed *make_feed(struct world *w, struct cw_err *err)
             .capacity = w->capacity,
             .max_bytes = w->max_bytes,
             .on_message = on_message,
+            .begin = w->journal ? begin_from : NULL,
+            .keep = w->journal ? keep : NULL,
             .arg = w,
         },
         err);
@@ -87,6 +122,20 @@ static void begin(struct world *w, size_t capacity, size_t max_bytes)
     struct cw_err err = {0};
 
     begin_without_feed(w, capacity, max_bytes);
+    w->feed = make_feed(w, &err);
+    if (!w->feed)
+        fail_msg("%s", err.msg);
+    w->bus.sub.on_assigned(w->feed, true);
+}
+
+static void begin_with_journal(struct world *w, size_t capacity, int64_t from, int64_t known)
+{
+    struct cw_err err = {0};
+
+    begin_without_feed(w, capacity, UNBOUNDED);
+    w->journal = true;
+    w->begin = from;
+    w->known = known;
     w->feed = make_feed(w, &err);
     if (!w->feed)
         fail_msg("%s", err.msg);
@@ -204,14 +253,16 @@ static void those_that_come_during_a_commit_share_the_next_one(void **state)
     (void)state;
     begin(&w, 8, UNBOUNDED);
     w.bus.hold_commits = true;
-    deliver(&w, 0, 3);
-    assert_int_equal(w.bus.commits, 1);
-    fake_bus_release(&w.bus);
-    wait_seen(&w, 1);
+    deliver(&w, 0, 1); /* of one turn: one commit */
     run_turns(w.loop);
-    assert_int_equal(w.bus.committed, 1);
+    assert_int_equal(w.bus.commits, 1);
+    deliver(&w, 2, 3);
+    fake_bus_release(&w.bus);
+    wait_seen(&w, 2);
+    run_turns(w.loop);
+    assert_int_equal(w.bus.committed, 2);
     assert_int_equal(w.bus.commits, 2);
-    assert_int_equal(w.seen_count, 1);
+    assert_int_equal(w.seen_count, 2);
     fake_bus_release(&w.bus);
     wait_seen(&w, 4);
     assert_int_equal(w.bus.committed, 4);
@@ -264,9 +315,11 @@ static void credit_given_while_being_handed_out_counts(void **state)
     w.credit_at_once = true;
     w.bus.hold_commits = true;
     deliver(&w, 0, 0);
+    run_turns(w.loop);
     fake_bus_release(&w.bus);
     deliver(&w, 1, 9);
     wait_seen(&w, 1);
+    run_turns(w.loop);
     fake_bus_release(&w.bus);
     wait_seen(&w, 10);
     expect_seen(&w, 0, 9);
@@ -388,6 +441,7 @@ static void failed_commit_is_tried_again_in_order(void **state)
     w.bus.commit_failures = 1;
     w.bus.hold_commits = true;
     deliver(&w, 0, 2);
+    run_turns(w.loop);
     w.bus.hold_commits = false;
     fake_bus_release(&w.bus);
     run_turns(w.loop);
@@ -409,7 +463,9 @@ static void revoked_partition_drops_what_is_not_committed(void **state)
     (void)state;
     begin(&w, 8, UNBOUNDED);
     w.bus.hold_commits = true;
-    deliver(&w, 0, 2); /* 0 is being committed */
+    deliver(&w, 0, 0);
+    run_turns(w.loop);
+    deliver(&w, 1, 2); /* 0 is being committed */
     w.bus.sub.on_assigned(w.feed, false);
     assert_int_equal(inv_feed_queued(w.feed), 1);
     fake_bus_release(&w.bus);
@@ -433,9 +489,11 @@ static void commit_that_fails_after_a_revocation_is_given_up(void **state)
     w.bus.hold_commits = true;
     w.bus.commit_failures = 1;
     deliver(&w, 0, 1);
+    run_turns(w.loop);
     w.bus.sub.on_assigned(w.feed, false);
     w.bus.sub.on_assigned(w.feed, true);
     deliver(&w, 0, 1); /* from the old offset, before the commit's answer */
+    run_turns(w.loop);
     w.bus.hold_commits = false;
     fake_bus_release(&w.bus);
     wait_seen(&w, 2);
@@ -454,6 +512,7 @@ static void commit_under_a_new_assignment_is_tried_again(void **state)
     begin(&w, 8, UNBOUNDED);
     w.bus.hold_commits = true;
     deliver(&w, 0, 0);
+    run_turns(w.loop);
     w.bus.sub.on_assigned(w.feed, false);
     w.bus.sub.on_assigned(w.feed, true);
     fake_bus_release(&w.bus);
@@ -490,7 +549,9 @@ static void stop_keeps_what_is_committed_and_drops_the_rest(void **state)
     deliver(&w, 0, 1);
     run_turns(w.loop);
     w.bus.hold_commits = true;
-    deliver(&w, 2, 3); /* 0 with the handler, 1 committed, 2 in a commit, 3 not */
+    deliver(&w, 2, 2); /* 0 with the handler, 1 committed, 2 in a commit, 3 not */
+    run_turns(w.loop);
+    deliver(&w, 3, 3);
     inv_feed_stop(w.feed);
     assert_true(w.bus.paused);
     assert_int_equal(inv_feed_queued(w.feed), 2);
@@ -518,6 +579,7 @@ static void commit_that_fails_after_the_stop_is_given_up(void **state)
     w.bus.hold_commits = true;
     w.bus.commit_failures = 1;
     deliver(&w, 0, 1);
+    run_turns(w.loop);
     inv_feed_stop(w.feed);
     fake_bus_release(&w.bus);
     run_turns(w.loop);
@@ -598,10 +660,197 @@ static void feed_can_go_in_the_middle_of_a_commit(void **state)
 
     (void)state;
     begin(&w, 4, UNBOUNDED);
+    w.bus.hold_commits = true;
     deliver(&w, 0, 1);
+    run_turns(w.loop);
     inv_feed_free(CW_STEAL(w.feed));
     run_turns(w.loop);
     assert_int_equal(w.seen_count, 0);
+    end(&w);
+}
+
+/* ---- with a journal ---- */
+
+static void with_a_journal_nothing_waits_for_its_commit(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin_with_journal(&w, 8, -1, -1);
+    assert_int_equal(w.bus.seeks, 0);
+    w.bus.hold_commits = true;
+    deliver(&w, 0, 2);
+    wait_seen(&w, 3);
+    run_turns(w.loop);
+    assert_int_equal(w.kept, 1); /* before the commit */
+    assert_int_equal(w.bus.commits, 1);
+    fake_bus_release(&w.bus);
+    run_turns(w.loop);
+    assert_int_equal(w.bus.committed, 3);
+    assert_int_equal(w.bus.commits, 1);
+    end(&w);
+}
+
+static void only_what_was_handed_out_is_committed(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin_with_journal(&w, 2, -1, -1);
+    deliver(&w, 0, 4);
+    run_turns(w.loop);
+    assert_int_equal(w.seen_count, 2);
+    assert_int_equal(w.bus.committed, 2);
+    inv_feed_credit(w.feed, 1);
+    run_turns(w.loop);
+    assert_int_equal(w.bus.committed, 3);
+    end(&w);
+}
+
+static void reading_begins_where_the_journal_says_and_no_commit_goes_back(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin_with_journal(&w, 8, 3, 6);
+    assert_int_equal(w.bus.sought, 3);
+    deliver(&w, 3, 4);
+    wait_seen(&w, 2);
+    run_turns(w.loop);
+    assert_int_equal(w.bus.committed, 6);
+    deliver(&w, 5, 7);
+    wait_seen(&w, 5);
+    run_turns(w.loop);
+    assert_int_equal(w.bus.committed, 8);
+    end(&w);
+}
+
+static void nothing_is_committed_that_the_journal_did_not_keep(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin_with_journal(&w, 8, -1, -1);
+    w.keep_fails = true;
+    deliver(&w, 0, 1);
+    wait_seen(&w, 2);
+    run_turns(w.loop);
+    assert_int_equal(w.kept, 1);
+    assert_int_equal(w.bus.commits, 0);
+    w.keep_fails = false;
+    deliver(&w, 2, 2);
+    wait_seen(&w, 3);
+    inv_feed_stop(w.feed); /* goes on trying: the journal's work is ours */
+    while (w.bus.committed < 3)
+        run_turns(w.loop);
+    assert_int_equal(w.bus.commits, 1);
+    end(&w);
+}
+
+static void another_topic_is_read_from_the_groups_commit(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin_with_journal(&w, 8, 3, 6);
+    w.restart = true;
+    deliver(&w, 0, 2);
+    wait_seen(&w, 1);
+    run_turns(w.loop);
+    assert_int_equal(w.seen_count, 1); /* what was fetched is read again */
+    assert_int_equal(w.bus.seeks, 2);
+    assert_int_equal(w.bus.sought, CW_BUS_COMMITTED);
+    assert_int_equal(w.bus.commits, 0);
+    deliver(&w, 0, 2);
+    wait_seen(&w, 4);
+    run_turns(w.loop);
+    assert_int_equal(w.bus.committed, 3); /* the journal's offsets are forgotten */
+    end(&w);
+}
+
+static void revoked_partition_drops_all_that_was_not_handed_out(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin_with_journal(&w, 2, -1, -1);
+    deliver(&w, 0, 3);
+    run_turns(w.loop);
+    w.bus.sub.on_assigned(w.feed, false);
+    assert_int_equal(inv_feed_queued(w.feed), 0);
+    w.begin = 0;
+    w.known = 2;
+    w.bus.sub.on_assigned(w.feed, true);
+    assert_int_equal(w.bus.sought, 0);
+    end(&w);
+}
+
+static void what_is_left_is_read_by_the_next_one(void **state)
+{
+    struct world w;
+
+    (void)state;
+    for (int journal = 0; journal < 2; journal++) {
+        if (journal)
+            begin_with_journal(&w, 3, -1, -1);
+        else
+            begin(&w, 3, UNBOUNDED);
+        deliver(&w, 0, 5);
+        run_turns(w.loop);
+        inv_feed_stop(w.feed);
+        inv_feed_leave(w.feed, 1, on_left);
+        assert_false(w.left);
+        w.credit_at_once = true;
+        inv_feed_credit(w.feed, 1);
+        run_turns(w.loop);
+        assert_true(w.left);
+        assert_false(w.leave_failed);
+        assert_int_equal(w.bus.committed, 1);
+        assert_int_equal(w.seen_count, 3);
+        assert_int_equal(inv_feed_queued(w.feed), 0);
+        end(&w);
+    }
+}
+
+static void what_cannot_be_left_is_handed_out(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w, 3, UNBOUNDED);
+    deliver(&w, 0, 4);
+    run_turns(w.loop);
+    inv_feed_stop(w.feed);
+    w.bus.commit_failures = 1;
+    w.credit_at_once = true;
+    inv_feed_leave(w.feed, 1, on_left);
+    inv_feed_credit(w.feed, 1);
+    wait_seen(&w, 5);
+    assert_true(w.leave_failed);
+    expect_seen(&w, 0, 4);
+    end(&w);
+}
+
+static void leaving_when_nothing_was_handed_out_gives_all_back(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w, 3, UNBOUNDED);
+    inv_feed_hold(w.feed, true);
+    deliver(&w, 7, 9);
+    run_turns(w.loop);
+    assert_int_equal(w.bus.committed, 10);
+    inv_feed_stop(w.feed);
+    inv_feed_leave(w.feed, -1, on_left);
+    run_turns(w.loop);
+    assert_int_equal(w.bus.committed, 7);
+    end(&w);
+    begin(&w, 3, UNBOUNDED);
+    inv_feed_stop(w.feed);
+    inv_feed_leave(w.feed, -1, on_left); /* nothing at all */
+    assert_true(w.left);
+    assert_int_equal(w.bus.commits, 0);
     end(&w);
 }
 
@@ -671,6 +920,15 @@ static void successor_reads_on_where_a_stopped_feed_ended(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(with_a_journal_nothing_waits_for_its_commit),
+        cmocka_unit_test(only_what_was_handed_out_is_committed),
+        cmocka_unit_test(reading_begins_where_the_journal_says_and_no_commit_goes_back),
+        cmocka_unit_test(nothing_is_committed_that_the_journal_did_not_keep),
+        cmocka_unit_test(another_topic_is_read_from_the_groups_commit),
+        cmocka_unit_test(revoked_partition_drops_all_that_was_not_handed_out),
+        cmocka_unit_test(what_is_left_is_read_by_the_next_one),
+        cmocka_unit_test(what_cannot_be_left_is_handed_out),
+        cmocka_unit_test(leaving_when_nothing_was_handed_out_gives_all_back),
         cmocka_unit_test(subscribes_with_the_group_and_client_id_of_stock),
         cmocka_unit_test(refused_subscription_is_an_error),
         cmocka_unit_test(message_is_handed_out_only_after_its_commit),

@@ -10,6 +10,7 @@
 #include "invoker/catalog.h"
 #include "invoker/intake.h"
 #include "invoker/job.h"
+#include "invoker/ledger.h"
 #include "invoker/settings.h"
 #include "invoker/stale.h"
 #include "tests/support/fake_store.h"
@@ -24,6 +25,7 @@ struct world {
     struct fake_store store;
     struct inv_catalog *catalog;
     struct inv_intake *intake;
+    struct inv_ledger *ledger;
     struct inv_settings settings;
     struct inv_blacklist *blacklist;
     struct cw_param_keys *keys;
@@ -34,7 +36,7 @@ struct world {
     char result[256], code[256], content[256];
 };
 
-static void on_unreadable(void *arg, size_t bytes)
+static void on_dropped(void *arg, size_t bytes)
 {
     (void)bytes;
     ((struct world *)arg)->unreadable++;
@@ -112,6 +114,9 @@ static void begin_with(struct world *w, size_t cache_bytes, int64_t keep_ms)
     assert_true(cw_loop_run_until(w->loop, polled, w, WAIT_MS));
     w->keys = cw_param_keys_new("oxmKH4gQLs+h4BZaiQRElg==", NULL, NULL);
     w->stale = inv_stale_new(w->loop, &w->settings, w->metrics);
+    w->ledger = inv_ledger_new(
+        &(struct inv_ledger_conf){.loop = w->loop, .metrics = w->metrics, .topic = "invoker0"},
+        NULL);
     w->intake = inv_intake_new(&(struct inv_intake_conf){
         .loop = w->loop,
         .metrics = w->metrics,
@@ -120,7 +125,8 @@ static void begin_with(struct world *w, size_t cache_bytes, int64_t keep_ms)
         .keys = w->keys,
         .stale = w->stale,
         .settings = &w->settings,
-        .on_unreadable = on_unreadable,
+        .ledger = w->ledger,
+        .on_dropped = on_dropped,
         .on_ready = on_ready,
         .on_refused = on_refused,
         .arg = w,
@@ -135,6 +141,7 @@ static void begin(struct world *w)
 static void end(struct world *w)
 {
     inv_intake_free(w->intake);
+    inv_ledger_free(w->ledger);
     inv_catalog_free(w->catalog);
     inv_blacklist_free(w->blacklist);
     cw_param_keys_free(w->keys);

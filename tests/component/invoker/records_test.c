@@ -35,12 +35,12 @@ static void on_full(void *arg, bool full)
     *(full ? &w->fulls : &w->rooms) += 1;
 }
 
-static void on_safe(void *arg, int64_t offset)
+static void on_safe(void *arg, int64_t ticket)
 {
     struct world *w = arg;
 
     if (w->safe_count < CW_ARRAY_LEN(w->safe))
-        w->safe[w->safe_count] = offset;
+        w->safe[w->safe_count] = ticket;
     w->safe_count++;
 }
 
@@ -413,12 +413,12 @@ static void record_refused_in_every_form_does_not_block_others(void **state)
     end(&w);
 }
 
-static void add_at(struct world *w, char id, int64_t offset, enum cw_status status)
+static void add_at(struct world *w, char id, int64_t ticket, enum cw_status status)
 {
     struct inv_job *job = test_job(&(struct test_message){.id = id}, NULL);
 
-    assert_true(job->offset == -1);
-    job->offset = offset;
+    assert_true(job->ticket == -1);
+    job->ticket = ticket;
     inv_job_fail(job, status, "secret result", 1000);
     inv_records_add(w->records, job);
     inv_job_free(job);

@@ -29,6 +29,10 @@ class Kafka:
         self.admin.create_topics([topic])[name].result(15)
         wait_until(lambda: name in self.topics(), what=f"topic {name}")
 
+    def delete(self, name):
+        self.admin.delete_topics([name])[name].result(15)
+        wait_until(lambda: name not in self.topics(), what=f"topic {name} is gone")
+
     def config(self, topic):
         resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
         entries = self.admin.describe_configs([resource])[resource].result(15)

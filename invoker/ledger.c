@@ -1,0 +1,338 @@
+#include "invoker/ledger.h"
+
+#include <inttypes.h>
+
+#include "common/base/err.h"
+#include "common/loop/loop.h"
+#include "common/obs/log.h"
+#include "common/obs/metrics.h"
+
+#define COMPONENT "Journal"
+
+enum {
+    FILE_BYTES = 8 << 20,
+    UNDONE_MAX = 100000,  /* beyond, nothing more is taken; a file has room for twice that */
+    UNDONE_AGAIN = 75000, /* below, again */
+    RETRY_MS = 1000,      /* after a write that failed */
+    OFFSET_BITS = 48,     /* of a ticket; the rest tells the topics apart */
+    ID_DIGITS = 2 * INV_JOURNAL_ID_LEN,
+};
+
+struct inv_ledger {
+    struct inv_ledger_conf conf;
+    char *topic;
+    struct inv_journal *journal; /* NULL: none is kept */
+    int64_t era;                 /* counts topics */
+    bool checking;               /* the next message tells whether the topic is the journal's */
+    bool failing;                /* the journal cannot be written */
+    bool full;                   /* told so */
+    struct cw_timer retry;
+    struct cw_defer flush;
+    struct cw_gauge *undone;
+    struct cw_counter *resumed, *answered, *skipped, *lost, *failures;
+};
+
+/* ---- tickets ---- */
+
+static int64_t ticket_of(const struct inv_ledger *l, int64_t offset)
+{
+    return l->era << OFFSET_BITS | offset;
+}
+
+int64_t inv_ledger_offset(const struct inv_ledger *l, int64_t ticket)
+{
+    if (ticket < 0 || ticket >> OFFSET_BITS != l->era)
+        return -1;
+    return ticket & ((INT64_C(1) << OFFSET_BITS) - 1);
+}
+
+/* ---- writing ---- */
+
+static void update_full(struct inv_ledger *l)
+{
+    size_t undone = inv_ledger_undone(l);
+    bool full = l->failing || undone > (l->full ? UNDONE_AGAIN : UNDONE_MAX);
+
+    cw_gauge_set(l->undone, (double)undone);
+    if (full == l->full)
+        return;
+    l->full = full;
+    if (l->conf.on_full)
+        l->conf.on_full(l->conf.arg, full);
+}
+
+static void write_failed(struct inv_ledger *l, const struct cw_err *err)
+{
+    cw_counter_add(l->failures, 1);
+    if (!l->failing)
+        cw_log(CW_LOG_ERROR, NULL, COMPONENT,
+               "cannot be written, nothing new is taken until it can: %s", err->msg);
+    l->failing = true;
+    cw_timer_set_ms(&l->retry, RETRY_MS);
+}
+
+static int written(struct inv_ledger *l, int code, const struct cw_err *err)
+{
+    if (code != 0) {
+        write_failed(l, err);
+        cw_defer_post(&l->flush); /* tells that we are full, outside of this call */
+        return -1;
+    }
+    if (l->failing)
+        cw_log(CW_LOG_INFO, NULL, COMPONENT, "can be written again");
+    l->failing = false;
+    return 0;
+}
+
+int inv_ledger_keep(struct inv_ledger *l, struct cw_err *err)
+{
+    if (!l->journal)
+        return 0;
+    return written(l, inv_journal_flush(l->journal, err), err);
+}
+
+/* End of a turn in which something became done. */
+static void on_flush(void *arg)
+{
+    struct inv_ledger *l = arg;
+    struct cw_err err = {0};
+
+    if (!cw_timer_pending(&l->retry) && l->journal)
+        (void)written(l, inv_journal_flush(l->journal, &err), &err);
+    update_full(l);
+}
+
+static void on_retry(void *arg)
+{
+    struct inv_ledger *l = arg;
+
+    cw_defer_post(&l->flush);
+}
+
+/* ---- taking ---- */
+
+static int nibble(char c)
+{
+    return c <= '9' ? c - '0' : c - 'a' + 10;
+}
+
+/* Activation ids are 32 lower-case hexadecimal digits (common/model checks that); an unreadable
+ * message has zeros. */
+static void pack_id(const char *text, unsigned char ret[INV_JOURNAL_ID_LEN])
+{
+    memset(ret, 0, INV_JOURNAL_ID_LEN);
+    for (size_t i = 0; text && i < ID_DIGITS; i += 2)
+        ret[i / 2] = (unsigned char)(nibble(text[i]) << 4 | nibble(text[i + 1]));
+}
+
+static void forget(struct inv_ledger *l, int64_t offset)
+{
+    cw_log(CW_LOG_WARN, NULL, COMPONENT,
+           "the message at offset %" PRId64 " of %s is not the one that the journal knows: it is "
+           "another topic of that name; the journal is forgotten, with %zu activations undone",
+           offset, l->topic, inv_ledger_undone(l));
+    inv_journal_forget(l->journal);
+    l->era++;
+    cw_defer_post(&l->flush);
+}
+
+/* Retention may have taken messages from the front. */
+static void drop_lost(struct inv_ledger *l, int64_t first)
+{
+    int64_t low = inv_journal_low(l->journal);
+    size_t lost = inv_journal_drop_below(l->journal, first);
+
+    if (!lost)
+        return;
+    cw_counter_add(l->lost, lost);
+    cw_log(CW_LOG_ERROR, NULL, COMPONENT,
+           "%zu activations between offsets %" PRId64 " and %" PRId64
+           " of %s are lost: the topic does not have them any more (retention)",
+           lost, low, first, l->topic);
+    cw_defer_post(&l->flush);
+}
+
+/* Is this message, the first of an assignment, of the topic that the journal is of? */
+static bool is_of_topic(struct inv_ledger *l, int64_t offset,
+                        const unsigned char id[INV_JOURNAL_ID_LEN])
+{
+    struct inv_journal_entry anchor;
+
+    if (!inv_journal_anchor(l->journal, &anchor))
+        return true; /* nothing known that could be wrong */
+    if (offset > anchor.offset && anchor.state != INV_JOURNAL_DONE) {
+        drop_lost(l, offset);
+        if (!inv_journal_anchor(l->journal, &anchor))
+            return false;
+    }
+    return offset == anchor.offset && memcmp(anchor.id, id, sizeof(anchor.id)) == 0;
+}
+
+static enum inv_verdict judge_known(struct inv_ledger *l, struct inv_journal_entry *entry)
+{
+    if (!entry || entry->held) {
+        cw_counter_add(l->skipped, 1);
+        return INV_SKIP;
+    }
+    entry->held = true;
+    if (entry->state == INV_JOURNAL_TAKEN) {
+        cw_counter_add(l->resumed, 1);
+        return INV_RUN;
+    }
+    cw_counter_add(l->answered, 1);
+    return INV_ANSWER;
+}
+
+enum inv_verdict inv_ledger_take(struct inv_ledger *l, int64_t offset, const char *activation_id,
+                                 int64_t *ticket)
+{
+    unsigned char id[INV_JOURNAL_ID_LEN];
+    struct inv_journal_entry *entry;
+    enum inv_verdict verdict = INV_RUN;
+
+    *ticket = INV_NO_TICKET;
+    if (!l->journal)
+        return INV_RUN;
+    pack_id(activation_id, id);
+    if (l->checking && !is_of_topic(l, offset, id)) {
+        l->checking = false;
+        forget(l, offset);
+        return INV_FOREIGN;
+    }
+    l->checking = false;
+    if (offset < inv_journal_next(l->journal)) {
+        entry = inv_journal_find(l->journal, offset);
+        if (entry && memcmp(entry->id, id, sizeof(id)) != 0) {
+            forget(l, offset);
+            return INV_FOREIGN;
+        }
+        verdict = judge_known(l, entry);
+    } else {
+        inv_journal_taken(l->journal, offset, id);
+        cw_defer_post(&l->flush);
+    }
+    if (verdict == INV_RUN || verdict == INV_ANSWER)
+        *ticket = ticket_of(l, offset);
+    return verdict;
+}
+
+int64_t inv_ledger_begin(struct inv_ledger *l, int64_t *known)
+{
+    struct inv_journal_entry anchor;
+
+    *known = l->journal ? inv_journal_next(l->journal) : -1;
+    if (!l->journal)
+        return -1;
+    l->checking = inv_journal_anchor(l->journal, &anchor);
+    return l->checking ? anchor.offset : -1;
+}
+
+/* ---- the life of a message ---- */
+
+int inv_ledger_start(struct inv_ledger *l, int64_t ticket, struct cw_err *err)
+{
+    int64_t offset = inv_ledger_offset(l, ticket);
+
+    if (!l->journal || offset < 0)
+        return 0;
+    return written(l, inv_journal_mark(l->journal, offset, INV_JOURNAL_STARTED, err), err);
+}
+
+static void settle(struct inv_ledger *l, int64_t ticket, enum inv_journal_part part)
+{
+    int64_t offset = inv_ledger_offset(l, ticket);
+
+    if (!l->journal || offset < 0)
+        return;
+    inv_journal_settle(l->journal, offset, part);
+    cw_defer_post(&l->flush);
+}
+
+void inv_ledger_acked(struct inv_ledger *l, int64_t ticket)
+{
+    settle(l, ticket, INV_JOURNAL_ACKED);
+}
+
+void inv_ledger_stored(struct inv_ledger *l, int64_t ticket)
+{
+    settle(l, ticket, INV_JOURNAL_STORED);
+}
+
+void inv_ledger_leave(struct inv_ledger *l, int64_t offset)
+{
+    if (!l->journal)
+        return;
+    inv_journal_rewind(l->journal, offset);
+    cw_defer_post(&l->flush);
+}
+
+size_t inv_ledger_undone(const struct inv_ledger *l)
+{
+    return l->journal ? inv_journal_count(l->journal) : 0;
+}
+
+bool inv_ledger_keeps(const struct inv_ledger *l)
+{
+    return l->journal != NULL;
+}
+
+/* ---- making ---- */
+
+static int open_journal(struct inv_ledger *l, struct cw_err *err)
+{
+    const struct inv_ledger_conf *conf = &l->conf;
+
+    l->journal = inv_journal_open(&(struct inv_journal_conf){.disk = conf->disk,
+                                                             .dir = conf->dir,
+                                                             .name = conf->name,
+                                                             .topic = conf->topic,
+                                                             .file_bytes = FILE_BYTES,
+                                                             .sync = conf->sync},
+                                  err);
+    if (!l->journal)
+        return -1;
+    cw_log(CW_LOG_INFO, NULL, COMPONENT,
+           "kept in %s: a predecessor left %zu activations undone, next offset %" PRId64, conf->dir,
+           inv_ledger_undone(l), inv_journal_next(l->journal));
+    return 0;
+}
+
+struct inv_ledger *inv_ledger_new(const struct inv_ledger_conf *conf, struct cw_err *err)
+{
+    struct inv_ledger *l = cw_alloc(sizeof(*l));
+    struct cw_metrics *m = conf->metrics;
+
+    l->conf = *conf;
+    l->topic = cw_strdup(conf->topic);
+    cw_timer_init(&l->retry, conf->loop, on_retry, l);
+    cw_defer_init(&l->flush, conf->loop, on_flush, l);
+    l->undone = cw_metrics_gauge(m, "cwhisk_journal_undone", NULL,
+                                 "Activations taken and not yet acknowledged and recorded.");
+    l->resumed = cw_metrics_counter(m, "cwhisk_journal_resumed_total", NULL,
+                                    "Activations that a predecessor took and this one runs.");
+    l->answered = cw_metrics_counter(m, "cwhisk_journal_interrupted_total", NULL,
+                                     "Activations that a predecessor started and did not end.");
+    l->skipped = cw_metrics_counter(m, "cwhisk_journal_skipped_total", NULL,
+                                    "Messages read again that were done, or at work.");
+    l->lost = cw_metrics_counter(m, "cwhisk_journal_lost_total", NULL,
+                                 "Undone activations whose messages the topic has no more.");
+    l->failures = cw_metrics_counter(m, "cwhisk_journal_failures_total", NULL,
+                                     "Writes of the journal that failed.");
+    if (conf->dir && *conf->dir && open_journal(l, err) != 0) {
+        inv_ledger_free(l);
+        return NULL;
+    }
+    l->conf.dir = l->conf.name = l->conf.topic = NULL;
+    return l;
+}
+
+void inv_ledger_free(struct inv_ledger *l)
+{
+    if (!l)
+        return;
+    inv_journal_close(l->journal);
+    cw_timer_done(&l->retry);
+    cw_defer_cancel(&l->flush);
+    free(l->topic);
+    free(l);
+}

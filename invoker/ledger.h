@@ -1,0 +1,76 @@
+/* invoker/ledger.h -- which messages of the topic are ours to run, and what a successor is told of
+ * them: the journal's rules (docs/adr/0010-journal.md).
+ *
+ * A message that is taken gets a ticket, by which it is known until it is done with; tickets of a
+ * topic that turned out to be another one are ignored. Without a data directory there is no
+ * journal: everything is to be run, nothing is written. Thread: loop. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/mem.h"
+#include "invoker/journal/journal.h"
+
+struct cw_disk;
+struct cw_err;
+struct cw_loop;
+struct cw_metrics;
+struct inv_ledger;
+
+enum { INV_NO_TICKET = -1 };
+
+enum inv_verdict {
+    INV_RUN,     /* new, or taken by a predecessor who did not start it */
+    INV_ANSWER,  /* a predecessor started it, nobody knows how far it came */
+    INV_SKIP,    /* done, or already in our hands */
+    INV_FOREIGN, /* not the topic that the journal is of: everything was forgotten; read from the
+                    group's commit again, this message too */
+};
+
+struct inv_ledger_conf {
+    struct cw_loop *loop;
+    struct cw_metrics *metrics;
+    const struct cw_disk *disk;
+    const char *dir;  /* NULL or "": no journal */
+    const char *name; /* of the journal's files; of the topic's characters */
+    const char *topic;
+    bool sync; /* survive the machine's death, too */
+    /* full: no more may be taken, because too much is undone or the journal cannot be written;
+     * !full: again. Never inside a call. May be NULL. */
+    void (*on_full)(void *arg, bool full);
+    void *arg;
+};
+
+/* NULL with *err when the journal cannot be opened. Strings are copied. */
+struct inv_ledger *inv_ledger_new(const struct inv_ledger_conf *conf,
+                                  struct cw_err *err) CW_MUST_CHECK;
+/* Writes what is buffered. Accepts NULL. */
+void inv_ledger_free(struct inv_ledger *l);
+
+/* Is there a journal? */
+bool inv_ledger_keeps(const struct inv_ledger *l);
+/* The topic was assigned to us: the offset to begin with, -1: the group's commit; in *known, below
+ * which offset everything is in the journal (-1: nothing is). The next message that is taken is
+ * checked to be of the journal's topic. */
+int64_t inv_ledger_begin(struct inv_ledger *l, int64_t *known);
+
+/* A message that was read: its activation id, NULL for one that is not readable. RUN and ANSWER put
+ * a ticket into *ticket (INV_NO_TICKET without a journal), the others INV_NO_TICKET. */
+enum inv_verdict inv_ledger_take(struct inv_ledger *l, int64_t offset, const char *activation_id,
+                                 int64_t *ticket);
+/* What was taken reaches the kernel: before a commit covers it. */
+int inv_ledger_keep(struct inv_ledger *l, struct cw_err *err) CW_MUST_CHECK;
+/* /run is about to be sent. On failure it must not be. */
+int inv_ledger_start(struct inv_ledger *l, int64_t ticket, struct cw_err *err) CW_MUST_CHECK;
+/* The broker has its slot-freeing ack, or refused it for good. */
+void inv_ledger_acked(struct inv_ledger *l, int64_t ticket);
+/* Its record is where it cannot get lost, or not wanted. */
+void inv_ledger_stored(struct inv_ledger *l, int64_t ticket);
+/* Everything from this offset on is left to whoever reads the topic next. */
+void inv_ledger_leave(struct inv_ledger *l, int64_t offset);
+/* Offset of a ticket; -1 for INV_NO_TICKET and tickets of another topic. */
+int64_t inv_ledger_offset(const struct inv_ledger *l, int64_t ticket);
+/* Taken and not done with. */
+size_t inv_ledger_undone(const struct inv_ledger *l);
