@@ -96,6 +96,14 @@ def test_proxy_cuts_after_so_many_bytes(proxy):
     assert call(proxy) == b"hel"
 
 
+def test_proxy_answers_in_the_stead_of_an_http_service(proxy):
+    proxy.status(503)
+    request = b"POST /db HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello"
+    assert call(proxy, request).startswith(b"HTTP/1.1 503 ")
+    proxy.status(0)
+    assert call(proxy) == b"hello"
+
+
 def test_proxy_cuts_refuses_and_mends(proxy):
     link = socket.create_connection(("127.0.0.1", proxy.port), timeout=5)
     link.sendall(b"a")

@@ -10,6 +10,7 @@ standard input), and answers each with "ok" or what is wrong with it:
   rate BYTES          at most so many bytes a second and direction (0: no limit)
   garble FRACTION     so many of the bytes of answers are changed (0: none); the same ones for the same --seed
   cut-after BYTES     each line ends after so many bytes of answers (-1: never)
+  status CODE         HTTP requests are answered with it, and the service does not see them (0: it does)
   cut / mend          breaks all lines and refuses new ones / lets them pass again
   reset               breaks all lines with a reset, new ones pass
   lines               answers with the number of open lines
@@ -59,6 +60,7 @@ class FaultProxy:
         self.broken = self.stalled = False
         self.delay_ms = self.garble_fraction = self.bytes_a_second = 0
         self.answer_limit = -1
+        self.answer_status = 0
         self.random = random.Random(seed)
         self.listener = listen(listen_at or ("127.0.0.1", 0))
         if self.listener.family != socket.AF_UNIX:
@@ -92,6 +94,9 @@ class FaultProxy:
                 if not is_answer:
                     with self.lock:
                         self.sent += data
+                    if self.answer_status:
+                        self.answer(source, data)
+                        break
                 data = self.suffer(data, is_answer)
                 if is_answer and self.answer_limit >= 0:
                     data = data[:max(0, self.answer_limit - passed)]
@@ -102,6 +107,16 @@ class FaultProxy:
         except OSError:
             pass
         self.end(source, sink)
+
+    def answer(self, client, data):
+        """In the service's stead, to one request; the line ends with it."""
+        text = b'{"error":"fault","reason":"made by a fault proxy"}'
+        head, _, body = data.partition(b"\r\n\r\n")
+        lengths = [int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+        while len(body) < sum(lengths) and (more := client.recv(CHUNK)):
+            body += more
+        client.sendall(b"HTTP/1.1 %d Fault\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
+                       % (self.answer_status, len(text), text))
 
     def suffer(self, data, is_answer):
         """What becomes of data on its way."""
@@ -144,6 +159,9 @@ class FaultProxy:
 
     def cut_after(self, answer_bytes):
         self.answer_limit = answer_bytes
+
+    def status(self, code):
+        self.answer_status = code
 
     def stall(self, on=True):
         with self.lock:
@@ -195,7 +213,7 @@ def obey(proxy, line):
     name, *words = line.split() or [""]
     plain = {"stall": proxy.stall, "go": lambda: proxy.stall(False), "cut": proxy.cut, "mend": proxy.mend, "reset": proxy.reset}
     valued = {"delay": (proxy.delay, float), "rate": (proxy.rate, int), "garble": (proxy.garble, float),
-              "cut-after": (proxy.cut_after, int)}
+              "cut-after": (proxy.cut_after, int), "status": (proxy.status, int)}
     if name == "lines" and not words:
         return str(proxy.lines())
     if name in plain and not words:

@@ -1,0 +1,1 @@
+"""Faults while hundreds of activations are in flight, and an account of each of them."""

@@ -1,0 +1,52 @@
+"""Outcomes as a table, for people and for docs/faults.md."""
+
+from .faults import FAULTS
+
+COLUMNS = ["fault", "times", "in flight", "activations", "lost", "run twice", "answered twice", "with an error", "to the next answer"]
+
+
+def name(outcome):
+    return " + ".join(outcome.names) + ("" if outcome.data_dir else " (no data directory)")
+
+
+def seconds(values):
+    """Median and longest."""
+    if not values:
+        return "–"
+    ordered = sorted(values)
+    words = [f"{v:.2f}" if v != float("inf") else "never" for v in (ordered[len(ordered) // 2], ordered[-1])]
+    return f"{words[0]} s" if len(ordered) == 1 else f"{words[0]}, at most {words[1]} s"
+
+
+def cells(outcome):
+    a = outcome.account
+    return [name(outcome), outcome.times, max(outcome.in_flight, default=0), a.activations, len(a.lost), len(a.run_twice),
+            len(a.answered_twice), a.failed, seconds(outcome.recoveries)]
+
+
+def plain(outcomes):
+    rows = [COLUMNS, *([str(c) for c in cells(o)] for o in outcomes)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
+    return "\n".join("  ".join(c.ljust(w) if i in (0, 8) else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths))).rstrip() for row in rows)
+
+
+def meanings(outcomes):
+    """The faults that occur, in words."""
+    used = dict.fromkeys(n for o in outcomes for n in o.names)
+    return [f"- `{n}`: {FAULTS[n].text}." for n in used]
+
+
+def markdown(outcomes, command, missing):
+    lines = ["<!-- Written by tests/chaos/run. -->", "# Faults", "",
+             f"What became of every activation while something failed, as counted by `{command}`: the invoker with a real Kafka broker, "
+             "a real Docker engine and PouchDB Server in CouchDB's place, on a machine that does other work, too. How it counts: "
+             "[tests/chaos](../tests/chaos/README.md).", "",
+             "Lost: no ack that frees the slot, no result for a blocking caller, or no record. Run twice: as the action itself "
+             "has told a counter. Times in seconds from the end of the fault (of a kill: from the restart) to the next answer: "
+             "median, longest.", "",
+             "| " + " | ".join(COLUMNS) + " |", "| --- |" + " ---: |" * 7 + " --- |"]
+    lines += ["| " + " | ".join(str(c) for c in cells(o)) + " |" for o in outcomes]
+    lines += ["", "## The faults", "", *meanings(outcomes)]
+    if missing:
+        lines += ["", "Not in this table, because this run did not have them: " + ", ".join(f"`{m}`" for m in missing) + "."]
+    return "\n".join(lines) + "\n"
