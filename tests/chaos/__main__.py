@@ -71,7 +71,7 @@ def show(outcome, logs):
     verdict = "sound" if outcome.sound else "NOT SOUND"
     again = f", {outcome.restarts} times ended by itself" if outcome.restarts else ""
     say(f"  {table.name(outcome)}: {verdict}: {outcome.account.text()}; next answer after {table.seconds(outcome.recoveries)}{again}")
-    for line in [outcome.trouble, *outcome.account.examples()]:
+    for line in [outcome.trouble, *outcome.account.examples(), *(f"{n} × {text}" for text, n in outcome.account.errors.most_common(5))]:
         if line:
             print(f"             {line}", flush=True)
     if logs and not outcome.sound:

@@ -37,7 +37,7 @@ echo "{\\"id\\": \\"$id\\"}"
 """
 GARBAGE_IMAGE = "chaos/garbage:local"
 GARBAGE = Path(__file__).resolve().parent / "garbage_action.py"
-TIMEOUT_MS = 10000
+TIMEOUT_MS = 30000
 
 
 class Kind:

@@ -4,7 +4,7 @@ import random
 import threading
 import time
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from harness.controller import identity
 from harness.couch import compact
@@ -16,16 +16,17 @@ PRODUCER = {"linger.ms": 0, "enable.idempotence": True, "message.timeout.ms": 30
 class Answers:
     """Reads the completed topic into the ledger, on a thread of its own."""
 
-    def __init__(self, hosts, topic, ledger):
+    def __init__(self, hosts, topic, ledger, position):
         self.hosts, self.topic, self.ledger = hosts, topic, ledger
-        self.open()
+        self.open(position)
 
-    def open(self):
+    def open(self, position=0):
+        """From there on; from the beginning after the topic was made anew."""
         self.stopping = False
-        self.position = 0
+        self.position = position
         self.consumer = Consumer({"bootstrap.servers": self.hosts, "group.id": "chaos-answers", "enable.auto.commit": False,
                                   "fetch.wait.max.ms": 20, "auto.offset.reset": "earliest", "reconnect.backoff.max.ms": 500, "log_level": 2})
-        self.consumer.assign([TopicPartition(self.topic, 0, OFFSET_BEGINNING)])
+        self.consumer.assign([TopicPartition(self.topic, 0, position)])
         self.thread = threading.Thread(target=self.loop, daemon=True)
         self.thread.start()
 
@@ -40,11 +41,6 @@ class Answers:
     def close(self):
         self.stopping = True
         self.thread.join(10)
-
-    def reopen(self):
-        """After the topic was made anew."""
-        self.close()
-        self.open()
 
 
 class Flow:

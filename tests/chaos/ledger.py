@@ -3,8 +3,10 @@
 Nothing here knows of Kafka, CouchDB or HTTP: others report what they have seen, from any thread."""
 
 import json
+import re
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 
 
@@ -21,6 +23,7 @@ class Entry:
     alien: bool = False  # its result is not its own
     statuses: set = field(default_factory=set)  # of acks and of the record
     recorded: bool = False
+    error: str = ""
 
     def answered(self):
         return self.slots > 0 and (self.results > 0 or not self.blocking)
@@ -38,6 +41,7 @@ class Account:
     at_odds: list = field(default_factory=list)         # ack and record, or two acks, name different statuses; or an alien result
     strangers: list = field(default_factory=list)       # answered or run, but never sent
     failed: int = 0                                     # answered with an error
+    errors: Counter = field(default_factory=Counter)    # their texts
     system_errors: int = 0                              # acks that the controller holds against the invoker
 
     @property
@@ -137,6 +141,8 @@ class Ledger:
     @staticmethod
     def note_response(entry, activation_id, response):
         entry.statuses.add(response["statusCode"])
+        if response["statusCode"] != 0:
+            entry.error = str(response.get("result", {}).get("error"))
         if response["statusCode"] == 0 and response.get("result", {}).get("id") != activation_id:
             entry.alien = True
 
@@ -187,4 +193,6 @@ class Ledger:
             if holds:
                 ids.append(activation_id)
         found.failed += bool(entry.statuses - {0})
+        if entry.error:
+            found.errors[re.sub(r"[0-9a-f]{32}|\d+", "…", entry.error)[:120]] += 1
         found.system_errors += entry.system_error

@@ -43,7 +43,7 @@ class Options:
     hold: float = 8          # seconds that a fault lasts
     kills: int = 10          # repetitions of those that are over at once
     settle: float = 120      # so long answers and records are waited for at the end, each,
-    quiet: float = 25        # unless nothing at all comes for so long
+    quiet: float = 45        # unless nothing at all comes for so long
     data_dir: bool = True
     seed: int = 1
     env: dict = field(default_factory=dict)
@@ -119,7 +119,7 @@ class Trial:
     def start(self):
         kafka = self.world.kafka
         kafka.create(self.completed, **RETENTION, max_message_bytes=MAX_MESSAGE)
-        self.answers = Answers(kafka.hosts, self.completed, self.ledger)
+        self.answers = Answers(kafka.hosts, self.completed, self.ledger, kafka.end(self.completed))
         self.invoker.start(self.world.controller)
         self.watcher = threading.Thread(target=self.supervise, daemon=True)
         self.watcher.start()
