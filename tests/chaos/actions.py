@@ -52,10 +52,10 @@ class Kind:
 def mixture():
     """Short and slow ones, with logs and without, alone in a container and together. Most that are in flight run, so that faults
     meet runs; few kinds go one at a time, so that the pool does not spend its time making containers."""
-    return [Kind("short", 15, "nodejs:20", NODE, concurrency=10), Kind("mute", 12, "python:3.11", PYTHON, logs=0),
-            Kind("shell", 4, "blackbox", BASH, image=NATIVE_IMAGE), Kind("chatty", 4, "python:3.11", PYTHON),
-            Kind("slow", 35, "nodejs:20", NODE, ms=(1000, 2000), concurrency=25, logs=0),
-            Kind("slowlogs", 30, "nodejs:20", NODE, ms=(1000, 2000), concurrency=25)]
+    return [Kind("short", 15, "nodejs:20", NODE, concurrency=25), Kind("mute", 10, "python:3.11", PYTHON, logs=0),
+            Kind("shell", 3, "blackbox", BASH, image=NATIVE_IMAGE), Kind("chatty", 3, "python:3.11", PYTHON),
+            Kind("slow", 37, "nodejs:20", NODE, ms=(1000, 2000), concurrency=50, logs=0),
+            Kind("slowlogs", 32, "nodejs:20", NODE, ms=(1000, 2000), concurrency=50)]
 
 
 def garbage(weight):

@@ -80,7 +80,8 @@ class Trial:
 
     def env(self):
         data = {"CWHISK_DATA_DIR": str(self.data)} if self.options.data_dir else {}
-        return {**data, "CONFIG_whisk_docker_client_timeouts_run": "20 s", **self.options.env}
+        return {**data, "CONFIG_whisk_docker_client_timeouts_run": "20 s", "CONFIG_whisk_containerPool_userMemory": "1024 m",
+                **self.options.env}
 
     # ---- the invoker ----
 
@@ -127,8 +128,10 @@ class Trial:
                          self.options.hold + self.options.quiet, self.options.seed)
         self.flow.start()
         # The flow is at its height, and each kind has run.
-        warm = self.ledger.wait(lambda: self.ledger.peak >= self.options.in_flight and len(self.ledger.kinds_run) == len(self.kinds), 60)
-        assert warm, f"{self.ledger.account().text()} within 60 s of the start:\n{self.invoker.tail()}"
+        began = time.monotonic()
+        warm = self.ledger.wait(lambda: self.ledger.peak >= self.options.in_flight and len(self.ledger.kinds_run) == len(self.kinds), 120)
+        assert warm, f"{self.ledger.account().text()} within 120 s of the start:\n{self.invoker.tail()}"
+        self.options.say(f"    {self.options.in_flight} in flight, and each action has run, after {time.monotonic() - began:.1f} s")
         return self
 
     def note_recovery(self, moment, timeout=60):
@@ -139,6 +142,7 @@ class Trial:
 
     def finish(self):
         """Sends nothing more, waits for what is due; → the account."""
+        self.options.say(f"    the end: {len(self.ledger.entries)} sent, {self.ledger.in_flight()} in flight")
         self.flow.pause()
         self.wait_while_it_goes_on(lambda: not self.ledger.waiting)
         self.wait_while_it_goes_on(self.look_for_records)
