@@ -59,6 +59,7 @@ void inv_daemon_finish(struct inv_daemon *d, struct inv_job *job, enum inv_end h
 {
     inv_daemon_touch(d, job);
     inv_acks_end(d->acks, job, how);
+    inv_daemon_check_unsent(d);
     inv_records_add(d->records, job);
     inv_telemetry_ended(d->telemetry, job);
     inv_feed_credit(d->feed, job->msg->text.n);
@@ -128,6 +129,7 @@ static void on_acked(void *arg, int64_t ticket)
     struct inv_daemon *d = arg;
 
     inv_ledger_acked(d->ledger, ticket);
+    inv_daemon_check_unsent(d);
 }
 
 static void on_safe(void *arg, int64_t ticket)
@@ -176,7 +178,12 @@ static bool admin_enable(void *arg, bool enabled)
 {
     struct inv_daemon *d = arg;
 
-    return inv_health_enable(d->health, enabled);
+    if (d->phase != PHASE_RUNNING || !inv_health_enable(d->health, enabled))
+        return false;
+    inv_dispatch_drain(d->dispatch, !enabled);
+    if (enabled && d->clean)
+        inv_dispatch_start_prewarming(d->dispatch);
+    return true;
 }
 
 static bool admin_enabled(void *arg)

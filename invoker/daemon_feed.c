@@ -4,6 +4,7 @@
 
 #include "common/base/disk.h"
 #include "common/base/err.h"
+#include "common/bus/bus.h"
 #include "common/model/activation_message.h"
 #include "common/obs/log.h"
 #include "invoker/daemon_priv.h"
@@ -14,7 +15,11 @@
 #include "invoker/ledger.h"
 #include "invoker/settings.h"
 
-enum { FEED_MAX_BYTES = 64 << 20 };
+enum {
+    FEED_MAX_BYTES = 64 << 20,
+    UNSENT_MAX_BYTES = 64 << 20, /* acks and events that Kafka has not taken */
+    UNSENT_AGAIN_BYTES = 48 << 20,
+};
 
 /* ---- the journal ---- */
 
@@ -110,11 +115,26 @@ int inv_daemon_subscribe(struct inv_daemon *d, size_t capacity, void (*on_owned)
 /* A stop ends in bounded time, whatever is full. */
 void inv_daemon_hold_or_hand_out(struct inv_daemon *d)
 {
-    bool full =
-        (d->records_full || d->ledger_full || d->descriptors_short) && d->phase == PHASE_RUNNING;
+    bool full = (d->records_full || d->ledger_full || d->acks_full || d->descriptors_short) &&
+                d->phase == PHASE_RUNNING;
 
     if (d->feed)
         inv_feed_hold(d->feed, !d->killed && (full || !d->clean));
+}
+
+void inv_daemon_check_unsent(struct inv_daemon *d)
+{
+    size_t bytes = d->bus->ops->unsent_bytes(d->bus);
+    bool full = bytes > (d->acks_full ? UNSENT_AGAIN_BYTES : UNSENT_MAX_BYTES);
+
+    if (full == d->acks_full)
+        return;
+    d->acks_full = full;
+    cw_log(CW_LOG_WARN, NULL, COMPONENT,
+           full ? "%zu bytes of acks wait for Kafka: nothing new is taken"
+                : "%zu bytes of acks wait for Kafka: work is taken again",
+           bytes);
+    inv_daemon_hold_or_hand_out(d);
 }
 
 /* ---- leaving ---- */

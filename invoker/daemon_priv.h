@@ -96,7 +96,7 @@ struct inv_daemon {
     struct inv_ownership *ownership;
     struct cw_timer topic_retry;
     bool topic_ready, engine_ready, blacklist_ready; /* while starting */
-    bool records_full, ledger_full, descriptors_short; /* each keeps messages back */
+    bool records_full, ledger_full, acks_full, descriptors_short; /* each keeps messages back */
     /* highest offset that went into a container or was answered: what lies behind can be left to
      * the next reader of the topic */
     int64_t touched;
@@ -125,6 +125,8 @@ int inv_daemon_subscribe(struct inv_daemon *d, size_t capacity, void (*on_owned)
                          struct cw_err *err) CW_MUST_CHECK;
 /* Something that keeps messages back has changed. */
 void inv_daemon_hold_or_hand_out(struct inv_daemon *d);
+/* Acks were sent, or delivered. */
+void inv_daemon_check_unsent(struct inv_daemon *d);
 /* The job was given to a container, or answered. */
 void inv_daemon_touch(struct inv_daemon *d, const struct inv_job *job);
 /* Leaves what was not started to the next reader of the topic. */

@@ -55,7 +55,7 @@ static void begin_flush(struct inv_daemon *d)
 {
     d->phase = PHASE_FLUSHING;
     d->stop_by_us = cw_loop_mono_us(d->loop) + FLUSH_LIMIT_MS * INT64_C(1000);
-    inv_dispatch_drain(d->dispatch);
+    inv_dispatch_drain(d->dispatch, true);
     if (d->driver->ops->hurry)
         d->driver->ops->hurry(d->driver);
 }

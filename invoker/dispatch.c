@@ -511,10 +511,11 @@ size_t inv_dispatch_jobs(const struct inv_dispatch *d)
     return d->jobs;
 }
 
-void inv_dispatch_drain(struct inv_dispatch *d)
+void inv_dispatch_drain(struct inv_dispatch *d, bool draining)
 {
-    d->draining = true;
-    inv_prewarm_stop(d->prewarm);
+    d->draining = draining;
+    if (draining)
+        inv_prewarm_stop(d->prewarm);
     cw_defer_post(&d->retry);
 }
 

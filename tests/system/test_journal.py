@@ -79,7 +79,7 @@ def test_orderly_end_leaves_what_was_not_started(make_invoker, controller, data,
     env = {"CONFIG_whisk_containerPool_userMemory": "256 m"}
     first = make_invoker(env).start(controller)
     slow = controller.put(f"{ns}/slow", "nodejs:20", NODE_SLEEP, limits={"memory": 256})
-    runs = controller.invoke(first, slow, {"ms": 2000})
+    runs = controller.invoke(first, slow, {"ms": 4000})
     wait_until(lambda: "invoker_activationRun_start" in first.log(), what=lambda: "it runs:\n" + first.tail())
     waiting = [controller.invoke(first, slow, {"ms": 1}) for _ in range(4)]
     wait_until(lambda: "no room for activation" in first.log(), what=lambda: "the others wait:\n" + first.tail())
@@ -95,7 +95,7 @@ def test_orderly_end_leaves_what_was_not_started(make_invoker, controller, data,
 def test_final_end_answers_what_was_not_started(make_invoker, controller, ns):
     first = make_invoker({"CONFIG_whisk_containerPool_userMemory": "256 m", "CWHISK_DRAIN": "final"}).start(controller)
     slow = controller.put(f"{ns}/slow", "nodejs:20", NODE_SLEEP, limits={"memory": 256})
-    runs = controller.invoke(first, slow, {"ms": 2000})
+    runs = controller.invoke(first, slow, {"ms": 4000})
     wait_until(lambda: "invoker_activationRun_start" in first.log(), what=lambda: "it runs:\n" + first.tail())
     waiting = [controller.invoke(first, slow, {"ms": 1}) for _ in range(3)]
     wait_until(lambda: "no room for activation" in first.log(), what=lambda: "the others wait:\n" + first.tail())

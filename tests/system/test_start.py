@@ -126,11 +126,14 @@ def test_disable_sends_one_last_ping_and_enable_brings_them_back(make_invoker, c
     # It still works off its queue; that takes longer than a ping's period.
     action = controller.put(f"{ns}/slow", "nodejs:20", "const main = () => new Promise((r) => setTimeout(() => r({}), 1500));")
     assert controller.invoke(invoker, action).response()["statusCode"] == 0
+    wait_until(lambda: not invoker.containers(), what=lambda: "what is idle goes:\n" + invoker.tail())
     assert [r.json["isEnabled"] for r in controller.pings(invoker)].count(False) == 1
     assert controller.pings(invoker)[-1].json["isEnabled"] is False
     assert invoker.http("/enable", "POST", ADMIN).text == f"{name} is now enabled."
     controller.wait_ping(invoker, lambda m: m["isEnabled"] is True)
     assert invoker.http("/enable", "POST", ADMIN).text == f"{name} is already enabled."
+    controller.invoke(invoker, action).finished()
+    assert len(invoker.containers()) == 1  # and stays again
 
 
 def test_admin_credentials_are_configurable(make_invoker, controller):

@@ -274,7 +274,7 @@ static void drain_removes_prewarmed_containers_and_cancels_those_being_created(v
     submit(w, make_action(w, "hello", 5000, 256, 1), 'a');
     wait_ends(w, 1);
     assert_int_equal(w->driver.created, 2); /* the replacement, held */
-    inv_dispatch_drain(w->dispatch);
+    inv_dispatch_drain(w->dispatch, true);
     assert_true(cw_loop_run_until(w->loop, containers_gone, w, WAIT_MS));
     assert_int_equal(w->driver.cancelled, 1);
     assert_int_equal(w->driver.removed, 1);

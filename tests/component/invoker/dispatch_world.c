@@ -91,7 +91,7 @@ bool containers_gone(void *arg)
 
 void end_world(struct world *w)
 {
-    inv_dispatch_drain(w->dispatch);
+    inv_dispatch_drain(w->dispatch, true);
     if (!cw_loop_run_until(w->loop, containers_gone, w, WAIT_MS)) {
         inv_dispatch_kill(w->dispatch, "end of test");
         assert_true(cw_loop_run_until(w->loop, containers_gone, w, WAIT_MS));
