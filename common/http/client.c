@@ -122,9 +122,15 @@ static void deliver_reply(struct cw_http_call *call)
     struct curl_header *etag;
     char *type = NULL;
     long status = 0;
+    struct cw_err err;
 
     (void)curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
     (void)curl_easy_getinfo(call->easy, CURLINFO_CONTENT_TYPE, &type);
+    if (status < 100 || status > 999) { /* curl takes as many digits as come */
+        (void)cw_fail(&err, CW_INTERNAL, "%s: %ld is no HTTP status", call->label, status);
+        deliver(call, NULL, &err);
+        return;
+    }
     reply.status = (int)status;
     reply.body = cw_str_slice(&call->body);
     if (type)

@@ -152,7 +152,7 @@ static void on_reply(void *arg, const struct cw_http_reply *reply, const struct 
         require(err->code != CW_OK && err->msg[0] && !strchr(err->msg, '\n'));
         return;
     }
-    require(reply->status >= 0 && reply->status <= 999 && reply->body.n <= MAX_BODY);
+    require(reply->status >= 100 && reply->status <= 999 && reply->body.n <= MAX_BODY);
     require(!(w->stream && reply->status >= 200 && reply->status < 300 && reply->body.n));
 }
 

@@ -111,10 +111,18 @@ static void talk(struct world *w, uint32_t seed, struct cw_slice text, struct cw
     struct sockaddr_in addr = {.sin_family = AF_INET,
                                .sin_port = htons(cw_http_server_port(w->server)),
                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    /* From another address each time: many runs use up the ports of one. */
+    struct sockaddr_in from = {
+        .sin_family = AF_INET,
+        .sin_addr.s_addr =
+            htonl(0x7f000000 | ((uint32_t)cw_loop_mono_us(w->loop) & 0xffff) << 8 | 1)};
     struct client c = {.w = w, .fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
     int one = 1;
 
-    require(c.fd >= 0 && connect(c.fd, (struct sockaddr *)&addr, sizeof(addr)) == 0);
+    require(c.fd >= 0);
+    (void)setsockopt(c.fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
+    require(bind(c.fd, (struct sockaddr *)&from, sizeof(from)) == 0);
+    require(connect(c.fd, (struct sockaddr *)&addr, sizeof(addr)) == 0);
     (void)setsockopt(c.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     cw_str_init(&c.in, ANSWERS_MAX);
     cw_watch_read(&c.watch, w->loop, c.fd, on_readable, &c);

@@ -470,6 +470,7 @@ static void garbage_is_an_internal_error(void **state)
         "SSH-2.0-OpenSSH_9.2\r\n",
         "HTTP/1.1 abc OK\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
+        "HTTP/2 200200\r\nContent-Length: 0\r\n\r\n",
     };
 
     for (size_t i = 0; i < CW_ARRAY_LEN(GARBAGE); i++)
