@@ -4,6 +4,7 @@
 #include "common/driver/docker_answer.h"
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 
 #include "common/base/err.h"
@@ -102,6 +103,14 @@ static int decode_state(const json_t *doc, struct cw_docker_inspect *ret, struct
     return 0;
 }
 
+/* It is opened and read: only what is plainly the file that it names. */
+static bool is_plain_path(const char *path)
+{
+    size_t n = strlen(path);
+
+    return path[0] == '/' && !strstr(path, "/../") && (n < 3 || strcmp(path + n - 3, "/..") != 0);
+}
+
 static int decode_log_path(const json_t *doc, struct cw_docker_inspect *ret, struct cw_err *err)
 {
     const char *path = "";
@@ -111,6 +120,9 @@ static int decode_log_path(const json_t *doc, struct cw_docker_inspect *ret, str
     if (strlen(path) >= sizeof(ret->log_path))
         return cw_fail(err, CW_TOO_LARGE, "docker inspect: LogPath: expected at most %zu bytes",
                        sizeof(ret->log_path) - 1);
+    if (path[0] && !is_plain_path(path))
+        return cw_fail(err, CW_INVALID, "docker inspect: LogPath \"%.80s\": expected /a/plain/path",
+                       path);
     memcpy(ret->log_path, path, strlen(path) + 1);
     return 0;
 }
@@ -126,11 +138,23 @@ static const json_t *choose_network(const json_t *networks, const char *name)
     return json_object_iter_value(only);
 }
 
+/* Numeric, and of one machine: "any" would be ourselves. */
+static bool is_address(int family, const char *text)
+{
+    struct in6_addr v6;
+    struct in_addr v4;
+
+    if (family == AF_INET)
+        return inet_pton(AF_INET, text, &v4) == 1 && v4.s_addr != htonl(INADDR_ANY) &&
+               !IN_MULTICAST(ntohl(v4.s_addr)) && v4.s_addr != htonl(INADDR_BROADCAST);
+    return inet_pton(AF_INET6, text, &v6) == 1 && !IN6_IS_ADDR_UNSPECIFIED(&v6) &&
+           !IN6_IS_ADDR_MULTICAST(&v6);
+}
+
 static int decode_address(const json_t *network, struct cw_docker_inspect *ret, struct cw_err *err)
 {
     const char *const at = "docker inspect.NetworkSettings.Networks";
     const char *v4 = "", *v6 = "";
-    unsigned char binary[sizeof(struct in6_addr)];
     const char *text;
 
     if (cw_json_get_string(network, at, "IPAddress", false, &v4, err) != 0 ||
@@ -139,9 +163,9 @@ static int decode_address(const json_t *network, struct cw_docker_inspect *ret, 
     text = v4[0] ? v4 : v6;
     if (!text[0])
         return 0; /* exited meanwhile, or a network without addresses */
-    if (inet_pton(v4[0] ? AF_INET : AF_INET6, text, binary) != 1 ||
-        strlen(text) >= sizeof(ret->address))
-        return cw_fail(err, CW_INVALID, "%s: \"%.60s\": expected a numeric address", at, text);
+    if (!is_address(v4[0] ? AF_INET : AF_INET6, text) || strlen(text) >= sizeof(ret->address))
+        return cw_fail(err, CW_INVALID, "%s: \"%.60s\": expected the numeric address of a machine",
+                       at, text);
     memcpy(ret->address, text, strlen(text) + 1);
     return 0;
 }

@@ -51,7 +51,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         promise(strspn(id, "0123456789abcdef") == 64);
     if (cw_docker_decode_inspect(body, "bridge", &seen, NULL) == 0)
         promise(strspn(seen.address, "0123456789abcdefABCDEF.:") == strlen(seen.address) &&
-                !(seen.running && seen.finished));
+                !(seen.running && seen.finished) && !strstr(seen.log_path, "/../") &&
+                (!seen.log_path[0] || seen.log_path[0] == '/'));
     fuzz_list(body, "wsk0");
     fuzz_pull(body);
     cw_docker_error_text(body, text, sizeof(text));

@@ -235,6 +235,19 @@ static void inspect_refuses_nonsense(void **state)
         "{\"IPAddress\":\"evil.example\"}}}}",
         "{\"State\":{\"Running\":true},\"NetworkSettings\":{\"Networks\":{\"a\":"
         "{\"IPAddress\":\"\",\"GlobalIPv6Address\":\"10.0.0.1\"}}}}",
+        "{\"State\":{\"Running\":true},\"LogPath\":\"../../etc/passwd\"}",
+        "{\"State\":{\"Running\":true},\"LogPath\":\"/var/lib/../../etc/x-json.log\"}",
+        "{\"State\":{\"Running\":true},\"LogPath\":\"/var/lib/..\"}",
+        "{\"State\":{\"Running\":true},\"NetworkSettings\":{\"Networks\":{\"a\":"
+        "{\"IPAddress\":\"0.0.0.0\"}}}}",
+        "{\"State\":{\"Running\":true},\"NetworkSettings\":{\"Networks\":{\"a\":"
+        "{\"IPAddress\":\"224.0.0.1\"}}}}",
+        "{\"State\":{\"Running\":true},\"NetworkSettings\":{\"Networks\":{\"a\":"
+        "{\"IPAddress\":\"10.0.0.1 \"}}}}",
+        "{\"State\":{\"Running\":true},\"NetworkSettings\":{\"Networks\":{\"a\":"
+        "{\"GlobalIPv6Address\":\"::\"}}}}",
+        "{\"State\":{\"Running\":true},\"NetworkSettings\":{\"Networks\":{\"a\":"
+        "{\"GlobalIPv6Address\":\"ff02::1\"}}}}",
     };
     struct cw_docker_inspect seen;
     struct cw_err err;
