@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Fails when docs/compatibility.md names a test that is not there, or leaves a row undecided.
+"""Fails when docs/compatibility.md or docs/hostile.md names a test that is not there, or the first leaves a row undecided.
 
 usage: compat.py [ROOT]      checks the tree (default: the one this file is in)
        compat.py --self-test checks that each kind of violation is caught
 
 In each table with a column "state", a row says same, better, not supported or not yet; "not yet" is for Kubernetes and the FPC
 path alone. A same or better row names a test. A test is `FOLDER/FILE` or `FOLDER/FILE::NAME` below tests/, FOLDER one of
-FOLDERS; FILE may lack its ending, or be a folder; `::NAME` is of the file before it in the row. The fifty traps are all there."""
+FOLDERS; FILE may lack its ending, or be a folder; `::NAME` is of the file before it in the row; `fuzz_NAME` is a fuzz target. The
+fifty traps are all there."""
 
 import pathlib
 import re
@@ -17,6 +18,7 @@ FOLDERS = ("unit", "component", "system", "structure", "fuzz")
 STATES = ("same", "better", "not supported", "not yet")
 UNDECIDED_MAY_BE = ("kubernetes", "fpc")
 REFERENCE = re.compile(r"`((?:%s)/[\w./-]+|(?=::))(?:::([\w]+))?(?:\[[^`]*\])?`" % "|".join(FOLDERS))
+TARGET = re.compile(r"`(fuzz_\w+)`")
 TRAPS = 50
 
 
@@ -51,7 +53,21 @@ def cells_of(line):
     return [c.strip() for c in line.strip().strip("|").split(" | ")]
 
 
+def check_references(root, name):
+    """Only that what a document names is there."""
+    document, wrong = root / "docs" / name, []
+    for number, line in enumerate(document.read_text().splitlines() if document.exists() else [], 1):
+        found = [missing(root / "tests", path, test) for path, test in references(line)]
+        found += [missing(root / "tests", f"fuzz/{target}", "") for target in TARGET.findall(line)]
+        wrong += [f"docs/{name}:{number}: {w}" for w in found if w]
+    return wrong
+
+
 def check(root):
+    return check_rows(root) + check_references(root, "hostile.md")
+
+
+def check_rows(root):
     text = (root / "docs" / "compatibility.md").read_text()
     wrong, state_at, is_traps, traps = [], None, False, set()
     for number, line in enumerate(text.splitlines(), 1):
@@ -106,6 +122,9 @@ def self_test():
             (root / "docs" / "compatibility.md").write_text(text + "\n" + traps)
             found = check(root)
             assert (expected is None) == (not found) and (not found or expected in found[0]), (text, found)
+            (root / "docs" / "hostile.md").write_text("`unit/a::works`, `fuzz_x`")
+            assert "tests/fuzz/fuzz_x is not there" in check(root)[-1]
+            (root / "docs" / "hostile.md").unlink()
         (root / "docs" / "compatibility.md").write_text(head)
         assert "traps without a row: 1, 2" in check(root)[0]
 
