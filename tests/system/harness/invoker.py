@@ -11,7 +11,7 @@ from pathlib import Path
 import requests
 
 from .proxies import free_port
-from .wait import wait_until
+from .wait import PATIENCE, wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
 MANIFEST = {
@@ -30,11 +30,9 @@ MANIFEST = {
 }
 NATIVE_IMAGE = "whisk/dockerskeleton:local"
 
-
 WRAPPER = shlex.split(os.environ.get("CW_TEST_WRAPPER", ""))
 # What sanitizers and a quiet valgrind say.
 FINDING = re.compile(r"^==\d+==|(Address|Leak|Thread)Sanitizer: |: runtime error: ", re.MULTILINE)
-START_SECONDS = 60 if WRAPPER else 20
 
 
 def binary():
@@ -91,7 +89,7 @@ class Invoker:
         def up():
             assert self.process.poll() is None, f"the invoker ended with status {self.process.returncode}:\n{self.tail()}"
             return len(controller.pings(self)) > before
-        wait_until(up, timeout=START_SECONDS, what=lambda: f"first ping of {self.topic}:\n{self.tail()}")
+        wait_until(up, timeout=20, what=lambda: f"first ping of {self.topic}:\n{self.tail()}")
         return self
 
     def log(self):
@@ -106,13 +104,13 @@ class Invoker:
     def containers(self):
         return self.docker.containers(self.prefix)
 
-    def wait_exit(self, timeout=START_SECONDS):
+    def wait_exit(self, timeout=20):
         try:
-            return self.process.wait(timeout)
+            return self.process.wait(timeout * PATIENCE)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"the invoker has not ended within {timeout} s:\n{self.tail()}") from None
 
-    def terminate(self, timeout=START_SECONDS):
+    def terminate(self, timeout=20):
         """SIGTERM; → exit status."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)

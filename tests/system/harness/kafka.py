@@ -7,7 +7,7 @@ import threading
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
-from .wait import wait_until
+from .wait import PATIENCE, wait_until
 
 MAX_MESSAGE = 1048576 + 6068
 
@@ -128,7 +128,7 @@ class Reader:
         with self.changed:
             def found():
                 return [r for r in self.records if r.topic == topic and condition(r)]
-            self.changed.wait_for(lambda: len(found()) >= count, timeout)
+            self.changed.wait_for(lambda: len(found()) >= count, timeout * PATIENCE)
             records = found()
         if len(records) < count:
             seen = [r.raw[:300] for r in self.select(topic)][-8:]
