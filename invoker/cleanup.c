@@ -22,6 +22,7 @@ struct inv_cleanup {
     struct cw_loop *loop;
     struct cw_driver *driver;
     char *prefix, *cluster;
+    struct inv_cleanup_look look;
     inv_cleanup_fn *fn;
     void *arg;
     struct cw_driver_call *listing;
@@ -151,8 +152,10 @@ static void on_listed(void *arg, const struct cw_owned_container *list, size_t c
     struct inv_cleanup *c = arg;
 
     c->listing = NULL;
+    if (!err && c->look.on_list)
+        c->look.on_list(c->arg, list, count);
     for (size_t i = 0; !err && i < count; i++)
-        if (is_ours(c, &list[i]))
+        if (is_ours(c, &list[i]) && !(c->look.keep && c->look.keep(c->arg, &list[i])))
             add_victim(c, &list[i]);
     if (c->victims.count)
         cw_log(CW_LOG_INFO, NULL, COMPONENT, "removing %zu left-over containers", c->victims.count);
@@ -164,12 +167,22 @@ struct inv_cleanup *inv_cleanup_start(struct cw_loop *loop, struct cw_driver *dr
                                       const char *prefix, const char *cluster, int64_t limit_ms,
                                       inv_cleanup_fn *fn, void *arg)
 {
+    return inv_cleanup_sweep(loop, driver, prefix, cluster, limit_ms, &(struct inv_cleanup_look){0},
+                             fn, arg);
+}
+
+struct inv_cleanup *inv_cleanup_sweep(struct cw_loop *loop, struct cw_driver *driver,
+                                      const char *prefix, const char *cluster, int64_t limit_ms,
+                                      const struct inv_cleanup_look *look, inv_cleanup_fn *fn,
+                                      void *arg)
+{
     struct inv_cleanup *c = cw_alloc(sizeof(*c));
 
     c->loop = loop;
     c->driver = driver;
     c->prefix = cw_strdup(prefix);
     c->cluster = cw_strdup(cluster);
+    c->look = *look;
     c->fn = fn;
     c->arg = arg;
     cw_list_init(&c->victims);

@@ -28,6 +28,7 @@
 #include "invoker/daemon_priv.h"
 #include "invoker/descriptors.h"
 #include "invoker/dispatch.h"
+#include "invoker/engine_watch.h"
 #include "invoker/feed.h"
 #include "invoker/health.h"
 #include "invoker/intake.h"
@@ -197,7 +198,7 @@ static bool admin_ready(void *arg)
 {
     struct inv_daemon *d = arg;
 
-    return d->phase == PHASE_RUNNING;
+    return d->phase == PHASE_RUNNING && !d->engine_away;
 }
 
 static const char *admin_missing(void *arg)
@@ -550,6 +551,7 @@ void inv_daemon_free(struct inv_daemon *d)
     inv_daemon_forget_left(d);
     inv_intake_free(d->intake);
     inv_cleanup_cancel(d->cleanup);
+    inv_engine_watch_free(d->engine_watch);
     if (d->dispatch && inv_dispatch_containers(d->dispatch) == 0)
         inv_dispatch_free(d->dispatch);
     inv_stale_free(d->stale);

@@ -18,6 +18,9 @@
 #include "invoker/logs/userlogs.h"
 #include "invoker/settings.h"
 
+/* To start what nobody has run yet; a restart of the engine takes some seconds. */
+enum { ENGINE_PATIENCE_MS = 10000 };
+
 static void on_bus_error(void *arg, const struct cw_err *err)
 {
     (void)arg;
@@ -175,6 +178,7 @@ int inv_daemon_make_clients(struct inv_daemon *d, struct cw_err *err)
         .pause_ms = s->docker_pause_ms,
         .unpause_ms = s->docker_unpause_ms,
         .version_ms = s->docker_version_ms,
+        .patience_ms = ENGINE_PATIENCE_MS,
         .metrics = d->metrics,
         .oom_kills = oom_kills,
         .oom_kills_arg = d,

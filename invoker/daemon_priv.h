@@ -36,6 +36,7 @@ struct inv_catalog;
 struct inv_cleanup;
 struct inv_descriptors;
 struct inv_dispatch;
+struct inv_engine_watch;
 struct inv_feed;
 struct inv_health;
 struct inv_job;
@@ -87,6 +88,8 @@ struct inv_daemon {
     struct inv_intake *intake;
     struct inv_feed *feed;
     struct inv_health *health;
+    struct inv_engine_watch *engine_watch; /* NULL before left-overs are gone */
+    bool engine_away;
     struct inv_admin *admin;
     struct inv_cleanup *cleanup;
     struct inv_blacklist *blacklist;

@@ -12,6 +12,7 @@
 #include "invoker/cleanup.h"
 #include "invoker/daemon_priv.h"
 #include "invoker/dispatch.h"
+#include "invoker/engine_watch.h"
 #include "invoker/feed.h"
 #include "invoker/health.h"
 #include "invoker/ownership.h"
@@ -19,6 +20,7 @@
 
 enum {
     CLEANUP_LIMIT_MS = 30000,
+    ENGINE_PATIENCE_MS = 5000, /* an engine that is restarted is back by then */
     TOPIC_RETRY_MS = 1000,
 };
 
@@ -40,6 +42,30 @@ static size_t feed_capacity(const struct inv_settings *s)
     return most < 1 ? 1 : (size_t)most;
 }
 
+static void on_engine_well(void *arg, bool well)
+{
+    struct inv_daemon *d = arg;
+
+    d->engine_away = !well;
+    inv_health_set_well(d->health, well);
+}
+
+/* From here on; what an earlier process left is the clean-up's. */
+static void watch_engine(struct inv_daemon *d)
+{
+    d->engine_watch = inv_engine_watch_new(&(struct inv_engine_watch_conf){
+        .loop = d->loop,
+        .driver = d->driver,
+        .dispatch = d->dispatch,
+        .metrics = d->metrics,
+        .prefix = d->container_prefix,
+        .cluster = d->settings->cluster,
+        .patience_ms = ENGINE_PATIENCE_MS,
+        .on_well = on_engine_well,
+        .arg = d,
+    });
+}
+
 static void on_clean(void *arg, size_t removed, const struct cw_err *err)
 {
     struct inv_daemon *d = arg;
@@ -51,6 +77,7 @@ static void on_clean(void *arg, size_t removed, const struct cw_err *err)
     else if (removed)
         cw_log(CW_LOG_INFO, NULL, COMPONENT, "removed %zu left-over containers", removed);
     d->clean = true;
+    watch_engine(d);
     if (d->phase == PHASE_RUNNING)
         inv_dispatch_start_prewarming(d->dispatch); /* not before: they look like left-overs */
     inv_daemon_hold_or_hand_out(d);

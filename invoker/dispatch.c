@@ -394,6 +394,50 @@ static void wake(void *arg)
     cw_defer_post(&d->retry);
 }
 
+/* ---- what the engine tells ---- */
+
+void inv_dispatch_died(struct inv_dispatch *d, const char *id, int64_t exit_code)
+{
+    CW_LIST_EACH (&d->holdings, n) {
+        struct holding *h = CW_LIST_ENTRY(n, struct holding, link);
+
+        if (strcmp(inv_container_id(h->container), id) == 0) {
+            inv_container_died(h->container, exit_code);
+            return;
+        }
+    }
+}
+
+static bool runs(const struct cw_owned_container *list, size_t count, const char *id)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(list[i].id, id) == 0)
+            return list[i].running;
+    return false;
+}
+
+void inv_dispatch_compare(struct inv_dispatch *d, const struct cw_owned_container *list,
+                          size_t count, int64_t since_us)
+{
+    CW_LIST_EACH (&d->holdings, n) {
+        struct inv_container *c = CW_LIST_ENTRY(n, struct holding, link)->container;
+        int64_t created_us = inv_container_since_us(c);
+
+        if (created_us && created_us < since_us && !runs(list, count, inv_container_id(c)))
+            inv_container_died(c, -1);
+    }
+}
+
+bool inv_dispatch_holds(const struct inv_dispatch *d, const char *name)
+{
+    CW_LIST_EACH (&d->holdings, n) {
+        if (strcmp(inv_container_name(CW_LIST_ENTRY(n, struct holding, link)->container), name) ==
+            0)
+            return true;
+    }
+    return false;
+}
+
 /* ---- life ---- */
 
 static struct cw_counter *dead_counter(struct inv_dispatch *d, const char *state)

@@ -65,6 +65,15 @@ size_t inv_dispatch_jobs(const struct inv_dispatch *d);
 void inv_dispatch_drain(struct inv_dispatch *d, bool draining);
 /* End what is left: jobs are answered as failed, containers removed whatever they do. */
 void inv_dispatch_kill(struct inv_dispatch *d, const char *why);
+/* The engine's container with this id has ended (exit_code -1: not known); others' are no matter.
+ */
+void inv_dispatch_died(struct inv_dispatch *d, const char *id, int64_t exit_code);
+/* All that the engine has, as of since_us (monotonic): of ours, those older than that which are not
+ * there or do not run have ended. */
+void inv_dispatch_compare(struct inv_dispatch *d, const struct cw_owned_container *list,
+                          size_t count, int64_t since_us);
+/* Is a container of this name held here, in whatever state? */
+bool inv_dispatch_holds(const struct inv_dispatch *d, const char *name);
 /* Real containers, those being removed included. */
 size_t inv_dispatch_containers(const struct inv_dispatch *d);
 void inv_dispatch_stats(const struct inv_dispatch *d, struct inv_pool_stats *pool, size_t *waiting,

@@ -13,7 +13,7 @@ struct inv_health {
     struct cw_bus *bus;
     char *topic, *instance;
     struct cw_timer timer;
-    bool enabled;
+    bool enabled, well; /* pings go out while both hold */
     bool silent;
     bool failing;
     unsigned unsent;
@@ -38,7 +38,7 @@ static void ping(struct inv_health *h)
     if (h->silent ||
         h->unsent >= MAX_UNSENT) /* Kafka is away: old pings say nothing, so they do not pile up */
         return;
-    cw_ping_encode(cw_slice_of(h->instance), h->enabled, &text);
+    cw_ping_encode(cw_slice_of(h->instance), h->enabled && h->well, &text);
     h->unsent++;
     cw_bus_publish(h->bus, h->topic, cw_str_slice(&text), on_sent, h);
 }
@@ -64,7 +64,7 @@ struct inv_health *inv_health_new(struct cw_loop *loop, struct cw_bus *bus, cons
     h->bus = bus;
     h->topic = cw_strdup(topic);
     h->instance = cw_slice_dup(instance);
-    h->enabled = true;
+    h->enabled = h->well = true;
     h->due_us = cw_loop_mono_us(loop);
     cw_timer_init(&h->timer, loop, on_tick, h);
     on_tick(h);
@@ -86,18 +86,38 @@ void inv_health_silence(struct inv_health *h, bool silent)
     h->silent = silent;
 }
 
-bool inv_health_enable(struct inv_health *h, bool enabled)
+/* One of the two has changed. */
+static void turn(struct inv_health *h, bool was_on)
 {
-    if (h->enabled == enabled)
-        return false;
-    h->enabled = enabled;
-    if (enabled) {
+    bool on = h->enabled && h->well;
+
+    if (on == was_on)
+        return;
+    if (on) {
         h->due_us = cw_loop_mono_us(h->loop);
         on_tick(h);
     } else {
         cw_timer_stop(&h->timer);
         ping(h);
     }
+}
+
+void inv_health_set_well(struct inv_health *h, bool well)
+{
+    bool was_on = h->enabled && h->well;
+
+    h->well = well;
+    turn(h, was_on);
+}
+
+bool inv_health_enable(struct inv_health *h, bool enabled)
+{
+    bool was_on = h->enabled && h->well;
+
+    if (h->enabled == enabled)
+        return false;
+    h->enabled = enabled;
+    turn(h, was_on);
     return true;
 }
 

@@ -19,6 +19,8 @@ struct inv_health *inv_health_new(struct cw_loop *loop, struct cw_bus *bus, cons
 void inv_health_free(struct inv_health *h);
 /* Silent: no pings for now, without a last word: somebody else has our topic and pings for it. */
 void inv_health_silence(struct inv_health *h, bool silent);
+/* Unwell: as off, but for another reason and not counted as such; no new work for now. */
+void inv_health_set_well(struct inv_health *h, bool well);
 /* Off: one last ping with isEnabled false, then none. On: pings again. false when it was so
  * already. */
 bool inv_health_enable(struct inv_health *h, bool enabled);

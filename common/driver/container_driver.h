@@ -1,8 +1,9 @@
 /* common/driver/container_driver.h -- create, freeze and remove action containers.
  *
  * One implementation per platform (docker_driver.c now). Nothing here retries or queues beyond what
- * is said; callers decide from err->retriable. Every operation has a deadline of its own. Thread:
- * loop. Callbacks never run inside the call that requested them, and exactly once unless cancelled.
+ * is said (a create may wait for an engine that is restarted); callers decide from err->retriable.
+ * Every operation has a deadline of its own. Thread: loop. Callbacks never run inside the call that
+ * requested them, and exactly once unless cancelled.
  */
 #pragma once
 
@@ -76,6 +77,15 @@ typedef void cw_oom_fn(void *arg, bool oom_killed);
 typedef void cw_listed_fn(void *arg, const struct cw_owned_container *list, size_t count,
                           const struct cw_err *err);
 
+/* What happens on the engine while nobody asks. */
+struct cw_driver_events {
+    /* A container has ended, or is gone; exit_code -1: not known. Not told twice, mostly. */
+    void (*on_death)(void *arg, const char *id, int64_t exit_code);
+    /* NULL: the engine answers now; deaths before this may have been missed, so list. Otherwise it
+     * does not answer any more, err says how. */
+    void (*on_engine)(void *arg, const struct cw_err *err);
+};
+
 /* Which part of a container's output. */
 struct cw_output_query {
     bool follow;     /* go on with what comes, until the container ends */
@@ -112,6 +122,10 @@ struct cw_driver_ops {
                                      cw_driver_data_fn *on_data, cw_driver_done_fn *fn, void *arg);
     /* With output: hold stops on_data (a little may still come), and lets it go on. */
     void (*hold_output)(struct cw_driver *d, struct cw_driver_call *call, bool hold);
+    /* NULL where nothing can be watched. Tells, until cancelled, of the engine itself and of the
+     * deaths of containers whose name starts with name_prefix. events is borrowed. */
+    struct cw_driver_call *(*watch)(struct cw_driver *d, const char *name_prefix,
+                                    const struct cw_driver_events *events, void *arg);
     /* Must. Version handshake; fails when the engine cannot be used. Call first. */
     struct cw_driver_call *(*check)(struct cw_driver *d, cw_driver_done_fn *fn, void *arg);
     /* Must. fn will not be called. A create that was under way is finished and removed in the

@@ -290,6 +290,50 @@ int cw_docker_decode_list(struct cw_slice body, const char *prefix,
     return 0;
 }
 
+/* Docker's words, and Podman's. */
+static bool is_an_end(const char *action)
+{
+    static const char *const ENDS[] = {"die", "died", "destroy", "remove"};
+
+    for (size_t i = 0; i < CW_ARRAY_LEN(ENDS); i++)
+        if (strcmp(action, ENDS[i]) == 0)
+            return true;
+    return false;
+}
+
+static int64_t exit_code_of(const json_t *attributes)
+{
+    const char *text = json_string_value(json_object_get(attributes, "exitCode"));
+    int64_t code;
+
+    if (!text)
+        text = json_string_value(json_object_get(attributes, "containerExitCode"));
+    return cw_parse_i64(cw_slice_of(text), "exitCode", 0, INT32_MAX, &code, NULL) == 0 ? code : -1;
+}
+
+int cw_docker_decode_event(struct cw_slice line, const char *prefix, struct cw_docker_death *ret,
+                           struct cw_err *err)
+{
+    cw_auto_json json_t *doc = cw_json_parse(line, CW_DOCKER_EVENT_LINE, "docker event", err);
+    const json_t *actor = NULL, *attributes = NULL;
+    const char *action = NULL, *id = NULL, *name = NULL;
+
+    if (!doc || cw_json_get_string(doc, "docker event", "Action", false, &action, err) != 0 ||
+        cw_json_get_object(doc, "docker event", "Actor", false, &actor, err) != 0)
+        return -1;
+    if (!action || !actor || !is_an_end(action))
+        return 0;
+    if (cw_json_get_string(actor, "docker event.Actor", "ID", true, &id, err) != 0 ||
+        cw_json_get_object(actor, "docker event.Actor", "Attributes", true, &attributes, err) != 0)
+        return -1;
+    name = json_string_value(json_object_get(attributes, "name"));
+    if (!is_id(id) || !name || strncmp(name, prefix, strlen(prefix)) != 0)
+        return 0;
+    memcpy(ret->id, id, ID_LEN + 1);
+    ret->exit_code = exit_code_of(attributes);
+    return 1;
+}
+
 void cw_docker_error_text(struct cw_slice body, char *out, size_t size)
 {
     cw_auto_json json_t *doc = cw_json_parse(body, CW_DOCKER_SMALL_ANSWER, "docker error", NULL);

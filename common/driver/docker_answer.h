@@ -16,6 +16,7 @@ enum {
     CW_DOCKER_INSPECT_ANSWER = 4 << 20,
     CW_DOCKER_LIST_ANSWER = 64 << 20, /* about 1.5 KiB per container */
     CW_DOCKER_PULL_LINE = 64 << 10,   /* one progress message */
+    CW_DOCKER_EVENT_LINE = 256 << 10, /* holds all labels of a container */
 };
 
 enum { CW_DOCKER_VERSION_LEN = 12 };
@@ -52,6 +53,16 @@ int cw_docker_check_cluster(struct cw_slice body, const char *cluster,
 int cw_docker_decode_list(struct cw_slice body, const char *prefix,
                           struct cw_owned_container **ret_list, size_t *ret_count, json_t **ret_doc,
                           struct cw_err *err) CW_MUST_CHECK;
+
+struct cw_docker_death {
+    char id[65];
+    int64_t exit_code; /* -1: not told */
+};
+
+/* One line of GET /events: 1 when a container whose name starts with prefix has ended or is gone
+ * (*ret is filled), 0 for all else, -1 when it is no event at all. */
+int cw_docker_decode_event(struct cw_slice line, const char *prefix, struct cw_docker_death *ret,
+                           struct cw_err *err) CW_MUST_CHECK;
 
 /* The text of {"message":"…"}, or the first printable bytes of anything else; cut to size. */
 void cw_docker_error_text(struct cw_slice body, char *out, size_t size);

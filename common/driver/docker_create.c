@@ -9,7 +9,8 @@
  * An image that is not pulled by rule is pulled all the same when it is missing, as "docker run"
  * does. A slot (parallel_creates) is held from CREATE to the end; pulls, which may take minutes,
  * need none. CREATE to START share one time limit, as stock's "docker run". Whatever the engine may
- * have made by the time something fails is handed to cw_docker_clean_up. An abandoned create stays
+ * have made by the time something fails is handed to cw_docker_clean_up. A step that does not reach
+ * the engine is tried again for the driver's patience. An abandoned create stays
  * until the answer under way has come, since only then it is known what is there to remove. */
 #include <stdio.h>
 
@@ -27,15 +28,23 @@ enum create_step {
     STEP_START,
     STEP_INSPECT
 };
-enum { ACTION_PORT = 8080, NOT_FOUND_STATUS = 127, ERROR_TEXT_LEN = 1024 };
+enum {
+    ACTION_PORT = 8080,
+    NOT_FOUND_STATUS = 127,
+    ERROR_TEXT_LEN = 1024,
+    FIRST_AGAIN_MS = 100,
+    MAX_AGAIN_MS = 1000,
+};
 
 struct create {
     struct cw_driver_call call;
     enum create_step step;
     bool abandoned, has_slot, pull_tried, pull_failed, evicted;
     struct docker_pull_wait pull;
-    struct cw_link waiting; /* on docker->waiting */
-    struct cw_defer refuse; /* for a spec that cannot be sent */
+    struct cw_link waiting;              /* on docker->waiting */
+    struct cw_defer refuse;              /* for a spec that cannot be sent */
+    struct cw_timer again;               /* the step is tried once more */
+    int64_t again_ms, patience_until_us; /* 0: it has not failed yet for an engine out of reach */
     struct cw_err refusal;
     enum cw_pull_policy policy;
     char *name, *image, *network;
@@ -98,6 +107,7 @@ static void create_free(struct cw_driver_call *call)
     if (cw_link_on_list(&c->waiting))
         cw_list_remove(&call->docker->waiting, &c->waiting);
     cw_defer_cancel(&c->refuse);
+    cw_timer_done(&c->again);
     cw_str_done(&c->body);
     free(c->name);
     free(c->image);
@@ -159,6 +169,29 @@ static int64_t run_ms_left(const struct create *c)
     return left_us < 1000 ? 1 : left_us / 1000;
 }
 
+/* ---- an engine out of reach ---- */
+
+/* It is restarted, perhaps: the step is tried again for a while. That is safe. A container that a
+ * lost answer spoke of is found under its name, and evicted; one that runs is not started again. */
+static bool try_again(struct create *c, const struct cw_err *http_err)
+{
+    const struct docker *docker = c->call.docker;
+    int64_t now_us = cw_loop_mono_us(docker->api.loop);
+
+    if (!http_err || http_err->code != CW_UNAVAILABLE || c->abandoned)
+        return false;
+    if (!c->patience_until_us) {
+        c->patience_until_us = now_us + docker->patience_ms * 1000;
+        c->again_ms = FIRST_AGAIN_MS;
+    }
+    if (now_us + c->again_ms * 1000 >= c->patience_until_us ||
+        now_us + c->again_ms * 1000 >= c->deadline_us)
+        return false;
+    cw_timer_set_ms(&c->again, c->again_ms);
+    c->again_ms = c->again_ms * 2 < MAX_AGAIN_MS ? c->again_ms * 2 : MAX_AGAIN_MS;
+    return true;
+}
+
 /* ---- INSPECT ---- */
 
 static int check_state(const struct create *c, const struct cw_docker_inspect *seen,
@@ -185,6 +218,8 @@ static void on_inspected(void *arg, const struct cw_http_reply *reply,
 
     c->call.http = NULL;
     cw_docker_end(&c->call.docker->api, DOCKER_INSPECT, c->begun_us, decoded);
+    if (try_again(c, http_err))
+        return;
     if (decoded && check_state(c, &seen, &err) == 0) {
         succeed(c, &seen);
         return;
@@ -221,9 +256,12 @@ static void on_started(void *arg, const struct cw_http_reply *reply, const struc
 {
     struct create *c = arg;
     struct cw_err err;
-    bool ok = cw_docker_judge(reply, http_err, 204, "start", c->name, &err) == 0;
+    bool runs_already = reply && reply->status == 304; /* by a try whose answer was lost */
+    bool ok = runs_already || cw_docker_judge(reply, http_err, 204, "start", c->name, &err) == 0;
 
     c->call.http = NULL;
+    if (!ok && try_again(c, http_err))
+        return;
     if (!ok) {
         remove_leftover(c, false);
         fail_run(c, start_failure(reply), &err);
@@ -261,6 +299,8 @@ static void on_evicted(void *arg, const struct cw_http_reply *reply, const struc
     bool ok = cw_docker_judge_removal(reply, http_err, c->name, &err) == 0;
 
     c->call.http = NULL;
+    if (!ok && try_again(c, http_err))
+        return;
     if (ok && !c->abandoned) {
         send_create(c);
         return;
@@ -295,6 +335,8 @@ static void on_looked(void *arg, const struct cw_http_reply *reply, const struct
     int rc = gone ? 0 : cw_docker_judge(reply, http_err, 200, "inspect", c->name, &err);
 
     c->call.http = NULL;
+    if (try_again(c, http_err))
+        return;
     if (rc == 0 && reply && !gone)
         rc = cw_docker_check_cluster(reply->body, c->call.docker->cluster, &err);
     if (rc == 0 && !c->abandoned) {
@@ -365,6 +407,8 @@ static void on_created(void *arg, const struct cw_http_reply *reply, const struc
               cw_docker_decode_created(reply->body, c->id, &err) == 0;
 
     c->call.http = NULL;
+    if (!ok && try_again(c, http_err))
+        return;
     if (!ok && !c->evicted && !c->abandoned && name_is_taken(reply)) {
         if (c->call.docker->cluster)
             send_look(c);
@@ -433,9 +477,56 @@ static void on_refused(void *arg)
     fail(c, CW_CREATE_PLATFORM, &c->refusal);
 }
 
+static void on_again(void *arg)
+{
+    struct create *c = arg;
+
+    switch (c->step) {
+    case STEP_CREATE:
+        send_create(c);
+        break;
+    case STEP_LOOK:
+        send_look(c);
+        break;
+    case STEP_EVICT:
+        send_evict(c);
+        break;
+    case STEP_START:
+        send_start(c);
+        break;
+    case STEP_INSPECT:
+        send_inspect(c);
+        break;
+    case STEP_REFUSED:
+    case STEP_PULL:
+    case STEP_QUEUED:
+        break;
+    }
+}
+
+/* Between two tries no answer will come: what may be there is removed now. */
+static bool abandon_between_tries(struct create *c)
+{
+    struct cw_err err = {0};
+
+    if (!cw_timer_pending(&c->again))
+        return false;
+    (void)cw_fail(&err, CW_CANCELLED, "docker: create %.80s: cancelled", c->name);
+    c->abandoned = true;
+    remove_leftover(c, true);
+    if (c->step == STEP_INSPECT)
+        retire(c);
+    else
+        fail_run(c, CW_CREATE_PLATFORM, &err);
+    return true;
+}
+
 static void abandon(struct cw_driver_call *call)
 {
     struct create *c = CW_CONTAINER_OF(call, struct create, call);
+
+    if (abandon_between_tries(c))
+        return;
 
     switch (c->step) {
     case STEP_CREATE:
@@ -466,6 +557,7 @@ struct cw_driver_call *cw_docker_create(struct cw_driver *d, const struct cw_con
     cw_docker_call_init(docker, &c->call, create_free);
     c->call.abandon = abandon;
     cw_defer_init(&c->refuse, docker->api.loop, on_refused, c);
+    cw_timer_init(&c->again, docker->api.loop, on_again, c);
     cw_str_init(&c->body, CW_DOCKER_MAX_BODY);
     c->pull.fn = on_pulled;
     c->policy = spec->pull;

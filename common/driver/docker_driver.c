@@ -332,6 +332,7 @@ static const struct cw_driver_ops DOCKER_OPS = {
     .list = docker_list,
     .output = cw_docker_output,
     .hold_output = cw_docker_hold_output,
+    .watch = cw_docker_watch,
     .check = docker_check,
     .cancel = docker_cancel,
     .busy = docker_busy,
@@ -359,6 +360,7 @@ struct cw_driver *cw_docker_driver_new(struct cw_loop *loop, struct cw_http *htt
         cw_docker_flags_add_label(docker->flags, l[0], l[1]);
     docker->base.ops = &DOCKER_OPS;
     docker->parallel_creates = conf->parallel_creates;
+    docker->patience_ms = conf->patience_ms;
     docker->oom_kills = conf->oom_kills;
     docker->oom_kills_arg = conf->oom_kills_arg;
     docker->freezer = conf->freezer;

@@ -32,7 +32,9 @@ struct cw_docker_conf {
     unsigned parallel_creates; /* creates under way at once, further ones queue; 0 = unlimited
                                   (stock: 10) */
     int64_t run_ms, rm_ms, pull_ms, ps_ms, inspect_ms, pause_ms, unpause_ms,
-        version_ms;             /* 0: stock's default */
+        version_ms;      /* 0: stock's default */
+    int64_t patience_ms; /* a create goes on for so long while the engine is out of reach (it is
+                            restarted, perhaps); 0: not at all */
     struct cw_metrics *metrics; /* may be NULL: invoker_docker.<cmd>_{start,finish,error} of
                                    openwhisk invoker.md 6 */
     const char *config_folder;  /* the one with Docker's config.json; NULL: no credentials */

@@ -60,7 +60,7 @@ static void on_end(void *arg, const struct cw_http_reply *reply, const struct cw
     end(l, ok ? NULL : &err);
 }
 
-static int need_client(struct docker *docker, struct cw_err *err)
+int cw_docker_need_streams(struct docker *docker, struct cw_err *err)
 {
     if (!docker->streams)
         docker->streams =
@@ -85,7 +85,7 @@ struct cw_driver_call *cw_docker_output(struct cw_driver *d, const char *id,
     l->fn = fn;
     l->arg = arg;
     if (cw_docker_check_name(id, "container id", &l->refusal) != 0 ||
-        need_client(docker, &l->refusal) != 0) {
+        cw_docker_need_streams(docker, &l->refusal) != 0) {
         cw_defer_post(&l->refuse);
         return &l->call;
     }

@@ -18,7 +18,7 @@
 struct docker {
     struct cw_driver base; /* first: it is what callers hold */
     struct docker_api api;
-    struct cw_http *streams;       /* for followed output; NULL before the first one */
+    struct cw_http *streams;       /* for what goes on and on; NULL before the first one */
     struct cw_docker_flags *flags; /* for all containers */
     struct docker_config config;   /* credentials */
     int64_t (*oom_kills)(void *arg, const char *id); /* or NULL */
@@ -31,6 +31,7 @@ struct docker {
     struct cw_list waiting;    /* creates that wait for a slot */
     unsigned creating;         /* slots taken */
     unsigned parallel_creates; /* 0: no limit */
+    int64_t patience_ms;       /* of creates, with an engine out of reach */
 };
 
 struct cw_driver_call {
@@ -88,6 +89,14 @@ struct cw_driver_call *cw_docker_output(struct cw_driver *d, const char *id,
                                         cw_driver_data_fn *on_data, cw_driver_done_fn *fn,
                                         void *arg);
 void cw_docker_hold_output(struct cw_driver *d, struct cw_driver_call *call, bool hold);
+
+/* Makes docker->streams, if it is not there. */
+int cw_docker_need_streams(struct docker *docker, struct cw_err *err) CW_MUST_CHECK;
+
+/* ---- docker_watch.c ---- */
+
+struct cw_driver_call *cw_docker_watch(struct cw_driver *d, const char *name_prefix,
+                                       const struct cw_driver_events *events, void *arg);
 
 /* ---- docker_inspect.c ---- */
 

@@ -5,6 +5,7 @@
 
 #include "common/driver/docker_answer.h"
 #include "common/driver/docker_auth.h"
+#include "common/driver/docker_lines.h"
 #include "common/driver/docker_priv.h"
 #include "common/driver/docker_spec.h"
 
@@ -14,44 +15,36 @@ struct docker_pull {
     struct cw_list waiters;
     struct cw_http_call *http;
     char *image;
-    struct cw_str line; /* not yet ended */
-    struct cw_err err;  /* first bad line; code CW_OK: none */
+    struct docker_lines lines;
+    struct cw_err err; /* first bad line; code CW_OK: none */
     int64_t begun_us;
 };
 
 static void pull_free(struct docker_pull *p)
 {
-    cw_str_done(&p->line);
+    cw_docker_lines_done(&p->lines);
     free(p->image);
     free(p);
 }
 
-static void end_line(struct docker_pull *p)
+static void on_line(void *arg, struct cw_slice line, bool too_long)
 {
+    struct docker_pull *p = arg;
+
     if (p->err.code != CW_OK)
         return;
-    if (p->line.failed)
+    if (too_long)
         (void)cw_fail(&p->err, CW_TOO_LARGE, "docker pull: a line over %d bytes",
                       CW_DOCKER_PULL_LINE);
     else
-        (void)!cw_docker_check_pull_line(cw_str_slice(&p->line), &p->err);
-    cw_str_reset(&p->line);
+        (void)!cw_docker_check_pull_line(line, &p->err);
 }
 
 static void on_data(void *arg, struct cw_slice piece)
 {
     struct docker_pull *p = arg;
 
-    while (piece.n) {
-        const char *eol = memchr(piece.p, '\n', piece.n);
-        size_t n = eol ? (size_t)(eol - piece.p) : piece.n;
-
-        cw_str_add(&p->line, piece.p, n);
-        if (!eol)
-            return;
-        end_line(p);
-        piece = cw_slice(eol + 1, piece.n - n - 1);
-    }
+    cw_docker_lines_feed(&p->lines, piece, on_line, p);
 }
 
 static void on_pulled(void *arg, const struct cw_http_reply *reply, const struct cw_err *http_err)
@@ -65,7 +58,7 @@ static void on_pulled(void *arg, const struct cw_http_reply *reply, const struct
     cw_list_remove(&p->docker->pulls, &p->link);
     ok = cw_docker_judge(reply, http_err, 200, "pull", p->image, &err) == 0;
     if (ok) {
-        end_line(p);
+        cw_docker_lines_end(&p->lines, on_line, p);
         ok = p->err.code == CW_OK;
         err = p->err;
     }
@@ -127,7 +120,7 @@ void cw_docker_pull_join(struct docker *docker, const char *image, struct docker
         p->docker = docker;
         p->image = cw_strdup(image);
         cw_list_init(&p->waiters);
-        cw_str_init(&p->line, CW_DOCKER_PULL_LINE);
+        cw_docker_lines_init(&p->lines, CW_DOCKER_PULL_LINE);
         cw_list_push_back(&docker->pulls, &p->link);
         p->begun_us = cw_docker_begin(&docker->api, DOCKER_PULL);
         p->http = send_pull(p);

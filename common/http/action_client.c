@@ -691,6 +691,12 @@ struct cw_action_call *cw_action_probe(struct cw_action_client *c, int64_t withi
     return call;
 }
 
+void cw_action_abort(struct cw_action_call *call, const char *why)
+{
+    if (call->conn->state != CONN_FAILED)
+        fail(call->conn, call->sent ? CW_ACTION_NO_ANSWER : CW_ACTION_REFUSED, "%s", why);
+}
+
 void cw_action_cancel(struct cw_action_call *call)
 {
     conn_free(call->conn);

@@ -86,5 +86,8 @@ struct cw_action_call *cw_action_post(struct cw_action_client *c,
  * in time), or NOT_SENT. */
 struct cw_action_call *cw_action_probe(struct cw_action_client *c, int64_t within_ms,
                                        cw_action_fn *fn, void *arg);
+/* Nobody is there any more, as somebody else has seen: ends the call now as one whose connection
+ * was lost (REFUSED while nothing of the request has left, else NO_ANSWER), with this reason. */
+void cw_action_abort(struct cw_action_call *call, const char *why);
 /* Closes the call's connection; fn will not be called. */
 void cw_action_cancel(struct cw_action_call *call);

@@ -34,7 +34,7 @@ static const unsigned FOLLOWS[CT_STATES] = {
     [CT_RUNNING] = TO(CT_READY) | TO(CT_DOOMED),
     [CT_READY] = TO(CT_RUNNING) | TO(CT_PAUSING) | TO(CT_DOOMED),
     [CT_PAUSING] = TO(CT_PAUSED) | TO(CT_READY) | TO(CT_RESUMING) | TO(CT_DOOMED) | TO(CT_THAWING),
-    [CT_PAUSED] = TO(CT_RESUMING) | TO(CT_THAWING),
+    [CT_PAUSED] = TO(CT_RESUMING) | TO(CT_THAWING) | TO(CT_REMOVING),
     [CT_RESUMING] = TO(CT_RUNNING) | TO(CT_DOOMED),
     [CT_DOOMED] = TO(CT_THAWING) | TO(CT_REMOVING),
     [CT_THAWING] = TO(CT_REMOVING),
@@ -74,6 +74,7 @@ static void free_container(void *obj)
     struct inv_container *c = obj;
 
     cw_timer_done(&c->timer);
+    cw_timer_done(&c->death);
     cw_defer_cancel(&c->gone);
     cw_action_client_free(c->client);
     inv_log_source_free(c->log_source);
@@ -225,6 +226,7 @@ static int use_real_container(struct inv_container *c, const struct cw_container
                               struct cw_err *err)
 {
     c->real = *real;
+    c->since_us = inv_ct_now_us(c);
     c->client = cw_action_client_new(c->env->loop, c->real.address, c->real.port, 0, err);
     if (!c->client)
         return -1;
@@ -318,6 +320,7 @@ static struct inv_container *new_container(const struct inv_container_env *env,
     cw_list_init(&c->waiting);
     cw_list_init(&c->runs);
     cw_timer_init(&c->timer, env->loop, on_timer, c);
+    cw_timer_init(&c->death, env->loop, inv_ct_on_death, c);
     cw_defer_init(&c->gone, env->loop, on_gone, c);
     return c;
 }
@@ -544,6 +547,16 @@ void inv_container_kill(struct inv_container *c, const char *why)
     inv_ct_close_to_jobs(c);
     end_all_jobs(c);
     thaw_and_remove(c);
+}
+
+const char *inv_container_id(const struct inv_container *c)
+{
+    return c->real.id;
+}
+
+int64_t inv_container_since_us(const struct inv_container *c)
+{
+    return c->since_us;
 }
 
 void *inv_container_owner(const struct inv_container *c)

@@ -88,5 +88,13 @@ void inv_container_remove(struct inv_container *c);
 /* Ends it now, whatever it does: jobs inside end through on_end (inside this call) as failed by the
  * platform. For the end of a drain. */
 void inv_container_kill(struct inv_container *c, const char *why);
+/* The engine says that its processes have ended; exit_code -1: not known. An idle one is removed at
+ * once; what runs inside gets a moment for an answer that is on its way, then ends without one.
+ * Harmless while it is being removed. */
+void inv_container_died(struct inv_container *c, int64_t exit_code);
+/* The engine's id; "" before it is created. */
+const char *inv_container_id(const struct inv_container *c);
+/* Monotonic time since when it has that id; 0: not yet. */
+int64_t inv_container_since_us(const struct inv_container *c);
 void *inv_container_owner(const struct inv_container *c);
 const char *inv_container_name(const struct inv_container *c);

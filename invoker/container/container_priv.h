@@ -65,6 +65,10 @@ struct inv_container {
     const char
         *command; /* of the engine, as the docker command calls it: under way, or the last one */
     int64_t command_begun_us;
+    int64_t since_us;      /* created */
+    bool died;             /* the engine said so */
+    int64_t exit_code;     /* then */
+    struct cw_timer death; /* last words may be on their way */
     struct cw_timer timer; /* pause grace, then idle limit; between tries to remove */
     struct cw_defer gone;
 };
@@ -117,6 +121,11 @@ void inv_ct_tell_call(const struct run *r);
 void inv_ct_tell_answer(const struct run *r, const struct cw_action_reply *reply, bool unheard);
 void inv_ct_tell_collecting(struct run *r);
 void inv_ct_tell_logs(const struct run *r, bool complete, bool truncated);
+
+/* ---- container_death.c ---- */
+
+/* Timer: no last words came. */
+void inv_ct_on_death(void *arg);
 
 /* ---- container_run.c ---- */
 

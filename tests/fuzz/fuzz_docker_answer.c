@@ -39,6 +39,14 @@ static void fuzz_pull(struct cw_slice body)
         promise(err.code != CW_OK);
 }
 
+static void fuzz_event(struct cw_slice body)
+{
+    struct cw_docker_death death;
+
+    if (cw_docker_decode_event(body, "wsk0", &death, NULL) == 1)
+        promise(strlen(death.id) == 64 && death.exit_code >= -1);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct cw_slice body = cw_slice((const char *)data, size);
@@ -55,6 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 (!seen.log_path[0] || seen.log_path[0] == '/'));
     fuzz_list(body, "wsk0");
     fuzz_pull(body);
+    fuzz_event(body);
     cw_docker_error_text(body, text, sizeof(text));
     (void)cw_docker_is_missing_executable(text);
     return 0;

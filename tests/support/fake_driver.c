@@ -172,6 +172,27 @@ static struct cw_driver_call *fake_list(struct cw_driver *d, const char *prefix,
     return call;
 }
 
+static struct cw_driver_call *fake_watch(struct cw_driver *d, const char *prefix,
+                                         const struct cw_driver_events *events, void *arg)
+{
+    struct fake_driver *f = (struct fake_driver *)d;
+    struct cw_driver_call *call = begin(d, OP_DONE, arg);
+
+    (void)snprintf(f->last_prefix, sizeof(f->last_prefix), "%s", prefix);
+    f->events = events;
+    f->events_arg = arg;
+    cw_defer_cancel(&call->defer); /* goes on until it is cancelled */
+    return call;
+}
+
+void fake_driver_die(struct fake_driver *f, unsigned n, int64_t exit_code)
+{
+    char id[65];
+
+    (void)snprintf(id, sizeof(id), "%064u", n);
+    f->events->on_death(f->events_arg, id, exit_code);
+}
+
 static struct cw_driver_call *fake_check(struct cw_driver *d, cw_driver_done_fn *fn, void *arg)
 {
     struct cw_driver_call *call = begin(d, OP_DONE, arg);
@@ -211,6 +232,7 @@ void fake_driver_init(struct fake_driver *f, struct cw_loop *loop)
         .remove = fake_remove,
         .was_oom_killed = fake_oom,
         .list = fake_list,
+        .watch = fake_watch,
         .check = fake_check,
         .cancel = fake_cancel,
         .busy = fake_busy,

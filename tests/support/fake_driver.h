@@ -30,8 +30,12 @@ struct fake_driver {
     char last_prefix[256]; /* of lists */
     char journal[1024];    /* "resume a, remove a, ": resumes and removes in order */
     struct cw_list calls;
+    const struct cw_driver_events *events; /* of the watch; NULL: nobody watches */
+    void *events_arg;
 };
 
 void fake_driver_init(struct fake_driver *f, struct cw_loop *loop);
+/* A container ends: the n-th created, from 1. */
+void fake_driver_die(struct fake_driver *f, unsigned n, int64_t exit_code);
 /* What was held completes. */
 void fake_driver_release(struct fake_driver *f);

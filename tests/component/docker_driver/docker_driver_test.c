@@ -693,6 +693,55 @@ static void slow_engine_runs_into_the_time_limit(void **state)
     wait_for_idle(f);
 }
 
+static void create_goes_on_when_the_engine_is_restarted(void **state)
+{
+    struct fixture *f = *state;
+
+    ready_driver(f, &(struct cw_docker_conf){.patience_ms = 10000, .cluster = ""});
+    act(f, "POST", CREATE_PATH, SCRIPTED_RESET); /* it may have made it */
+    answer(f, "POST", CREATE_PATH, 409, "{\"message\":\"name is already in use\"}");
+    answer(f, "GET", V "/containers/" NAME "/json", 200, "{\"Config\":{}}");
+    act(f, "DELETE", REMOVE_NAME_PATH, SCRIPTED_RESET);
+    answer(f, "DELETE", REMOVE_NAME_PATH, 204, NULL);
+    answer(f, "POST", CREATE_PATH, 201, CREATED);
+    act(f, "POST", START_PATH, SCRIPTED_RESET);
+    answer(f, "POST", START_PATH, 304, NULL); /* it runs already */
+    act(f, "GET", INSPECT_PATH, SCRIPTED_RESET);
+    answer(f, "GET", INSPECT_PATH, 200, RUNNING);
+    assert_true(create(f, CW_PULL_NEVER).ok);
+    wait_for_idle(f);
+}
+
+static void patience_with_an_engine_out_of_reach_ends(void **state)
+{
+    struct fixture *f = *state;
+    struct result r;
+
+    ready_driver(f, &(struct cw_docker_conf){.patience_ms = 150});
+    act(f, "POST", CREATE_PATH, SCRIPTED_RESET);
+    act(f, "POST", CREATE_PATH, SCRIPTED_RESET);
+    answer(f, "DELETE", REMOVE_NAME_PATH, 204, NULL); /* by a lost answer */
+    r = create(f, CW_PULL_NEVER);
+    assert_failed(&r, CW_CREATE_PLATFORM, CW_UNAVAILABLE, "create " NAME);
+    wait_for_idle(f);
+}
+
+static void create_that_is_cancelled_between_tries_leaves_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct result r = {.f = f};
+
+    ready_driver(f, &(struct cw_docker_conf){.patience_ms = 10000});
+    act(f, "POST", CREATE_PATH, SCRIPTED_RESET);
+    start_create(&r, NAME, CW_PULL_NEVER);
+    wait_for_requests(f, 2);
+    spin(f);
+    answer(f, "DELETE", REMOVE_NAME_PATH, 204, NULL);
+    f->driver->ops->cancel(f->driver, r.call);
+    wait_for_idle(f);
+    assert_int_equal(r.calls, 0);
+}
+
 static void answers_that_make_no_sense_fail_the_create_and_leave_nothing(void **state)
 {
     static const struct {
@@ -1729,6 +1778,9 @@ int main(void)
         CASE(removals_that_wait_are_tried_at_once_when_the_end_is_near),
         CASE(create_without_answer_is_removed_by_name_even_if_it_appears_late),
         CASE(slow_engine_runs_into_the_time_limit),
+        CASE(create_goes_on_when_the_engine_is_restarted),
+        CASE(patience_with_an_engine_out_of_reach_ends),
+        CASE(create_that_is_cancelled_between_tries_leaves_nothing),
         CASE(answers_that_make_no_sense_fail_the_create_and_leave_nothing),
         CASE(oversized_answers_are_cut_off),
         CASE(half_an_answer_fails_the_create_and_leaves_nothing),

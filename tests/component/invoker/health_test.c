@@ -250,6 +250,29 @@ static void failed_ping_makes_room_for_the_next(void **state)
     end(&w);
 }
 
+static void unwell_is_told_like_disabled_and_is_another_matter(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    run_turns(w.loop);
+    inv_health_set_well(w.health, false);
+    run_turns(w.loop);
+    assert_int_equal(w.bus.sent_count, 2);
+    expect_ping(&w.bus.sent[1], false);
+    assert_true(inv_health_enabled(w.health));
+    assert_true(inv_health_enable(w.health, false)); /* says nothing new */
+    inv_health_set_well(w.health, true);
+    run_turns(w.loop);
+    assert_int_equal(w.bus.sent_count, 2);
+    assert_true(inv_health_enable(w.health, true));
+    run_turns(w.loop);
+    assert_int_equal(w.bus.sent_count, 3);
+    expect_ping(&w.bus.sent[2], true);
+    end(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -261,6 +284,7 @@ int main(void)
         cmocka_unit_test(disabling_sends_one_last_ping),
         cmocka_unit_test(disabled_invoker_sends_no_pings),
         cmocka_unit_test(enabling_pings_at_once_and_each_second),
+        cmocka_unit_test(unwell_is_told_like_disabled_and_is_another_matter),
         cmocka_unit_test(pings_do_not_pile_up_while_kafka_is_away),
         cmocka_unit_test(failed_ping_makes_room_for_the_next),
     };

@@ -436,6 +436,43 @@ static void pull_lines_are_progress_or_errors(void **state)
     assert_int_equal(cw_docker_check_pull_line(CW_SLICE("[]"), &err), -1);
 }
 
+#define EVENT(action, id, attributes)                                                              \
+    "{\"status\":\"" action "\",\"Type\":\"container\",\"Action\":\"" action                       \
+    "\",\"Actor\":{\"ID\":\"" id "\",\"Attributes\":{" attributes "}},\"time\":1795276765}"
+
+static int event(const char *line, struct cw_docker_death *ret)
+{
+    struct cw_err err = {0};
+
+    return cw_docker_decode_event(cw_slice_of(line), "wsk0_", ret, &err);
+}
+
+static void deaths_are_told_from_other_events(void **state)
+{
+    struct cw_docker_death d = {.exit_code = 7};
+
+    (void)state;
+    assert_int_equal(event(EVENT("die", ID, "\"exitCode\":\"137\",\"name\":\"wsk0_1_a\""), &d), 1);
+    assert_string_equal(d.id, ID);
+    assert_int_equal(d.exit_code, 137);
+    assert_int_equal(event(EVENT("destroy", ID, "\"name\":\"wsk0_1_a\""), &d), 1);
+    assert_int_equal(d.exit_code, -1);
+    assert_int_equal(/* Podman's */
+                     event(EVENT("died", ID, "\"containerExitCode\":\"1\",\"name\":\"wsk0_1_a\""),
+                           &d),
+                     1);
+    assert_int_equal(d.exit_code, 1);
+    assert_int_equal(event(EVENT("start", ID, "\"name\":\"wsk0_1_a\""), &d), 0);
+    assert_int_equal(event(EVENT("exec_die", ID, "\"name\":\"wsk0_1_a\""), &d), 0);
+    assert_int_equal(event(EVENT("die", ID, "\"name\":\"wsk01_1_a\""), &d), 0);
+    assert_int_equal(event(EVENT("die", "x", "\"name\":\"wsk0_1_a\""), &d), 0);
+    assert_int_equal(event(EVENT("die", ID, ""), &d), 0);
+    assert_int_equal(event("{\"Action\":\"die\",\"Actor\":{\"ID\":7}}", &d), -1);
+    assert_int_equal(event("{\"Action\":[]}", &d), -1);
+    assert_int_equal(event("die", &d), -1);
+    assert_int_equal(event("", &d), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -458,6 +495,7 @@ int main(void)
         cmocka_unit_test(error_text_is_the_message_or_printable_bytes),
         cmocka_unit_test(missing_executables_are_told_from_a_missing_shim),
         cmocka_unit_test(pull_lines_are_progress_or_errors),
+        cmocka_unit_test(deaths_are_told_from_other_events),
     };
 
     return cmocka_run_group_tests_name("docker_answer", tests, NULL, NULL);
