@@ -51,7 +51,8 @@ enum {
     NAME_MAX_BYTES = 4096,
     INSTANCE_MAX_BYTES = 32768, /* goes into every ack and ping */
     RECORDS_MAX_BYTES = 64 << 20,
-    CATALOG_KEEP_MS = 5 * 60 * 1000, /* stock: after the last access */
+    RECORDS_BESIDE_SPOOL_BYTES = 16 << 20, /* what memory does not hold is in the spool */
+    CATALOG_KEEP_MS = 5 * 60 * 1000,       /* stock: after the last access */
 };
 
 /* ---- one activation ---- */
@@ -383,7 +384,11 @@ static void make_parts(struct inv_daemon *d)
         .blocking_level = (int)blocking_level(s),
         .non_blocking_level = s->store_non_blocking,
         .log_unstored = s->unstored_logs,
-        .max_bytes = RECORDS_MAX_BYTES,
+        .max_bytes = *s->data_dir ? RECORDS_BESIDE_SPOOL_BYTES : RECORDS_MAX_BYTES,
+        .data_dir = s->data_dir,
+        .spool_name = d->invoker_topic,
+        .spool_bytes = s->spool_bytes,
+        .sync = s->journal_sync == INV_SYNC_HOST,
         .on_full = on_records_full,
         .on_safe = on_safe,
         .arg = d,

@@ -16,6 +16,7 @@
 #include "invoker/feed.h"
 #include "invoker/health.h"
 #include "invoker/ownership.h"
+#include "invoker/records.h"
 #include "invoker/settings.h"
 
 enum {
@@ -109,6 +110,11 @@ static void begin_work(struct inv_daemon *d)
 {
     struct cw_err err = {0};
 
+    if (inv_records_start(d->records, &err) != 0) {
+        start_failed(d, &err);
+        return;
+    }
+    inv_records_forget_recovered(d->records);
     if (inv_daemon_subscribe(d, feed_capacity(d->settings), on_topic_owned, on_topic_lost, &err) !=
         0) {
         start_failed(d, &err);

@@ -34,7 +34,7 @@ static bool all_answered(const struct inv_daemon *d)
 static bool all_flushed(const struct inv_daemon *d)
 {
     return inv_dispatch_containers(d->dispatch) == 0 && d->driver->ops->busy(d->driver) == 0 &&
-           inv_records_pending(d->records) == 0 && d->bus->ops->unsent(d->bus) == 0;
+           inv_records_may_stop(d->records) && d->bus->ops->unsent(d->bus) == 0;
 }
 
 /* What is left gets its answer now; a little later the rest of the stop goes on whatever happens.
@@ -60,6 +60,16 @@ static void begin_flush(struct inv_daemon *d)
         d->driver->ops->hurry(d->driver);
 }
 
+static void tell_left_records(const struct inv_daemon *d)
+{
+    size_t left = inv_records_pending(d->records) - inv_records_at_risk(d->records);
+
+    if (left)
+        cw_log(CW_LOG_WARN, NULL, COMPONENT,
+               "%zu records that the store has not taken stay in %s: the next start stores them",
+               left, d->settings->data_dir);
+}
+
 void inv_daemon_on_stop_tick(void *arg)
 {
     struct inv_daemon *d = arg;
@@ -74,12 +84,13 @@ void inv_daemon_on_stop_tick(void *arg)
     if (d->phase == PHASE_FLUSHING && (all_flushed(d) || late)) {
         if (!all_flushed(d))
             cw_log(CW_LOG_ERROR, NULL, COMPONENT,
-                   "stopping with %zu records not stored, %zu messages not sent, %zu containers "
-                   "not removed",
-                   inv_records_pending(d->records), d->bus->ops->unsent(d->bus),
+                   "stopping with %zu records lost, %zu messages not sent, %zu containers not "
+                   "removed",
+                   inv_records_at_risk(d->records), d->bus->ops->unsent(d->bus),
                    inv_dispatch_containers(d->dispatch));
         else
             cw_log(CW_LOG_INFO, NULL, COMPONENT, "stopped");
+        tell_left_records(d);
         inv_daemon_end(d, d->status);
         return;
     }

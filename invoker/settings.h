@@ -114,6 +114,7 @@ struct inv_settings {
     char *data_dir;
     int journal_sync; /* enum inv_journal_sync */
     int drain;        /* enum inv_drain */
+    int64_t spool_bytes;
     int64_t catalog_bytes;
 };
 

@@ -274,6 +274,11 @@ void inv_spool_settle(struct inv_spool *s, uint64_t below)
     spool_drop_settled(s);
 }
 
+size_t inv_spool_left(const struct inv_spool *s)
+{
+    return s->left;
+}
+
 uint64_t inv_spool_next_seq(const struct inv_spool *s)
 {
     return s->next;

@@ -73,6 +73,8 @@ bool inv_spool_needs_mark(const struct inv_spool *s);
 /* Writes it down, should nothing be appended. */
 int inv_spool_mark(struct inv_spool *s, struct cw_err *err);
 
+/* How many records a predecessor left that are not settled, as far as is known. */
+size_t inv_spool_left(const struct inv_spool *s);
 /* Of the next record to be appended, and to be read. */
 uint64_t inv_spool_next_seq(const struct inv_spool *s);
 uint64_t inv_spool_read_seq(const struct inv_spool *s);

@@ -104,6 +104,7 @@ static void take_stock(struct inv_spool *s)
     if (s->next < s->low)
         s->next = s->low;
     s->marked = s->read_seq = s->low;
+    s->left = (size_t)(s->next - s->low);
     CW_LIST_EACH (&s->segments, n) {
         struct segment *seg = CW_LIST_ENTRY(n, struct segment, link);
 

@@ -34,7 +34,7 @@ struct inv_spool {
     bool
         pinned; /* a segment could not be read: a successor that can must not take it for settled */
     uint64_t pin; /* so this is what it is told instead of low */
-    size_t bytes;
+    size_t bytes, left;
     /* writing */
     struct segment *active; /* the last one, or NULL */
     int fd;                 /* of the active one */

@@ -248,6 +248,25 @@ static void store_that_is_away_gets_everything_later_in_order(void **state)
     end(&w);
 }
 
+static void errors_that_say_nothing_of_a_document_are_tried_again(void **state)
+{
+    static const enum cw_code CODES[] = {CW_NOT_FOUND, CW_CONFLICT};
+
+    (void)state;
+    for (size_t i = 0; i < CW_ARRAY_LEN(CODES); i++) {
+        struct world w;
+
+        begin(&w, INV_STORE_ALWAYS, 1 << 20);
+        (void)cw_fail(&w.store.bulk_err, CODES[i], "not now");
+        w.store.failures = 9;
+        add(&w, 'a', CW_STATUS_SUCCESS);
+        wait_all(&w);
+        assert_int_equal(w.store.stored_count, 1);
+        assert_null(strstr(w.store.stored.p, "refused"));
+        end(&w);
+    }
+}
+
 static enum cw_docstore_put_code conflicts(struct fake_store *s, const char *doc, size_t batch_size)
 {
     (void)s, (void)batch_size;
@@ -517,6 +536,7 @@ int main(void)
         cmocka_unit_test(blocked_activations_leave_no_record_even_with_extra_logging),
         cmocka_unit_test(what_is_not_stored_is_logged_when_asked_for),
         cmocka_unit_test(store_that_is_away_gets_everything_later_in_order),
+        cmocka_unit_test(errors_that_say_nothing_of_a_document_are_tried_again),
         cmocka_unit_test(conflict_concerns_only_its_document),
         cmocka_unit_test(refused_batch_is_halved_until_the_culprit_is_alone),
         cmocka_unit_test(document_that_alone_breaks_the_connection_is_stored_without_its_logs),
