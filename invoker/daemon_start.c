@@ -23,6 +23,7 @@ enum {
     CLEANUP_LIMIT_MS = 30000,
     ENGINE_PATIENCE_MS = 5000, /* an engine that is restarted is back by then */
     TOPIC_RETRY_MS = 1000,
+    TOPIC_AWAY_MS = 5000,
 };
 
 static void start_failed(struct inv_daemon *d, const struct cw_err *err)
@@ -91,6 +92,9 @@ static void on_topic_owned(void *arg, bool owned)
     struct inv_daemon *d = arg;
 
     inv_health_silence(d->health, !owned);
+    d->topic_away = !owned;
+    if (!owned && d->phase == PHASE_RUNNING)
+        cw_timer_set_ms(&d->topic_retry, 0);
     if (owned && !d->clean && !d->cleanup)
         d->cleanup = inv_cleanup_start(d->loop, d->driver, d->container_prefix,
                                        d->settings->cluster, CLEANUP_LIMIT_MS, on_clean, d);
@@ -179,10 +183,24 @@ static bool wait_for_kafka(struct inv_daemon *d, const struct cw_err *err)
     return true;
 }
 
+/* While it is away from a running invoker somebody may have deleted it: then it is made again, for
+ * controllers may not be allowed to. */
+static void on_topic_looked_for(struct inv_daemon *d, const struct cw_err *err)
+{
+    if (err)
+        cw_log(CW_LOG_WARN, NULL, COMPONENT, "topic %s: %s", d->invoker_topic, err->msg);
+    if (d->topic_away)
+        cw_timer_set_ms(&d->topic_retry, TOPIC_AWAY_MS);
+}
+
 static void on_topic(void *arg, const struct cw_err *err)
 {
     struct inv_daemon *d = arg;
 
+    if (d->phase != PHASE_STARTING) {
+        on_topic_looked_for(d, err);
+        return;
+    }
     if (err) {
         struct cw_err named = *err;
 
@@ -206,7 +224,7 @@ void inv_daemon_ask_for_topic(void *arg)
         .tries = 1,
     };
 
-    if (d->phase == PHASE_STARTING)
+    if (d->phase == PHASE_STARTING || (d->phase == PHASE_RUNNING && d->topic_away))
         cw_bus_ensure_topic(d->bus, &topic, on_topic, d);
 }
 

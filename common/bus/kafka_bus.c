@@ -299,8 +299,9 @@ static void bus_free(struct cw_bus *base)
     if (bus->producer.rk) {
         (void)rd_kafka_purge(bus->producer.rk,
                              RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
-        rd_kafka_destroy(kafka_client_detach(&bus->producer));
+        kafka_destroy(bus, kafka_client_detach(&bus->producer));
     }
+    (void)kafka_destroy_wait(bus, FREE_TIMEOUT_MS);
     forget_calls(bus);
     if (bus->consumer_conf)
         rd_kafka_conf_destroy(bus->consumer_conf);
@@ -348,6 +349,7 @@ struct cw_bus *cw_kafka_bus_new(struct cw_loop *loop, const struct cw_kafka_conf
     bus->arg = conf->arg;
     cw_list_init(&bus->unsent);
     cw_list_init(&bus->lines);
+    cw_list_init(&bus->destructions);
     cw_defer_init(&bus->pump, loop, kafka_lines_pump, bus);
     cw_list_init(&bus->topics);
     cw_list_init(&bus->groups);

@@ -74,9 +74,10 @@ struct kafka_bus {
     size_t producing;     /* of the unsent, those that librdkafka has */
     struct cw_list lines; /* struct line: what waits outside of librdkafka, by topic */
     struct cw_defer pump;
-    struct cw_list topics; /* struct topic_call */
-    struct cw_list groups; /* struct group_call */
-    struct cw_list subs;   /* struct cw_bus_sub, also those that are leaving */
+    struct cw_list topics;       /* struct topic_call */
+    struct cw_list groups;       /* struct group_call */
+    struct cw_list subs;         /* struct cw_bus_sub, also those that are leaving */
+    struct cw_list destructions; /* struct kafka_destruction: instances that are going */
     struct bus_dones dones;
     struct cw_worker *worker; /* for librdkafka calls that wait */
     struct cw_err refusal; /* the newest reason why a broker and we do not talk; code CW_OK: none */
@@ -96,6 +97,13 @@ void kafka_on_report(struct kafka_bus *bus, const rd_kafka_message_t *m);
 void kafka_lines_pump(void *arg);
 /* Forgets all that is unsent. */
 void kafka_lines_free(struct kafka_bus *bus);
+
+/* ---- kafka_destroy.c ---- */
+
+/* Does not wait. A consumer must have been closed. */
+void kafka_destroy(struct kafka_bus *bus, CW_TAKES rd_kafka_t *rk);
+/* false: some have not ended in time and are left behind. */
+bool kafka_destroy_wait(struct kafka_bus *bus, int64_t timeout_ms);
 
 /* ---- kafka_sub.c ---- */
 

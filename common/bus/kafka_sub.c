@@ -11,8 +11,6 @@
 
 #include <stdio.h>
 
-#include "common/loop/worker.h"
-
 enum {
     DRAIN_BUDGET = 64, /* events per turn, so that other I/O gets its share */
     SEEK_TIMEOUT_MS =
@@ -369,27 +367,6 @@ static int serve_partitions(struct cw_bus_sub *sub, int budget)
 
 /* ---- leaving ---- */
 
-struct destruction {
-    rd_kafka_t *rk;
-};
-
-/* Worker. */
-static void destroy_instance(void *arg)
-{
-    struct destruction *d = arg;
-
-    rd_kafka_destroy(CW_STEAL(d->rk));
-}
-
-static void destroyed(void *arg)
-{
-    struct destruction *d = arg;
-
-    if (d->rk) /* the worker ended before it came to this job */
-        destroy_instance(d);
-    free(d);
-}
-
 static void sub_free(void *obj)
 {
     struct cw_bus_sub *sub = obj;
@@ -410,15 +387,11 @@ static rd_kafka_t *detach(struct cw_bus_sub *sub)
     return kafka_client_detach(&sub->client);
 }
 
-/* Destroying joins librdkafka's threads, of which one may sit in a name lookup: not for the loop.
- */
 static void finish(struct cw_bus_sub *sub)
 {
     struct kafka_bus *bus = sub->bus;
-    struct destruction *d = cw_alloc(sizeof(*d));
 
-    d->rk = detach(sub);
-    cw_worker_run(bus->worker, destroy_instance, destroyed, d);
+    kafka_destroy(bus, detach(sub));
     cw_loop_bury(bus->loop, sub, sub_free); /* may be on the stack */
 }
 
@@ -522,7 +495,7 @@ void kafka_subs_free(struct kafka_bus *bus, int64_t timeout_ms)
     while ((n = cw_list_first(&bus->subs))) {
         struct cw_bus_sub *sub = CW_LIST_ENTRY(n, struct cw_bus_sub, link);
 
-        rd_kafka_destroy_flags(detach(sub), RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+        kafka_destroy(bus, detach(sub));
         sub_free(sub);
     }
 }
@@ -679,7 +652,7 @@ struct cw_bus_sub *kafka_sub_new(struct kafka_bus *bus, const struct cw_bus_subs
     }
     cw_list_push_back(&bus->subs, &sub->link);
     if (join_group(sub, err) != 0) {
-        rd_kafka_destroy_flags(detach(sub), RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+        kafka_destroy(bus, detach(sub));
         sub_free(sub);
         return NULL;
     }

@@ -15,13 +15,26 @@ struct fixture {
     struct cw_bus *bus;
     char topic[64];
     struct bus_sink a, b;
+    size_t problems, missing;
 };
 
-static struct cw_bus *bus_open(struct cw_loop *loop)
+static void on_problem(void *arg, const struct cw_err *err)
 {
-    struct cw_kafka_conf conf = {.brokers = getenv("CW_TEST_KAFKA"), .max_message_bytes = LIMIT};
+    struct fixture *f = arg;
+
+    f->problems++;
+    f->missing += err->code == CW_NOT_FOUND;
+}
+
+static struct cw_bus *bus_open(struct fixture *f, const char *const *producer)
+{
+    struct cw_kafka_conf conf = {.brokers = getenv("CW_TEST_KAFKA"),
+                                 .max_message_bytes = LIMIT,
+                                 .producer = producer,
+                                 .on_error = on_problem,
+                                 .arg = f};
     struct cw_err err = {0};
-    struct cw_bus *bus = cw_kafka_bus_new(loop, &conf, &err);
+    struct cw_bus *bus = cw_kafka_bus_new(f->loop, &conf, &err);
 
     if (!bus)
         fail_msg("%s", err.msg);
@@ -47,7 +60,7 @@ static int setup(void **state)
     struct bus_answers done = {0};
 
     f->loop = cw_loop_new(NULL, NULL);
-    f->bus = bus_open(f->loop);
+    f->bus = bus_open(f, NULL);
     (void)snprintf(f->topic, sizeof(f->topic), "bus-test-%d-%u", (int)getpid(), serial++);
     ensure(f, &done, "1054644");
     if (done.failed)
@@ -282,6 +295,123 @@ static void a_seek_far_back_reads_again(void **state)
     bus_sink_expect_run(&f->a, 500, 500);
 }
 
+/* ---- a topic that is deleted ---- */
+
+static void delete_topic(const char *topic)
+{
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_DeleteTopic_t *which = rd_kafka_DeleteTopic_new(topic);
+    rd_kafka_queue_t *queue;
+    rd_kafka_event_t *ev;
+    rd_kafka_t *rk;
+    char why[200];
+
+    (void)rd_kafka_conf_set(conf, "bootstrap.servers", getenv("CW_TEST_KAFKA"), why, sizeof(why));
+    rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof(why));
+    assert_non_null(rk);
+    queue = rd_kafka_queue_new(rk);
+    rd_kafka_DeleteTopics(rk, &which, 1, NULL, queue);
+    ev = rd_kafka_queue_poll(queue, WAIT_MS);
+    assert_int_equal(rd_kafka_event_type(ev), RD_KAFKA_EVENT_DELETETOPICS_RESULT);
+    assert_int_equal(rd_kafka_event_error(ev), 0);
+    rd_kafka_event_destroy(ev);
+    rd_kafka_DeleteTopic_destroy(which);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_destroy(rk);
+}
+
+static void messages_wait_for_a_topic_that_is_gone(void **state)
+{
+    static const char *const NO_NEW_TOPICS[] = {"allow.auto.create.topics",
+                                                "false",
+                                                "topic.metadata.refresh.interval.ms",
+                                                "200",
+                                                "topic.metadata.propagation.max.ms",
+                                                "200",
+                                                NULL};
+    struct fixture *f = *state;
+    struct bus_answers sent = {0}, made = {0};
+    int n = 10;
+
+    cw_bus_free(f->bus);
+    f->bus = bus_open(f, NO_NEW_TOPICS);
+    bus_send_numbers(f->bus, f->topic, 0, 10, &sent);
+    bus_answers_wait(&sent, f->loop, 10, WAIT_MS);
+    delete_topic(f->topic);
+    for (; f->missing == 0; n += 10) {
+        bus_send_numbers(f->bus, f->topic, n, 10, &sent);
+        bus_idle(f->loop, 20);
+    }
+    bus_send_numbers(f->bus, f->topic, n, 500, &sent);
+    bus_idle(f->loop, 300);
+    assert_int_equal(sent.failed, 0);
+    assert_true(f->bus->ops->unsent(f->bus) >= 500);
+    ensure(f, &made, "1054644");
+    assert_int_equal(made.failed, 0);
+    bus_answers_wait(&sent, f->loop, (size_t)n + 500, WAIT_MS);
+    assert_int_equal(sent.failed, 0);
+    assert_int_equal(f->missing, 1); /* one line */
+    bus_sink_open(&f->a, f->loop, f->bus, f->topic, f->topic, NULL);
+    while (f->a.count == 0 || f->a.numbers[f->a.count - 1] != n + 499)
+        bus_sink_wait(&f->a, f->a.count + 1, WAIT_MS);
+    /* The first of them may have come into the old topic in its last moment. */
+    bus_sink_expect_run(&f->a, n + 500 - (int)f->a.count, f->a.count);
+    assert_true(f->a.count >= 500);
+}
+
+/* The reader's place is behind the new topic's end: it begins anew. */
+static void a_reader_goes_on_when_its_topic_is_made_again(void **state)
+{
+    struct fixture *f = *state;
+    struct bus_answers done = {0};
+
+    bus_sink_open(&f->a, f->loop, f->bus, f->topic, f->topic, NULL);
+    bus_send_numbers(f->bus, f->topic, 0, 100, NULL);
+    bus_sink_wait(&f->a, 100, WAIT_MS);
+    f->bus->ops->commit(f->a.sub, 100, bus_answer, &done);
+    bus_answers_wait(&done, f->loop, 1, WAIT_MS);
+    assert_int_equal(done.failed, 0);
+    delete_topic(f->topic);
+    bus_idle(f->loop, 1500); /* so that the broker has taken it from its list */
+    ensure(f, &done, "1054644");
+    assert_int_equal(done.failed, 0);
+    f->a.count = 0;
+    bus_send_numbers(f->bus, f->topic, 1000, 50, NULL);
+    bus_sink_wait(&f->a, 50, WAIT_MS);
+    bus_sink_expect_run(&f->a, 1000, 50);
+    assert_int_equal(f->a.offsets[0], 0);
+    assert_in_range(f->a.errors, 0, 5); /* lines for the log */
+    f->bus->ops->commit(f->a.sub, 50, bus_answer, &done);
+    bus_answers_wait(&done, f->loop, 3, WAIT_MS);
+    assert_int_equal(done.failed, 0);
+}
+
+static bool is_revoked(void *arg)
+{
+    return ((struct bus_sink *)arg)->assigned == 0;
+}
+
+/* It is away for so long that the reader is told; made again, it is the reader's again. */
+static void a_reader_of_an_absent_topic_is_told_and_waits_for_it(void **state)
+{
+    static const char *const QUICK[] = {"topic.metadata.refresh.interval.ms", "200", NULL};
+    struct fixture *f = *state;
+    struct bus_answers done = {0};
+
+    bus_sink_open(&f->a, f->loop, f->bus, f->topic, f->topic, QUICK);
+    bus_sink_wait_assigned(&f->a, WAIT_MS);
+    delete_topic(f->topic);
+    assert_true(cw_loop_run_until(f->loop, is_revoked, &f->a, WAIT_MS));
+    bus_idle(f->loop, 3000);
+    assert_in_range(f->a.errors, 1, 10); /* lines for the log, not one for each look */
+    ensure(f, &done, "1054644");
+    assert_int_equal(done.failed, 0);
+    bus_sink_wait_assigned(&f->a, WAIT_MS);
+    bus_send_numbers(f->bus, f->topic, 0, 50, NULL);
+    bus_sink_wait(&f->a, 50, WAIT_MS);
+    bus_sink_expect_run(&f->a, 0, 50);
+}
+
 static int64_t now_us(void)
 {
     struct timespec t;
@@ -338,6 +468,9 @@ int main(int argc, char **argv)
         T(the_group_goes_on_at_the_commit_when_members_change),
         T(a_second_member_makes_the_group_share_again_without_loss),
         T(a_seek_far_back_reads_again),
+        T(messages_wait_for_a_topic_that_is_gone),
+        T(a_reader_goes_on_when_its_topic_is_made_again),
+        T(a_reader_of_an_absent_topic_is_told_and_waits_for_it),
         T(an_echo_takes_milliseconds),
     };
 
