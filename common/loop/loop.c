@@ -9,6 +9,9 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 
+/* More may be posted by new objects without end. */
+enum { CALLS_PER_TURN = 10000 };
+
 struct burial {
     struct cw_link link;
     void *obj;
@@ -19,6 +22,8 @@ struct cw_loop {
     struct event_base *base;
     const struct cw_clock *clock;
     struct cw_list deferred; /* struct cw_defer */
+    struct cw_list again;    /* those that ran in this phase and were posted anew */
+    uint64_t phase;          /* even while deferred calls run, odd while they do not */
     struct cw_list buried;   /* struct burial */
     cw_loop_fn *each_turn;   /* or NULL */
     void *each_turn_arg;
@@ -50,6 +55,8 @@ struct cw_loop *cw_loop_new(const struct cw_clock *clock, struct cw_err *err)
     }
     loop->clock = clock ? clock : cw_clock_system();
     cw_list_init(&loop->deferred);
+    cw_list_init(&loop->again);
+    loop->phase = 1; /* a call that never ran has 0 */
     cw_list_init(&loop->buried);
     return loop;
 }
@@ -119,21 +126,27 @@ void cw_loop_free(struct cw_loop *loop)
     free(loop);
 }
 
-/* true when something ran */
+/* What these calls post runs at once, too, so that a chain of them costs one pass of libevent and
+ * not one for each link; but each only once, since a call that posts itself again must let I/O
+ * happen in between. true when something ran. */
 static bool run_deferred(struct cw_loop *loop)
 {
-    bool any = loop->deferred.count > 0;
+    struct cw_link *n;
+    size_t ran = 0;
 
-    /* Only those posted before now: a call that posts itself again must let I/O happen in between.
-     */
-    for (size_t n = loop->deferred.count; n > 0 && loop->deferred.count; n--) {
-        struct cw_defer *d =
-            CW_LIST_ENTRY(cw_list_pop_front(&loop->deferred), struct cw_defer, link);
+    loop->phase++;
+    while (ran < CALLS_PER_TURN && (n = cw_list_pop_front(&loop->deferred))) {
+        struct cw_defer *d = CW_LIST_ENTRY(n, struct cw_defer, link);
 
+        ran++;
+        d->ran_in = loop->phase;
         cw_loop_mark(loop, d->what);
         d->fn(d->arg);
     }
-    return any;
+    loop->phase++;
+    while ((n = cw_list_pop_front(&loop->again)))
+        cw_list_push_back(&loop->deferred, n);
+    return ran > 0;
 }
 
 /* watched: the caller looks at a condition between turns, so a turn that did something must not
@@ -221,16 +234,22 @@ void cw_defer_init_as(struct cw_defer *d, struct cw_loop *loop, cw_loop_fn *fn, 
     *d = (struct cw_defer){.fn = fn, .arg = arg, .loop = loop, .what = what};
 }
 
+/* It is on this list, or would be. */
+static struct cw_list *list_of(struct cw_defer *d)
+{
+    return d->ran_in == d->loop->phase ? &d->loop->again : &d->loop->deferred;
+}
+
 void cw_defer_post(struct cw_defer *d)
 {
     if (!cw_link_on_list(&d->link))
-        cw_list_push_back(&d->loop->deferred, &d->link);
+        cw_list_push_back(list_of(d), &d->link);
 }
 
 void cw_defer_cancel(struct cw_defer *d)
 {
     if (cw_link_on_list(&d->link))
-        cw_list_remove(&d->loop->deferred, &d->link);
+        cw_list_remove(list_of(d), &d->link);
 }
 
 void cw_loop_bury(struct cw_loop *loop, void *obj, void (*free_fn)(void *obj))

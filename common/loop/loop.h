@@ -1,10 +1,10 @@
 /* common/loop/loop.h -- the one thread of a daemon: libevent's base, timers, deferred calls,
  * burials.
  *
- * One turn: deferred calls posted before the turn, one libevent pass, then freeing of what was
- * buried. Completions go through cw_defer so that nobody is called back inside the call that asked;
- * objects that may still be on the stack are freed through cw_loop_bury. Thread: the loop thread
- * only, unless stated. See docs/threading.md.
+ * One turn: deferred calls, one libevent pass, then freeing of what was buried. Completions go
+ * through cw_defer so that nobody is called back inside the call that asked; objects that may still
+ * be on the stack are freed through cw_loop_bury. Thread: the loop thread only, unless stated. See
+ * docs/threading.md.
  *
  * What runs has a name, "timer feed.c:on_retry", so that whoever watches the loop (cw_loop_now) can
  * say what holds it up. */
@@ -66,13 +66,15 @@ void cw_loop_on_rest(struct cw_loop *loop, cw_loop_rest_fn *fn, void *arg);
 /* fn once in each turn, before it may sleep. NULL: none. */
 void cw_loop_each_turn(struct cw_loop *loop, cw_loop_fn *fn, void *arg);
 
-/* A call in the next turn. Embedded in its owner; posting twice is one call. */
+/* A call after what runs now, and after those posted before it: in this turn if it has not run in
+ * it yet, else in the next. Embedded in its owner; posting twice is one call. */
 struct cw_defer {
     struct cw_link link;
     cw_loop_fn *fn;
     void *arg;
     struct cw_loop *loop;
     const char *what;
+    uint64_t ran_in; /* phase of the loop */
 };
 #define cw_defer_init(d, loop, fn, arg)                                                            \
     cw_defer_init_as((d), (loop), (fn), (arg), CW_CALLEE("call", fn))

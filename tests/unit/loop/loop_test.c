@@ -39,7 +39,7 @@ static void on_b(void *arg)
     cw_loop_stop(t->loop);
 }
 
-static void deferred_calls_run_in_the_next_turn(void **state)
+static void deferred_calls_run_after_what_posted_them(void **state)
 {
     struct trace t = {.loop = cw_loop_new(NULL, NULL)};
 
@@ -68,8 +68,113 @@ static void something_runs_in_each_turn_before_it_may_sleep(void **state)
     cw_loop_each_turn(t.loop, on_each_turn, &t);
     cw_defer_post(&t.a);
     cw_loop_run(t.loop);
-    assert_string_equal(t.text, "a.|b|");
+    assert_string_equal(t.text, "a.b|");
     cw_loop_free(t.loop);
+}
+
+/* a posts b and itself; b posts a again, which is posted already. */
+static void on_a_again(void *arg)
+{
+    struct trace *t = arg;
+
+    note(t, 'a');
+    cw_defer_post(&t->a);
+    cw_defer_post(&t->b);
+}
+
+static void on_b_again(void *arg)
+{
+    struct trace *t = arg;
+
+    note(t, 'b');
+    cw_defer_post(&t->a);
+    if (strlen(t->text) > 6)
+        cw_loop_stop(t->loop);
+}
+
+static void a_chain_of_calls_is_one_turn_and_a_call_that_posts_itself_waits(void **state)
+{
+    struct trace t = {.loop = cw_loop_new(NULL, NULL)};
+
+    (void)state;
+    cw_defer_init(&t.a, t.loop, on_a_again, &t);
+    cw_defer_init(&t.b, t.loop, on_b_again, &t);
+    cw_loop_each_turn(t.loop, on_each_turn, &t);
+    cw_defer_post(&t.a);
+    cw_loop_run(t.loop);
+    assert_string_equal(t.text, "ab|ab|ab|");
+    cw_defer_cancel(&t.a);
+    cw_loop_free(t.loop);
+}
+
+static void on_a_regrets(void *arg)
+{
+    struct trace *t = arg;
+
+    note(t, 'a');
+    cw_defer_post(&t->a);
+    cw_defer_cancel(&t->a);
+    cw_defer_post(&t->b);
+}
+
+static void calls_posted_anew_can_be_cancelled(void **state)
+{
+    struct trace t = {.loop = cw_loop_new(NULL, NULL)};
+
+    (void)state;
+    cw_defer_init(&t.a, t.loop, on_a_regrets, &t);
+    cw_defer_init(&t.b, t.loop, on_b, &t);
+    cw_defer_post(&t.a);
+    cw_loop_run(t.loop);
+    assert_string_equal(t.text, "ab");
+    assert_false(cw_link_on_list(&t.a.link));
+    cw_loop_free(t.loop);
+}
+
+struct endless {
+    struct cw_defer call;
+    struct cw_loop *loop;
+    bool *stop;
+};
+
+/* Each makes a new one, which has not run in this turn. */
+static void on_endless(void *arg)
+{
+    struct endless *e = arg, *next = cw_alloc(sizeof(*next));
+
+    if (*e->stop) {
+        cw_loop_stop(e->loop);
+        free(next);
+    } else {
+        *next = (struct endless){.loop = e->loop, .stop = e->stop};
+        cw_defer_init(&next->call, next->loop, on_endless, next);
+        cw_defer_post(&next->call);
+    }
+    free(e);
+}
+
+static void set_flag(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+static void new_calls_without_end_let_a_turn_end(void **state)
+{
+    struct cw_loop *loop = cw_loop_new(NULL, NULL);
+    struct endless *first = cw_alloc(sizeof(*first));
+    struct cw_timer timer;
+    bool stop = false;
+
+    (void)state;
+    *first = (struct endless){.loop = loop, .stop = &stop};
+    cw_defer_init(&first->call, loop, on_endless, first);
+    cw_defer_post(&first->call);
+    cw_timer_init(&timer, loop, set_flag, &stop);
+    cw_timer_set_ms(&timer, 0);
+    cw_loop_run(loop);
+    assert_true(stop);
+    cw_timer_done(&timer);
+    cw_loop_free(loop);
 }
 
 static void on_stop(void *arg)
@@ -299,7 +404,10 @@ static void worker_refuses_a_silly_thread_count(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(deferred_calls_run_in_the_next_turn),
+        cmocka_unit_test(deferred_calls_run_after_what_posted_them),
+        cmocka_unit_test(a_chain_of_calls_is_one_turn_and_a_call_that_posts_itself_waits),
+        cmocka_unit_test(calls_posted_anew_can_be_cancelled),
+        cmocka_unit_test(new_calls_without_end_let_a_turn_end),
         cmocka_unit_test(something_runs_in_each_turn_before_it_may_sleep),
         cmocka_unit_test(cancelled_call_does_not_run),
         cmocka_unit_test(buried_objects_are_freed_after_the_pass),
