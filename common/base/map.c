@@ -3,6 +3,8 @@
 #include <sys/random.h>
 #include <time.h>
 
+enum { FEW = 8, FIRST_SLOTS = 32 };
+
 static uint64_t rotl(uint64_t x, int b)
 {
     return x << b | x >> (64 - b);
@@ -43,11 +45,6 @@ uint64_t cw_siphash(uint64_t k0, uint64_t k1, struct cw_slice data)
 void cw_map_init(struct cw_map *m)
 {
     *m = (struct cw_map){0};
-    if (getrandom(&m->k0, sizeof(m->k0), GRND_NONBLOCK) != sizeof(m->k0) ||
-        getrandom(&m->k1, sizeof(m->k1), GRND_NONBLOCK) != sizeof(m->k1)) {
-        m->k0 = (uint64_t)time(NULL); /* no entropy yet this early in boot: weaker, still works */
-        m->k1 = (uint64_t)(uintptr_t)m;
-    }
 }
 
 void cw_map_done(struct cw_map *m)
@@ -56,33 +53,68 @@ void cw_map_done(struct cw_map *m)
     *m = (struct cw_map){0};
 }
 
+static void draw_key(struct cw_map *m)
+{
+    if (getrandom(&m->k0, sizeof(m->k0), GRND_NONBLOCK) != sizeof(m->k0) ||
+        getrandom(&m->k1, sizeof(m->k1), GRND_NONBLOCK) != sizeof(m->k1)) {
+        m->k0 = (uint64_t)time(NULL); /* no entropy yet this early in boot: weaker, still works */
+        m->k1 = (uint64_t)(uintptr_t)m;
+    }
+}
+
+static uint64_t hash_of(const struct cw_map *m, struct cw_slice key)
+{
+    return m->slot_count ? cw_siphash(m->k0, m->k1, key) : 0;
+}
+
+static struct cw_map_node **chain_of(struct cw_map *m, uint64_t hash)
+{
+    return m->slot_count ? &m->slots[hash & (m->slot_count - 1)] : &m->few;
+}
+
+static void insert(struct cw_map *m, struct cw_map_node *node)
+{
+    struct cw_map_node **chain = chain_of(m, node->hash);
+
+    node->next = *chain;
+    *chain = node;
+}
+
+/* One chain moves to a new table. */
+static void move(struct cw_map *m, struct cw_map_node *chain, bool hashed)
+{
+    struct cw_map_node *next;
+
+    for (struct cw_map_node *e = chain; e; e = next) {
+        next = e->next;
+        if (!hashed)
+            e->hash = hash_of(m, e->key);
+        insert(m, e);
+    }
+}
+
 static void grow(struct cw_map *m)
 {
-    size_t n = m->slot_count ? m->slot_count * 2 : 16;
-    struct cw_map_node **slots = cw_calloc(n, sizeof(*slots));
+    struct cw_map_node **old = m->slots, *few = m->few;
+    size_t old_count = m->slot_count;
 
-    for (size_t i = 0; i < m->slot_count; i++) {
-        struct cw_map_node *next;
-
-        for (struct cw_map_node *e = m->slots[i]; e; e = next) {
-            next = e->next;
-            e->next = slots[e->hash & (n - 1)];
-            slots[e->hash & (n - 1)] = e;
-        }
-    }
-    free(m->slots);
-    m->slots = slots;
-    m->slot_count = n;
+    if (!old_count)
+        draw_key(m);
+    m->few = NULL;
+    m->slot_count = old_count ? old_count * 2 : FIRST_SLOTS;
+    m->slots = cw_calloc(m->slot_count, sizeof(struct cw_map_node *));
+    move(m, few, false);
+    for (size_t i = 0; i < old_count; i++)
+        move(m, old[i], true);
+    free(old);
 }
 
 struct cw_map_node *cw_map_get(const struct cw_map *m, struct cw_slice key)
 {
-    uint64_t hash;
+    uint64_t hash = hash_of(m, key);
+    struct cw_map_node *e = m->slot_count ? m->slots[hash & (m->slot_count - 1)] : m->few;
 
-    if (!m->slot_count)
-        return NULL;
-    hash = cw_siphash(m->k0, m->k1, key);
-    for (struct cw_map_node *e = m->slots[hash & (m->slot_count - 1)]; e; e = e->next)
+    for (; e; e = e->next)
         if (e->hash == hash && cw_slice_eq(e->key, key))
             return e;
     return NULL;
@@ -90,21 +122,17 @@ struct cw_map_node *cw_map_get(const struct cw_map *m, struct cw_slice key)
 
 void cw_map_put(struct cw_map *m, struct cw_map_node *node, struct cw_slice key)
 {
-    size_t slot;
-
-    if (m->count >= m->slot_count)
+    if (m->count >= (m->slot_count ? m->slot_count : FEW))
         grow(m);
     node->key = key;
-    node->hash = cw_siphash(m->k0, m->k1, key);
-    slot = node->hash & (m->slot_count - 1);
-    node->next = m->slots[slot];
-    m->slots[slot] = node;
+    node->hash = hash_of(m, key);
+    insert(m, node);
     m->count++;
 }
 
 void cw_map_remove(struct cw_map *m, struct cw_map_node *node)
 {
-    struct cw_map_node **at = &m->slots[node->hash & (m->slot_count - 1)];
+    struct cw_map_node **at = chain_of(m, node->hash);
 
     while (*at != node)
         at = &(*at)->next;
@@ -113,14 +141,20 @@ void cw_map_remove(struct cw_map *m, struct cw_map_node *node)
     m->count--;
 }
 
+static void each_of(struct cw_map_node *chain, void (*fn)(void *arg, struct cw_map_node *node),
+                    void *arg)
+{
+    struct cw_map_node *next;
+
+    for (struct cw_map_node *e = chain; e; e = next) {
+        next = e->next;
+        fn(arg, e);
+    }
+}
+
 void cw_map_each(struct cw_map *m, void (*fn)(void *arg, struct cw_map_node *node), void *arg)
 {
-    for (size_t i = 0; i < m->slot_count; i++) {
-        struct cw_map_node *next;
-
-        for (struct cw_map_node *e = m->slots[i]; e; e = next) {
-            next = e->next;
-            fn(arg, e);
-        }
-    }
+    each_of(m->few, fn, arg);
+    for (size_t i = 0; i < m->slot_count; i++)
+        each_of(m->slots[i], fn, arg);
 }

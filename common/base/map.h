@@ -1,7 +1,8 @@
 /* common/base/map.h -- intrusive hash map keyed by bytes.
  *
  * Keyed with SipHash-1-3 under a per-map random key, because keys (namespaces, action names) come
- * from outside. The key bytes belong to the entry's owner and must not change while the entry is in
+ * from outside. A few entries are a list without a table and without a key, which costs a system
+ * call: many maps never hold more. The key bytes belong to the entry's owner and must not change while the entry is in
  * the map. Thread: owner only. */
 #pragma once
 
@@ -18,9 +19,10 @@ struct cw_map_node {
 
 struct cw_map {
     struct cw_map_node **slots;
-    size_t slot_count; /* a power of two, or 0 */
+    size_t slot_count; /* a power of two; 0: few has all */
     size_t count;
-    uint64_t k0, k1;
+    struct cw_map_node *few; /* with hash 0 */
+    uint64_t k0, k1;         /* drawn with the table */
 };
 
 void cw_map_init(struct cw_map *m);

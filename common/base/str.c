@@ -5,6 +5,8 @@
 
 #include "common/base/err.h"
 
+enum { FIRST_BYTES = 64, DOUBLES_BELOW = 64 << 10 };
+
 static char EMPTY[1]; /* what an unallocated cw_str points to; never written */
 
 static bool is_space(char c)
@@ -24,6 +26,12 @@ struct cw_slice cw_slice_trim(struct cw_slice s)
 char *cw_slice_dup(struct cw_slice s)
 {
     return cw_memdup(s.p, s.n);
+}
+
+/* Room for n more bytes and the NUL? Most pieces are short and find it. */
+static inline bool fits(const struct cw_str *s, size_t n)
+{
+    return n < s->cap - s->n && !s->failed; /* without memory both are 0; cap is at most max + 1 */
 }
 
 void cw_str_init(struct cw_str *s, size_t max)
@@ -56,9 +64,9 @@ char *cw_str_reserve(struct cw_str *s, size_t n)
     }
     need = s->n + n + 1;
     if (need > s->cap) {
-        cap = s->cap ? s->cap : 64;
+        cap = s->cap ? s->cap : FIRST_BYTES;
         while (cap < need)
-            cap += cap / 2;
+            cap += cap < DOUBLES_BELOW ? cap : cap / 2;
         if (cap > s->max + 1)
             cap = s->max + 1;
         s->p = cw_realloc(s->cap ? s->p : NULL, cap);
@@ -78,10 +86,14 @@ void cw_str_add(struct cw_str *s, const void *p, size_t n)
 {
     char *to;
 
-    if (n == 0 || !(to = cw_str_reserve(s, n)))
+    if (n == 0)
+        return;
+    to = fits(s, n) ? s->p + s->n : cw_str_reserve(s, n);
+    if (!to)
         return;
     memcpy(to, p, n);
-    cw_str_commit(s, n);
+    s->n += n;
+    s->p[s->n] = '\0';
 }
 
 void cw_str_addz(struct cw_str *s, const char *text)
@@ -91,7 +103,12 @@ void cw_str_addz(struct cw_str *s, const char *text)
 
 void cw_str_addc(struct cw_str *s, char c)
 {
-    cw_str_add(s, &c, 1);
+    if (!fits(s, 1)) {
+        cw_str_add(s, &c, 1);
+        return;
+    }
+    s->p[s->n++] = c;
+    s->p[s->n] = '\0';
 }
 
 void cw_str_adds(struct cw_str *s, struct cw_slice v)

@@ -198,29 +198,35 @@ static void count_entry(void *arg, struct cw_map_node *node)
     ++*(int *)arg;
 }
 
-static void map_finds_what_was_put(void **state)
+static void check_map(int n)
 {
-    enum { N = 1000 };
-    struct entry *entries = cw_calloc(N, sizeof(*entries));
+    struct entry *entries = cw_calloc((size_t)n, sizeof(*entries));
     struct cw_map m;
     int count = 0;
 
-    (void)state;
     cw_map_init(&m);
     assert_null(cw_map_get(&m, CW_SLICE("k1")));
-    for (int i = 0; i < N; i++) {
+    for (int i = 0; i < n; i++) {
         (void)snprintf(entries[i].key, sizeof(entries[i].key), "k%d", i);
         cw_map_put(&m, &entries[i].node, cw_slice_of(entries[i].key));
     }
-    for (int i = 0; i < N; i += 2)
+    for (int i = 0; i < n; i += 2)
         cw_map_remove(&m, &entries[i].node);
-    for (int i = 0; i < N; i++)
+    for (int i = 0; i < n; i++)
         assert_ptr_equal(cw_map_get(&m, cw_slice_of(entries[i].key)),
                          i % 2 ? &entries[i].node : NULL);
     cw_map_each(&m, count_entry, &count);
-    assert_int_equal(count, N / 2);
+    assert_int_equal(count, n / 2);
     cw_map_done(&m);
     free(entries);
+}
+
+static void map_finds_what_was_put(void **state)
+{
+    (void)state;
+    for (int n = 1; n < 40; n++) /* from a list to a table, and to a larger one */
+        check_map(n);
+    check_map(1000);
 }
 
 static void arena_pieces_are_aligned_zeroed_and_separate(void **state)
