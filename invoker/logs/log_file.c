@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 enum {
+    FIRST_BYTES = 8 * 1024, /* enough for most activations, and cheap to allocate */
     READ_BYTES = 64 * 1024,
     ROTATED_MAX = 32, /* names FILE.1 ... looked at */
     PATH_MAX_BYTES = 8192,
@@ -97,17 +98,19 @@ enum inv_log_follow inv_log_file_follow(struct inv_log_file *f, size_t pending)
 
 ssize_t inv_log_file_fill(struct inv_log_file *f, struct cw_str *buf)
 {
+    size_t most = f->more ? READ_BYTES : FIRST_BYTES;
     char *to;
     ssize_t n;
 
     if (f->fd < 0)
         return 0;
-    to = cw_str_reserve(buf, READ_BYTES);
+    to = cw_str_reserve(buf, most);
     if (!to)
         return -1;
     do
-        n = pread(f->fd, to, READ_BYTES, f->offset + (int64_t)buf->n);
+        n = pread(f->fd, to, most, f->offset + (int64_t)buf->n);
     while (n < 0 && errno == EINTR);
+    f->more = n == (ssize_t)most;
     if (n > 0)
         cw_str_commit(buf, (size_t)n);
     return n;

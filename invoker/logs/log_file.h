@@ -18,6 +18,7 @@ struct inv_log_file {
     bool unreadable; /* it is there and cannot be opened */
     bool starved;    /* no descriptor was left for it: to be tried again */
     int64_t offset;  /* behind the last byte that was taken */
+    bool more;       /* the last read was as long as it could be */
 };
 
 enum inv_log_follow {
