@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails when docs/compatibility.md or docs/hostile.md names a test that is not there, or the first leaves a row undecided.
+"""Fails when docs/compatibility.md, hostile.md or memory.md names a test that is not there, or the first leaves a row undecided.
 
 usage: compat.py [ROOT]      checks the tree (default: the one this file is in)
        compat.py --self-test checks that each kind of violation is caught
@@ -64,7 +64,7 @@ def check_references(root, name):
 
 
 def check(root):
-    return check_rows(root) + check_references(root, "hostile.md")
+    return check_rows(root) + check_references(root, "hostile.md") + check_references(root, "memory.md")
 
 
 def check_rows(root):
