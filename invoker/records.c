@@ -235,6 +235,7 @@ struct inv_records *inv_records_new(const struct inv_records_conf *conf)
     cw_list_init(&r->batches);
     cw_timer_init(&r->retry, conf->loop, flush, r);
     cw_timer_init(&r->spool_retry, conf->loop, flush, r);
+    cw_timer_init(&r->read_retry, conf->loop, flush, r);
     cw_timer_init(&r->mark, conf->loop, records_on_mark, r);
     cw_defer_init(&r->flush, conf->loop, flush, r);
     make_metrics(r, m);
@@ -255,6 +256,7 @@ void inv_records_free(struct inv_records *r)
         free_doc(CW_LIST_ENTRY(n, struct doc, link));
     cw_timer_done(&r->retry);
     cw_timer_done(&r->spool_retry);
+    cw_timer_done(&r->read_retry);
     cw_timer_done(&r->mark);
     cw_defer_cancel(&r->flush);
     free(r->safe);

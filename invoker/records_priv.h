@@ -69,7 +69,7 @@ struct inv_records {
     size_t unread;           /* records that are only there */
     uint64_t inherited_below;
     bool spool_fails;
-    struct cw_timer spool_retry, mark;
+    struct cw_timer spool_retry, read_retry, mark;
     char *recovered; /* what inv_records_recovered gave out */
     struct cw_counter *stored, *skipped, *conflicts, *degraded, *refused, *retries, *spooled_total,
         *spool_errors;

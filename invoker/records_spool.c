@@ -142,7 +142,10 @@ static void queue_read(struct inv_records *r, struct inv_spool_record *record)
 static void read_failed(struct inv_records *r, const struct cw_err *err)
 {
     cw_counter_add(r->spool_errors, 1);
-    cw_log(CW_LOG_ERROR, NULL, COMPONENT, "records that wait in the data directory: %s", err->msg);
+    if (err->retriable)
+        cw_timer_set_ms(&r->read_retry, PAUSE * r->conf.retry_ms);
+    cw_log(err->retriable ? CW_LOG_WARN : CW_LOG_ERROR, NULL, COMPONENT,
+           "records that wait in the data directory: %s", err->msg);
 }
 
 static void read_back(struct inv_records *r)
@@ -151,7 +154,7 @@ static void read_back(struct inv_records *r)
     struct inv_spool_record record;
     int found = 1;
 
-    while (found != 0 && (r->bytes < most || r->count == 0)) {
+    while (found != 0 && !cw_timer_pending(&r->read_retry) && (r->bytes < most || r->count == 0)) {
         struct cw_err err = {0};
 
         if (r->bytes - before > READ_AT_ONCE_BYTES) {

@@ -56,8 +56,9 @@ void inv_spool_close(struct inv_spool *s);
 size_t inv_spool_append(struct inv_spool *s, const struct inv_spool_doc *docs, size_t count,
                         uint64_t *ret_first, struct cw_err *err) CW_MUST_CHECK;
 /* The next record that is neither settled, read, nor skipped. 1: *ret is it; 0: there is none; -1:
- * a record or a part of a segment is lost, *err says which and why; the next call goes on behind.
- */
+ * *err says why. Retriable: we are short of descriptors or memory, the next call tries the same
+ * again. Otherwise a record, a part of a segment, or for this process all of it is lost, and the
+ * next call goes on behind. */
 int inv_spool_next(struct inv_spool *s, struct inv_spool_record *ret,
                    struct cw_err *err) CW_MUST_CHECK;
 /* Has everything been read? */

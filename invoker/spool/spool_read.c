@@ -1,4 +1,5 @@
 /* Reading in order, and looking up by id. */
+#include <errno.h>
 #include <inttypes.h>
 
 #include "common/base/disk.h"
@@ -84,6 +85,12 @@ static int read_entry(struct inv_spool *s, struct inv_spool_record *ret, struct 
     return 1;
 }
 
+/* We are short of something, the file is all right. */
+static bool is_shortage(const struct cw_err *err)
+{
+    return err->sys_errno == EMFILE || err->sys_errno == ENFILE || err->sys_errno == ENOMEM;
+}
+
 /* As read_entry; a segment of which no more can be had is left. */
 static int read_on(struct inv_spool *s, struct inv_spool_record *ret, struct cw_err *err)
 {
@@ -95,6 +102,10 @@ static int read_on(struct inv_spool *s, struct inv_spool_record *ret, struct cw_
             return found; /* one record is lost at most */
     } else {
         found = -1;
+    }
+    if (found < 0 && is_shortage(err)) {
+        err->retriable = true;
+        return -1;
     }
     if (found < 0)
         spool_give_up(s, s->reading);

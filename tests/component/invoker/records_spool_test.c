@@ -560,6 +560,28 @@ static void order_is_kept_over_a_failure_of_the_disk(void **state)
     end(&w);
 }
 
+/* What is being written has its descriptor. */
+static void shortage_of_descriptors_only_delays_what_is_read_back(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin_on(&w, mem_disk_new(), 20000, SPOOL_BYTES);
+    add(&w);
+    wait_all(&w);
+    w.disk->fail_open = EMFILE;
+    for (int i = 0; i < 60; i++)
+        add_large(&w, 1000);
+    w.wanted = 62; /* one more than there are: only time passes */
+    while (metric(&w, "cwhisk_spool_errors_total") < 2)
+        assert_false(cw_loop_run_until(w.loop, has_safe, &w, 1));
+    assert_int_equal(w.safe_count, 61);
+    w.disk->fail_open = 0;
+    wait_all(&w);
+    expect_stored(&w, 0, 61);
+    end(&w);
+}
+
 /* ---- a stop ---- */
 
 static void stop_waits_for_a_quick_store_and_not_for_one_that_is_away(void **state)
@@ -606,6 +628,7 @@ int main(void)
         cmocka_unit_test(memory_is_bounded_while_disk_and_store_are_away),
         cmocka_unit_test(records_reach_the_disk_when_it_works_again),
         cmocka_unit_test(order_is_kept_over_a_failure_of_the_disk),
+        cmocka_unit_test(shortage_of_descriptors_only_delays_what_is_read_back),
         cmocka_unit_test(stop_waits_for_a_quick_store_and_not_for_one_that_is_away),
     };
 

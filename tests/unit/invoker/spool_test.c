@@ -483,6 +483,25 @@ static void unreadable_segment_is_told_and_left_where_it_is(void **state)
     end(d, s);
 }
 
+static void shortage_of_descriptors_is_told_and_nothing_is_given_up(void **state)
+{
+    struct mem_disk *d = mem_disk_new();
+    struct inv_spool *s = open_it(d);
+    struct inv_spool_record r;
+    struct cw_err err = {0};
+
+    (void)state;
+    add(s, 0, 20); /* some segments */
+    d->fail_open = EMFILE;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(inv_spool_next(s, &r, &err), -1);
+    assert_true(err.retriable);
+    d->fail_open = 0;
+    expect_range(s, 0, 20);
+    expect_none(s);
+    end(d, s);
+}
+
 static void removed_files_are_told(void **state)
 {
     struct mem_disk *d = mem_disk_new();
@@ -870,6 +889,7 @@ int main(void)
         cmocka_unit_test(failed_write_loses_nothing_that_counted),
         cmocka_unit_test(first_write_of_all_may_fail),
         cmocka_unit_test(unreadable_segment_is_told_and_left_where_it_is),
+        cmocka_unit_test(shortage_of_descriptors_is_told_and_nothing_is_given_up),
         cmocka_unit_test(removed_files_are_told),
         cmocka_unit_test(directory_that_cannot_be_read_is_named),
         cmocka_unit_test(damaged_byte_costs_one_record_at_most),
