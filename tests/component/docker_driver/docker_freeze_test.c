@@ -63,7 +63,7 @@ static int set_up(void **state)
     f->driver =
         cw_docker_driver_new(f->loop, f->http,
                              &(struct cw_docker_conf){.engine = "/nonexistent/docker.sock",
-                                 .pause_ms = 100,
+                                                      .pause_ms = 100,
                                                       .freezer = {freeze, thaw, release, f}},
                              &err);
     assert_non_null(f->driver);
