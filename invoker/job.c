@@ -32,6 +32,13 @@ void inv_job_free(struct inv_job *job)
     free(job);
 }
 
+void inv_job_waited(struct inv_job *job, int64_t start_ms)
+{
+    int64_t ms = start_ms - job->msg->tx.start_ms;
+
+    job->wait_ms = ms > 0 ? ms : 0;
+}
+
 void inv_job_fail(struct inv_job *job, enum cw_status status, const char *text, int64_t now_ms)
 {
     job->outcome.status = status;
@@ -39,7 +46,7 @@ void inv_job_fail(struct inv_job *job, enum cw_status status, const char *text, 
     cw_str_reset(&job->outcome.result);
     cw_error_result(&job->outcome.result, text);
     job->start_ms = job->end_ms = now_ms;
-    job->wait_ms = now_ms - job->msg->tx.start_ms;
+    inv_job_waited(job, now_ms);
     job->init_ms = -1;
 }
 

@@ -66,6 +66,9 @@ struct inv_job {
 struct inv_job *inv_job_new(CW_TAKES struct cw_activation_message *msg, int64_t taken_us);
 void inv_job_free(struct inv_job *job);
 
+/* Notes how long it waited for its start: since its controller took it, by two machines' clocks, or
+ * by one that was set back meanwhile; never less than 0. */
+void inv_job_waited(struct inv_job *job, int64_t start_ms);
 /* Ends the job without a run: status, {"error": text}, start = end = now. */
 void inv_job_fail(struct inv_job *job, enum cw_status status, const char *text, int64_t now_ms);
 /* As inv_job_fail, with a whisk error that is not the invoker's fault and must not count against

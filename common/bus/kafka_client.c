@@ -10,6 +10,7 @@ enum {
     EVENTS = RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_REBALANCE |
              RD_KAFKA_EVENT_OFFSET_COMMIT | RD_KAFKA_EVENT_FETCH | RD_KAFKA_EVENT_LOG,
     MIN_TICK_MS = 100,
+    BACK_MS = 500, /* less is how clocks are usually corrected */
     MAX_TICK_MS = 10000,
 };
 
@@ -29,6 +30,21 @@ static void on_again(void *arg)
     c->drain(c->arg);
 }
 
+/* librdkafka's threads sleep until a moment of the wall clock. When that is set back by an hour,
+ * one that sleeps does so for an hour more unless it is woken: a consumer sends no heartbeats then,
+ * and leaves its group. A question wakes its main thread; a producer's threads are woken by each
+ * message. */
+static void wake_if_time_went_back(struct kafka_client *c)
+{
+    int64_t ahead_ms = cw_loop_wall_ms(c->loop) - cw_loop_mono_us(c->loop) / 1000;
+    bool back = ahead_ms < c->wall_ahead_ms - BACK_MS;
+    char *id;
+
+    c->wall_ahead_ms = ahead_ms;
+    if (back && c->is_consumer && (id = rd_kafka_memberid(c->rk)))
+        rd_kafka_mem_free(c->rk, id);
+}
+
 /* Wake-ups alone are not enough: librdkafka takes a consumer whose queues nobody polls for dead
  * after max.poll.interval.ms, even when there is nothing to consume. */
 static void on_tick(void *arg)
@@ -36,6 +52,7 @@ static void on_tick(void *arg)
     struct kafka_client *c = arg;
 
     cw_timer_set_ms(&c->tick, c->tick_ms);
+    wake_if_time_went_back(c);
     c->drain(c->arg);
 }
 
@@ -84,6 +101,8 @@ int kafka_client_open(struct kafka_client *c, struct cw_loop *loop, rd_kafka_typ
         return -1;
     }
     c->loop = loop;
+    c->is_consumer = type == RD_KAFKA_CONSUMER;
+    c->wall_ahead_ms = cw_loop_wall_ms(loop) - cw_loop_mono_us(loop) / 1000;
     c->wake_fd = fd;
     c->drain = drain;
     c->arg = arg;

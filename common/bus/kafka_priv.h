@@ -35,11 +35,13 @@ struct kafka_client {
     rd_kafka_t *rk;
     rd_kafka_queue_t *queue; /* everything but fetched messages; watched */
     struct cw_loop *loop;
+    bool is_consumer;
     int wake_fd;
     struct cw_watch wake;
     struct cw_defer again; /* post to drain in the next turn */
     struct cw_timer tick;
     int64_t tick_ms;
+    int64_t wall_ahead_ms; /* of the monotonic clock, at the last tick */
     cw_loop_fn *drain;
     void *arg;
 };

@@ -157,7 +157,7 @@ void inv_ct_abort_waiting(struct inv_container *c, const struct inv_job *failed)
 
         job->ended_in_container = true;
         job->start_ms = job->end_ms = now;
-        job->wait_ms = now - job->msg->tx.start_ms;
+        inv_job_waited(job, now);
         job->outcome.status = failed->outcome.status;
         job->outcome.size = failed->outcome.size;
         cw_str_reset(&job->outcome.result);
@@ -310,7 +310,7 @@ static void on_run_reply(void *arg, const struct cw_action_reply *reply)
     job->end_ms = reply->start_ms +
                   reply->elapsed_us / 1000; /* not the wall clock's end: it may have jumped */
     if (job->init_ms < 0)
-        job->wait_ms = reply->start_ms - job->msg->tx.start_ms;
+        inv_job_waited(job, reply->start_ms);
     check_oom_or_settle(r);
 }
 
@@ -349,7 +349,7 @@ static void fail_before_sending(struct run *r, const struct cw_err *err)
            r->job->msg->activation_id, err->msg);
     r->answer = (struct cw_call_answer){.end = CW_CALL_PLATFORM_FAULT};
     r->job->start_ms = r->job->end_ms = now;
-    r->job->wait_ms = now - r->job->msg->tx.start_ms;
+    inv_job_waited(r->job, now);
     cw_defer_post(&r->unsendable);
 }
 
@@ -454,7 +454,7 @@ static void on_init_reply(void *arg, const struct cw_action_reply *reply)
         return;
     note_answer(r, reply);
     job->init_ms = (reply->elapsed_us + 500) / 1000;
-    job->wait_ms = reply->start_ms - job->msg->tx.start_ms;
+    inv_job_waited(job, reply->start_ms);
     job->at[INV_AT_INITED] = inv_ct_now_us(c);
     cw_str_init(&probe.result, SIZE_MAX / 2);
     cw_init_interpret(&r->answer, &probe);

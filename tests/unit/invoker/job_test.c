@@ -87,6 +87,16 @@ static void failed_job_begins_and_ends_now(void **state)
     assert_false(f->job->excused);
 }
 
+static void waiting_is_never_negative(void **state)
+{
+    struct fixture *f = *state;
+
+    inv_job_waited(f->job, 900); /* the clock was set back, or the controller's is ahead */
+    assert_int_equal(f->job->wait_ms, 0);
+    inv_job_waited(f->job, 1500);
+    assert_int_equal(f->job->wait_ms, 500);
+}
+
 static void stopped_job_is_excused(void **state)
 {
     struct fixture *f = *state;
@@ -218,6 +228,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(new_job_has_no_outcome, set_up, tear_down),
         cmocka_unit_test_setup_teardown(failed_job_begins_and_ends_now, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(waiting_is_never_negative, set_up, tear_down),
         cmocka_unit_test_setup_teardown(stopped_job_is_excused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(restart_forgets_the_attempt_and_keeps_the_job, set_up,
                                         tear_down),
