@@ -1,6 +1,8 @@
 /* The producer's events, topic creation, and the ops. */
 #include "common/bus/kafka_priv.h"
 
+#include <stdlib.h>
+
 #include "common/loop/worker.h"
 
 enum {
@@ -337,6 +339,14 @@ static int bus_open(struct kafka_bus *bus, const struct cw_kafka_conf *conf, str
     return (bus->worker = cw_worker_new(bus->loop, 1, err)) ? 0 : -1;
 }
 
+/* librdkafka starts Cyrus SASL whether it is to be used or not, and that loads every plugin that is
+ * installed, one of them with Berkeley DB: 0.7 MB resident. PLAIN and SCRAM, all that we know, are
+ * librdkafka's own. */
+static void load_no_sasl_plugins(void)
+{
+    (void)setenv("SASL_PATH", "/dev/null", 0);
+}
+
 struct cw_bus *cw_kafka_bus_new(struct cw_loop *loop, const struct cw_kafka_conf *conf,
                                 struct cw_err *err)
 {
@@ -355,6 +365,7 @@ struct cw_bus *cw_kafka_bus_new(struct cw_loop *loop, const struct cw_kafka_conf
     cw_list_init(&bus->groups);
     cw_list_init(&bus->subs);
     bus_dones_init(&bus->dones, loop);
+    load_no_sasl_plugins();
     if (bus_open(bus, conf, err) == 0)
         return &bus->base;
     bus_free(&bus->base);

@@ -3,6 +3,7 @@
 import re
 import secrets
 import time
+from pathlib import Path
 
 import requests
 
@@ -35,6 +36,13 @@ def test_ping_has_exactly_the_keys_of_stock(make_invoker, controller):
                  "dedicatedNamespaces": [], "uniqueName": invoker.unique},
         "isEnabled": True}
     assert controller.pings(invoker)[0].key is None
+
+
+def test_libraries_that_nobody_needs_are_not_loaded(make_invoker, controller):
+    invoker = make_invoker().start(controller)
+    maps = Path(f"/proc/{invoker.process.pid}/maps").read_text()
+    assert "librdkafka" in maps
+    assert not re.search(r"/sasl2/|libdb-|libevent-2", maps)
 
 
 def test_ping_tells_displayed_name_tags_and_dedicated_namespaces(make_invoker, controller):
