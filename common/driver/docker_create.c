@@ -340,7 +340,7 @@ static void on_looked(void *arg, const struct cw_http_reply *reply, const struct
     if (rc == 0 && reply && !gone)
         rc = cw_docker_check_cluster(reply->body, c->call.docker->cluster, &err);
     if (rc == 0 && !c->abandoned) {
-        if (!gone)
+        if (reply && !gone)
             thaw_holder(c, reply);
         send_evict(c);
         return;
