@@ -1,6 +1,8 @@
 /* Messages: where they are read from, when they are kept back, what the journal is told, and what
  * becomes at the end of those that were not started. */
+#include <errno.h>
 #include <inttypes.h>
+#include <sys/stat.h>
 
 #include "common/base/disk.h"
 #include "common/base/err.h"
@@ -35,21 +37,18 @@ int inv_daemon_make_ledger(struct inv_daemon *d, struct cw_err *err)
 {
     const struct inv_settings *s = d->settings;
 
-    d->ledger = inv_ledger_new(
-        &(struct inv_ledger_conf){
-            .loop = d->loop,
-            .metrics = d->metrics,
-            .disk = cw_disk_files(),
-            .dir = s->data_dir,
-            .name = d->invoker_topic,
-            .topic = d->invoker_topic,
-            .sync = s->journal_sync == INV_SYNC_HOST,
-            .on_full = on_ledger_full,
-            .arg = d,
-        },
-        err);
-    if (!d->ledger)
-        return cw_err_wrap(err, "cwhisk.data-dir");
+    if (*s->data_dir && mkdir(s->data_dir, 0700) != 0 && errno != EEXIST)
+        return cw_fail_errno(err, errno, "cwhisk.data-dir: %s", s->data_dir);
+    d->ledger = inv_ledger_new(&(struct inv_ledger_conf){
+        .loop = d->loop,
+        .metrics = d->metrics,
+        .disk = cw_disk_files(),
+        .dir = s->data_dir,
+        .topic = d->invoker_topic,
+        .sync = s->journal_sync == INV_SYNC_HOST,
+        .on_full = on_ledger_full,
+        .arg = d,
+    });
     if (!inv_ledger_keeps(d->ledger))
         cw_log(CW_LOG_INFO, NULL, COMPONENT,
                "no data directory (cwhisk.data-dir): activations that were taken are lost if this "
@@ -92,6 +91,8 @@ int inv_daemon_subscribe(struct inv_daemon *d, size_t capacity, void (*on_owned)
 {
     bool keeps = inv_ledger_keeps(d->ledger);
 
+    if (inv_ledger_open(d->ledger, err) != 0)
+        return cw_err_wrap(err, "cwhisk.data-dir");
     d->feed = inv_feed_new(
         &(struct inv_feed_conf){
             .loop = d->loop,

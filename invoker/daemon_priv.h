@@ -99,7 +99,7 @@ struct inv_daemon {
     struct inv_ownership *ownership;
     struct cw_timer topic_retry;
     bool topic_ready, engine_ready, blacklist_ready; /* while starting */
-    bool topic_away; /* taken from us; perhaps it was deleted */
+    bool topic_away;                                 /* taken from us; perhaps it was deleted */
     bool records_full, ledger_full, acks_full, descriptors_short; /* each keeps messages back */
     /* highest offset that went into a container or was answered: what lies behind can be left to
      * the next reader of the topic */
@@ -121,9 +121,9 @@ void inv_daemon_finish(struct inv_daemon *d, CW_TAKES struct inv_job *job, enum 
 
 /* ---- daemon_feed.c ---- */
 
-/* The journal; none without a data directory. */
+/* None is kept without a data directory. */
 int inv_daemon_make_ledger(struct inv_daemon *d, struct cw_err *err) CW_MUST_CHECK;
-/* Begins to read the topic. */
+/* Begins to read the topic, and what a predecessor left. The id is ours alone. */
 int inv_daemon_subscribe(struct inv_daemon *d, size_t capacity, void (*on_owned)(void *, bool),
                          void (*on_lost)(void *, const struct cw_err *),
                          struct cw_err *err) CW_MUST_CHECK;

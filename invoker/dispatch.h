@@ -60,8 +60,8 @@ void inv_dispatch_release(struct inv_dispatch *d,
                           void (*fn)(void *arg, CW_TAKES struct inv_job *job), void *arg);
 /* Jobs waiting or in containers. */
 size_t inv_dispatch_jobs(const struct inv_dispatch *d);
-/* Draining: containers are removed as they become idle, and none are prewarmed; jobs that still come
- * are run. Afterwards (false) they are kept again; prewarming has to be started anew. */
+/* Draining: containers are removed as they become idle, and none are prewarmed; jobs that still
+ * come are run. Afterwards (false) they are kept again; prewarming has to be started anew. */
 void inv_dispatch_drain(struct inv_dispatch *d, bool draining);
 /* End what is left: jobs are answered as failed, containers removed whatever they do. */
 void inv_dispatch_kill(struct inv_dispatch *d, const char *why);

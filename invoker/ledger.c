@@ -21,6 +21,7 @@ enum {
 struct inv_ledger {
     struct inv_ledger_conf conf;
     char *topic;
+    char *dir;                   /* NULL: no journal */
     struct inv_journal *journal; /* NULL: none is kept */
     int64_t era;                 /* counts topics */
     bool checking;               /* the next message tells whether the topic is the journal's */
@@ -273,37 +274,38 @@ size_t inv_ledger_undone(const struct inv_ledger *l)
 
 bool inv_ledger_keeps(const struct inv_ledger *l)
 {
-    return l->journal != NULL;
+    return l->dir != NULL;
 }
 
 /* ---- making ---- */
 
-static int open_journal(struct inv_ledger *l, struct cw_err *err)
+int inv_ledger_open(struct inv_ledger *l, struct cw_err *err)
 {
-    const struct inv_ledger_conf *conf = &l->conf;
-
-    l->journal = inv_journal_open(&(struct inv_journal_conf){.disk = conf->disk,
-                                                             .dir = conf->dir,
-                                                             .name = conf->name,
-                                                             .topic = conf->topic,
+    if (!inv_ledger_keeps(l))
+        return 0;
+    l->journal = inv_journal_open(&(struct inv_journal_conf){.disk = l->conf.disk,
+                                                             .dir = l->dir,
+                                                             .name = l->topic,
+                                                             .topic = l->topic,
                                                              .file_bytes = FILE_BYTES,
-                                                             .sync = conf->sync},
+                                                             .sync = l->conf.sync},
                                   err);
     if (!l->journal)
         return -1;
     cw_log(CW_LOG_INFO, NULL, COMPONENT,
-           "kept in %s: a predecessor left %zu activations undone, next offset %" PRId64, conf->dir,
+           "kept in %s: a predecessor left %zu activations undone, next offset %" PRId64, l->dir,
            inv_ledger_undone(l), inv_journal_next(l->journal));
     return 0;
 }
 
-struct inv_ledger *inv_ledger_new(const struct inv_ledger_conf *conf, struct cw_err *err)
+struct inv_ledger *inv_ledger_new(const struct inv_ledger_conf *conf)
 {
     struct inv_ledger *l = cw_alloc(sizeof(*l));
     struct cw_metrics *m = conf->metrics;
 
     l->conf = *conf;
     l->topic = cw_strdup(conf->topic);
+    l->dir = conf->dir && *conf->dir ? cw_strdup(conf->dir) : NULL;
     cw_timer_init(&l->retry, conf->loop, on_retry, l);
     cw_defer_init(&l->flush, conf->loop, on_flush, l);
     l->undone = cw_metrics_gauge(m, "cwhisk_journal_undone", NULL,
@@ -318,11 +320,7 @@ struct inv_ledger *inv_ledger_new(const struct inv_ledger_conf *conf, struct cw_
                                  "Undone activations whose messages the topic has no more.");
     l->failures = cw_metrics_counter(m, "cwhisk_journal_failures_total", NULL,
                                      "Writes of the journal that failed.");
-    if (conf->dir && *conf->dir && open_journal(l, err) != 0) {
-        inv_ledger_free(l);
-        return NULL;
-    }
-    l->conf.dir = l->conf.name = l->conf.topic = NULL;
+    l->conf.dir = l->conf.topic = NULL;
     return l;
 }
 
@@ -334,5 +332,6 @@ void inv_ledger_free(struct inv_ledger *l)
     cw_timer_done(&l->retry);
     cw_defer_cancel(&l->flush);
     free(l->topic);
+    free(l->dir);
     free(l);
 }

@@ -33,23 +33,24 @@ struct inv_ledger_conf {
     struct cw_loop *loop;
     struct cw_metrics *metrics;
     const struct cw_disk *disk;
-    const char *dir;  /* NULL or "": no journal */
-    const char *name; /* of the journal's files; of the topic's characters */
-    const char *topic;
-    bool sync; /* survive the machine's death, too */
+    const char *dir;   /* NULL or "": no journal */
+    const char *topic; /* names the journal's files, too */
+    bool sync;         /* survive the machine's death, too */
     /* full: no more may be taken, because too much is undone or the journal cannot be written;
      * !full: again. Never inside a call. May be NULL. */
     void (*on_full)(void *arg, bool full);
     void *arg;
 };
 
-/* NULL with *err when the journal cannot be opened. Strings are copied. */
-struct inv_ledger *inv_ledger_new(const struct inv_ledger_conf *conf,
-                                  struct cw_err *err) CW_MUST_CHECK;
+/* Strings are copied. */
+struct inv_ledger *inv_ledger_new(const struct inv_ledger_conf *conf);
+/* Reads what a predecessor left; before, nothing may be asked of a ledger that keeps a journal. The
+ * predecessor must be gone: it writes to the same files. -1 with *err when they cannot be had. */
+int inv_ledger_open(struct inv_ledger *l, struct cw_err *err) CW_MUST_CHECK;
 /* Writes what is buffered. Accepts NULL. */
 void inv_ledger_free(struct inv_ledger *l);
 
-/* Is there a journal? */
+/* Is there, or will there be, a journal? */
 bool inv_ledger_keeps(const struct inv_ledger *l);
 /* The topic was assigned to us: the offset to begin with, -1: the group's commit; in *known, below
  * which offset everything is in the journal (-1: nothing is). The next message that is taken is

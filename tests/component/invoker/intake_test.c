@@ -115,8 +115,7 @@ static void begin_with(struct world *w, size_t cache_bytes, int64_t keep_ms)
     w->keys = cw_param_keys_new("oxmKH4gQLs+h4BZaiQRElg==", NULL, NULL);
     w->stale = inv_stale_new(w->loop, &w->settings, w->metrics);
     w->ledger = inv_ledger_new(
-        &(struct inv_ledger_conf){.loop = w->loop, .metrics = w->metrics, .topic = "invoker0"},
-        NULL);
+        &(struct inv_ledger_conf){.loop = w->loop, .metrics = w->metrics, .topic = "invoker0"});
     w->intake = inv_intake_new(&(struct inv_intake_conf){
         .loop = w->loop,
         .metrics = w->metrics,

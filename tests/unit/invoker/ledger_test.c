@@ -53,12 +53,10 @@ static void open_ledger(struct world *w, const char *topic)
                                                          .metrics = w->metrics,
                                                          .disk = &w->disk,
                                                          .dir = w->dir,
-                                                         .name = "invoker0",
                                                          .topic = topic,
                                                          .on_full = on_full,
-                                                         .arg = w},
-                               &err);
-    if (!w->ledger)
+                                                         .arg = w});
+    if (inv_ledger_open(w->ledger, &err) != 0)
         fail_msg("%s", err.msg);
 }
 
@@ -140,10 +138,9 @@ static void without_a_directory_everything_is_to_run(void **state)
     (void)state;
     begin(&w);
     inv_ledger_free(w.ledger);
-    w.ledger = inv_ledger_new(
-        &(struct inv_ledger_conf){
-            .loop = w.loop, .metrics = w.metrics, .dir = "", .topic = "invoker0"},
-        &err);
+    w.ledger = inv_ledger_new(&(struct inv_ledger_conf){
+        .loop = w.loop, .metrics = w.metrics, .dir = "", .topic = "invoker0"});
+    assert_int_equal(inv_ledger_open(w.ledger, &err), 0);
     assert_false(inv_ledger_keeps(w.ledger));
     assert_int_equal(inv_ledger_begin(w.ledger, &known), -1);
     assert_int_equal(known, -1);
@@ -417,13 +414,14 @@ static void directory_that_is_not_there_is_named(void **state)
 
     (void)state;
     begin(&w);
-    assert_null(inv_ledger_new(&(struct inv_ledger_conf){.loop = w.loop,
-                                                         .metrics = w.metrics,
-                                                         .disk = cw_disk_files(),
-                                                         .dir = "/nowhere/at/all",
-                                                         .name = "invoker0",
-                                                         .topic = "invoker0"},
-                               &err));
+    inv_ledger_free(w.ledger);
+    w.ledger = inv_ledger_new(&(struct inv_ledger_conf){.loop = w.loop,
+                                                        .metrics = w.metrics,
+                                                        .disk = cw_disk_files(),
+                                                        .dir = "/nowhere/at/all",
+                                                        .topic = "invoker0"});
+    assert_true(inv_ledger_keeps(w.ledger));
+    assert_int_equal(inv_ledger_open(w.ledger, &err), -1);
     assert_non_null(strstr(err.msg, "/nowhere/at/all"));
     end(&w);
 }
