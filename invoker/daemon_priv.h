@@ -111,6 +111,7 @@ struct inv_daemon {
     struct cw_watch sigterm, sigint;
     struct cw_timer stop_tick;
     int64_t stop_by_us;
+    int64_t answered_us; /* stopping: since when nothing is to be answered */
     bool killed;
 };
 

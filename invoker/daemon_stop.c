@@ -15,6 +15,7 @@
 enum {
     STOP_TICK_MS = 10,
     KILL_LIMIT_MS = 2000,
+    FINAL_QUIET_MS = 300,
     FLUSH_LIMIT_MS = 10000, /* for records, acks and removals after the drain */
 };
 
@@ -37,6 +38,23 @@ static bool all_flushed(const struct inv_daemon *d)
            inv_records_may_stop(d->records) && d->bus->ops->unsent(d->bus) == 0;
 }
 
+/* For long enough, where the topic is to be emptied: controllers need a moment to see the last
+ * ping.
+ */
+static bool stays_answered(struct inv_daemon *d)
+{
+    bool empties = d->settings->drain == INV_DRAIN_FINAL;
+    int64_t now = cw_loop_mono_us(d->loop);
+
+    if (!all_answered(d) || (empties && inv_feed_lag(d->feed) > 0)) {
+        d->answered_us = 0;
+        return false;
+    }
+    if (!d->answered_us)
+        d->answered_us = now;
+    return !empties || now - d->answered_us >= FINAL_QUIET_MS * INT64_C(1000);
+}
+
 /* What is left gets its answer now; a little later the rest of the stop goes on whatever happens.
  */
 static void kill_rest(struct inv_daemon *d, const char *why)
@@ -54,6 +72,7 @@ static void kill_rest(struct inv_daemon *d, const char *why)
 static void begin_flush(struct inv_daemon *d)
 {
     d->phase = PHASE_FLUSHING;
+    inv_feed_stop(d->feed);
     d->stop_by_us = cw_loop_mono_us(d->loop) + FLUSH_LIMIT_MS * INT64_C(1000);
     inv_dispatch_drain(d->dispatch, true);
     if (d->driver->ops->hurry)
@@ -76,7 +95,7 @@ void inv_daemon_on_stop_tick(void *arg)
     bool late = cw_loop_mono_us(d->loop) >= d->stop_by_us;
 
     if (d->phase == PHASE_DRAINING) {
-        if (all_answered(d) || (late && d->killed))
+        if (stays_answered(d) || (late && d->killed))
             begin_flush(d);
         else if (late)
             kill_rest(d, "drain limit reached");
@@ -107,12 +126,13 @@ void inv_daemon_drain(struct inv_daemon *d, int status)
     d->stop_by_us = cw_loop_mono_us(d->loop) + d->settings->drain_ms * 1000;
     (void)inv_health_enable(d->health, false);
     inv_dispatch_stop_prewarming(d->dispatch);
-    inv_feed_stop(d->feed);
     inv_daemon_hold_or_hand_out(d);
-    if (d->settings->drain == INV_DRAIN_FINAL)
-        inv_daemon_refuse_rest(d);
-    else
+    if (d->settings->drain == INV_DRAIN_FINAL) {
+        inv_daemon_refuse_rest(d); /* and reads on: nobody else will */
+    } else {
+        inv_feed_stop(d->feed);
         inv_daemon_leave(d);
+    }
     cw_timer_set_ms(&d->stop_tick, 0);
 }
 

@@ -1,8 +1,6 @@
 """Nothing is lost and nothing runs twice, whatever ends the process: the journal in the data directory, and what an
 orderly end leaves to the next invoker."""
 
-import json
-
 import pytest
 
 from harness.code import NODE_ID, NODE_SLEEP
@@ -126,7 +124,7 @@ def test_data_directory_that_cannot_be_used_is_named(make_invoker, tmp_path):
     (tmp_path / "file").write_text("")
     invoker = make_invoker({"CWHISK_DATA_DIR": str(tmp_path / "file")}).spawn()
     assert invoker.wait_exit() == 1
-    assert "cwhisk.data-dir: journal " in invoker.log() and json.dumps(str(tmp_path / "file"))[1:-1] in invoker.log()
+    assert "cwhisk.data-dir" in invoker.log() and f"{tmp_path}/file" in invoker.log() and "Not a directory" in invoker.log()
 
 
 def test_without_a_data_directory_it_is_said_once(make_invoker, controller):
