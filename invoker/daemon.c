@@ -153,8 +153,7 @@ static void on_foreign(void *arg, size_t bytes)
 
 static bool on_interrupted(void *arg, struct inv_job *job)
 {
-    (void)arg, (void)job;
-    return false;
+    return inv_daemon_answer_recorded(arg, job);
 }
 
 static void on_records_full(void *arg, bool full)

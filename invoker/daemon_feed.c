@@ -9,13 +9,16 @@
 #include "common/bus/bus.h"
 #include "common/model/activation_message.h"
 #include "common/obs/log.h"
+#include "invoker/ack.h"
 #include "invoker/daemon_priv.h"
 #include "invoker/dispatch.h"
 #include "invoker/feed.h"
 #include "invoker/intake.h"
 #include "invoker/job.h"
 #include "invoker/ledger.h"
+#include "invoker/records.h"
 #include "invoker/settings.h"
+#include "invoker/telemetry.h"
 
 enum {
     FEED_MAX_BYTES = 64 << 20,
@@ -77,6 +80,15 @@ static int keep(void *arg, struct cw_err *err)
     return inv_ledger_keep(d->ledger, err);
 }
 
+/* Once all that it left has been read again, its records are not asked for any more. */
+static void forget_predecessor(struct inv_daemon *d)
+{
+    if (d->recovered || inv_ledger_left(d->ledger) > 0)
+        return;
+    d->recovered = true;
+    inv_records_forget_recovered(d->records);
+}
+
 static void take(void *arg, struct cw_slice payload, int64_t offset, int64_t received_us)
 {
     struct inv_daemon *d = arg;
@@ -84,6 +96,25 @@ static void take(void *arg, struct cw_slice payload, int64_t offset, int64_t rec
     if (d->touched < 0)
         d->touched = offset - 1;
     inv_intake_message(d->intake, payload, offset, received_us);
+    forget_predecessor(d);
+}
+
+/* Its record tells how it ended; the ack may have been lost with the process. */
+bool inv_daemon_answer_recorded(struct inv_daemon *d, struct inv_job *job)
+{
+    struct cw_slice record = inv_records_recovered(d->records, job->msg->activation_id);
+
+    if (!record.n || !inv_job_recover(job, record))
+        return false;
+    cw_log(CW_LOG_INFO, &job->msg->tx, COMPONENT,
+           "activation %s had ended: its record is there, its ack is sent again",
+           job->msg->activation_id);
+    inv_daemon_touch(d, job);
+    inv_acks_end(d->acks, job, INV_END_ABORTED);
+    inv_ledger_stored(d->ledger, job->ticket);
+    inv_telemetry_ended(d->telemetry, job);
+    inv_daemon_drop(d, job);
+    return true;
 }
 
 int inv_daemon_subscribe(struct inv_daemon *d, size_t capacity, void (*on_owned)(void *, bool),
@@ -93,6 +124,7 @@ int inv_daemon_subscribe(struct inv_daemon *d, size_t capacity, void (*on_owned)
 
     if (inv_ledger_open(d->ledger, err) != 0)
         return cw_err_wrap(err, "cwhisk.data-dir");
+    forget_predecessor(d);
     d->feed = inv_feed_new(
         &(struct inv_feed_conf){
             .loop = d->loop,

@@ -106,6 +106,7 @@ struct inv_daemon {
     int64_t touched;
     struct cw_list left; /* jobs given back, until the broker confirmed it */
     bool leaving;        /* waiting for that */
+    bool recovered;      /* what a predecessor left has been read again */
     bool refusing;       /* what was not started is answered with an error */
     bool clean;          /* left-over containers are gone; nothing is handed out before */
     struct cw_watch sigterm, sigint;
@@ -130,6 +131,8 @@ int inv_daemon_subscribe(struct inv_daemon *d, size_t capacity, void (*on_owned)
                          struct cw_err *err) CW_MUST_CHECK;
 /* Something that keeps messages back has changed. */
 void inv_daemon_hold_or_hand_out(struct inv_daemon *d);
+/* A predecessor started it. true: it also ended it, and the job has been answered. */
+bool inv_daemon_answer_recorded(struct inv_daemon *d, struct inv_job *job);
 /* Acks were sent, or delivered. */
 void inv_daemon_check_unsent(struct inv_daemon *d);
 /* The job was given to a container, or answered. */

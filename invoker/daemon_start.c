@@ -118,7 +118,6 @@ static void begin_work(struct inv_daemon *d)
         start_failed(d, &err);
         return;
     }
-    inv_records_forget_recovered(d->records);
     if (inv_daemon_subscribe(d, feed_capacity(d->settings), on_topic_owned, on_topic_lost, &err) !=
         0) {
         start_failed(d, &err);

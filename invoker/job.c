@@ -1,5 +1,8 @@
 #include "invoker/job.h"
 
+#include "common/base/err.h"
+#include "common/json/raw.h"
+
 #include "common/model/action_doc.h"
 #include "common/model/activation_message.h"
 
@@ -59,6 +62,38 @@ void inv_job_excuse(struct inv_job *job, const char *text, int64_t now_ms)
 void inv_job_stop(struct inv_job *job, int64_t now_ms)
 {
     inv_job_excuse(job, "The invoker stopped before the action was finished.", now_ms);
+}
+
+/* The member if it is of this type. */
+static bool get(struct cw_slice object, const char *key, enum cw_raw_type type,
+                struct cw_slice *ret)
+{
+    return cw_raw_get(object, key, ret) && cw_raw_type(*ret) == type;
+}
+
+bool inv_job_recover(struct inv_job *job, struct cw_slice record)
+{
+    struct cw_slice start, end, response, status, result, size;
+    struct cw_err ignored = {0};
+    int64_t code;
+
+    if (cw_raw_check(record, CW_RAW_MAX_DEPTH, &record, &ignored) != 0 ||
+        !get(record, "start", CW_RAW_NUMBER, &start) || !get(record, "end", CW_RAW_NUMBER, &end) ||
+        !get(record, "response", CW_RAW_OBJECT, &response) ||
+        !get(response, "statusCode", CW_RAW_NUMBER, &status))
+        return false;
+    code = cw_raw_long(status);
+    if (code < CW_STATUS_SUCCESS || code > CW_STATUS_WHISK_ERROR)
+        return false;
+    job->start_ms = cw_raw_long(start);
+    job->end_ms = cw_raw_long(end);
+    job->outcome.status = (enum cw_status)code;
+    job->outcome.size = get(response, "size", CW_RAW_NUMBER, &size) ? cw_raw_long(size) : -1;
+    job->excused = true;
+    cw_str_reset(&job->outcome.result);
+    if (cw_raw_get(response, "result", &result))
+        cw_str_adds(&job->outcome.result, result);
+    return true;
 }
 
 void inv_job_restart(struct inv_job *job)

@@ -76,6 +76,9 @@ void inv_job_fail(struct inv_job *job, enum cw_status status, const char *text, 
 void inv_job_excuse(struct inv_job *job, const char *text, int64_t now_ms);
 /* Ends the job, excused, because the invoker stops. */
 void inv_job_stop(struct inv_job *job, int64_t now_ms);
+/* Ends the job, excused, as a predecessor's record of it tells: a stored document. false: that is
+ * not one, nothing is changed. */
+bool inv_job_recover(struct inv_job *job, struct cw_slice record);
 /* Forgets what an attempt left behind, before the job is placed again. */
 void inv_job_restart(struct inv_job *job);
 /* Are logs collected inline for this action, so that acks are split (openwhisk kafka.md 6.1)? */

@@ -23,6 +23,7 @@ struct inv_ledger {
     char *topic;
     char *dir;                   /* NULL: no journal */
     struct inv_journal *journal; /* NULL: none is kept */
+    size_t left;                 /* by a predecessor, not read again yet */
     int64_t era;                 /* counts topics */
     bool checking;               /* the next message tells whether the topic is the journal's */
     bool failing;                /* the journal cannot be written */
@@ -133,6 +134,7 @@ static void forget(struct inv_ledger *l, int64_t offset)
            "another topic of that name; the journal is forgotten, with %zu activations undone",
            offset, l->topic, inv_ledger_undone(l));
     inv_journal_forget(l->journal);
+    l->left = 0;
     l->era++;
     cw_defer_post(&l->flush);
 }
@@ -145,6 +147,7 @@ static void drop_lost(struct inv_ledger *l, int64_t first)
 
     if (!lost)
         return;
+    l->left -= lost < l->left ? lost : l->left;
     cw_counter_add(l->lost, lost);
     cw_log(CW_LOG_ERROR, NULL, COMPONENT,
            "%zu activations between offsets %" PRId64 " and %" PRId64
@@ -176,6 +179,7 @@ static enum inv_verdict judge_known(struct inv_ledger *l, struct inv_journal_ent
         return INV_SKIP;
     }
     entry->held = true;
+    l->left -= l->left > 0;
     if (entry->state == INV_JOURNAL_TAKEN) {
         cw_counter_add(l->resumed, 1);
         return INV_RUN;
@@ -267,6 +271,11 @@ void inv_ledger_leave(struct inv_ledger *l, int64_t offset)
     cw_defer_post(&l->flush);
 }
 
+size_t inv_ledger_left(const struct inv_ledger *l)
+{
+    return l->left;
+}
+
 size_t inv_ledger_undone(const struct inv_ledger *l)
 {
     return l->journal ? inv_journal_count(l->journal) : 0;
@@ -292,6 +301,7 @@ int inv_ledger_open(struct inv_ledger *l, struct cw_err *err)
                                   err);
     if (!l->journal)
         return -1;
+    l->left = inv_ledger_undone(l);
     cw_log(CW_LOG_INFO, NULL, COMPONENT,
            "kept in %s: a predecessor left %zu activations undone, next offset %" PRId64, l->dir,
            inv_ledger_undone(l), inv_journal_next(l->journal));

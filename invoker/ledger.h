@@ -73,5 +73,7 @@ void inv_ledger_stored(struct inv_ledger *l, int64_t ticket);
 void inv_ledger_leave(struct inv_ledger *l, int64_t offset);
 /* Offset of a ticket; -1 for INV_NO_TICKET and tickets of another topic. */
 int64_t inv_ledger_offset(const struct inv_ledger *l, int64_t ticket);
+/* Of what a predecessor left: how many have not been read again yet. */
+size_t inv_ledger_left(const struct inv_ledger *l);
 /* Taken and not done with. */
 size_t inv_ledger_undone(const struct inv_ledger *l);

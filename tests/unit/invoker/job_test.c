@@ -210,6 +210,49 @@ static void record_of_what_never_ran_has_no_run_annotations(void **state)
     assert_int_equal(r.limits_raw.n, 0);
 }
 
+static void record_of_a_predecessor_tells_how_it_ended(void **state)
+{
+    struct fixture *f = *state;
+    struct cw_activation_record r;
+
+    assert_true(inv_job_recover(
+        f->job, CW_SLICE("{\"_id\":\"guest/x\",\"start\":100,\"end\":130,\"response\":{"
+                         "\"statusCode\":1,\"result\":{\"error\":0.10},\"size\":15}}")));
+    r = record_of(f->job);
+    assert_int_equal(r.status, CW_STATUS_APPLICATION_ERROR);
+    assert_true(cw_slice_is(r.result, "{\"error\":0.10}"));
+    assert_int_equal(r.start_ms, 100);
+    assert_int_equal(r.end_ms, 130);
+    assert_int_equal(r.size, 15);
+    assert_true(r.excused); /* whatever it was is no sign of our health */
+    assert_true(inv_job_recover(f->job, CW_SLICE("{\"start\":1,\"end\":2,\"response\":{"
+                                                 "\"statusCode\":0}}")));
+    r = record_of(f->job);
+    assert_int_equal(r.result.n, 0);
+    assert_int_equal(r.size, -1);
+}
+
+static void what_is_no_record_changes_nothing(void **state)
+{
+    static const char *const NONE[] = {
+        "",
+        "[]",
+        "{",
+        "{\"start\":1,\"end\":2}",
+        "{\"start\":1,\"end\":2,\"response\":{\"statusCode\":4}}",
+        "{\"start\":1,\"end\":2,\"response\":{\"statusCode\":\"0\"}}",
+        "{\"start\":\"1\",\"end\":2,\"response\":{\"statusCode\":0}}",
+        "{\"start\":1,\"response\":{\"statusCode\":0}}",
+    };
+    struct fixture *f = *state;
+
+    inv_job_fail(f->job, CW_STATUS_DEVELOPER_ERROR, "as before", 7);
+    for (size_t i = 0; i < CW_ARRAY_LEN(NONE); i++)
+        assert_false(inv_job_recover(f->job, cw_slice_of(NONE[i])));
+    assert_int_equal(record_of(f->job).status, CW_STATUS_DEVELOPER_ERROR);
+    assert_false(record_of(f->job).excused);
+}
+
 static void version_comes_from_whoever_knows_it(void **state)
 {
     struct fixture *f = *state;
@@ -237,6 +280,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(record_of_a_run_tells_all, set_up, tear_down),
         cmocka_unit_test_setup_teardown(record_of_what_never_ran_has_no_run_annotations, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(record_of_a_predecessor_tells_how_it_ended, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(what_is_no_record_changes_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(version_comes_from_whoever_knows_it, set_up, tear_down),
     };
 

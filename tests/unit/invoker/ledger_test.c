@@ -171,6 +171,7 @@ static void successor_runs_answers_or_skips(void **state)
     keep(&w);
     crash(&w);
     begin_at(&w, 0, 6);
+    assert_int_equal(inv_ledger_left(w.ledger), 4);
     assert_int_equal(take(&w, 0), INV_RUN);
     assert_int_equal(take(&w, 1), INV_ANSWER);
     assert_int_equal(take(&w, 2), INV_SKIP);
@@ -179,6 +180,7 @@ static void successor_runs_answers_or_skips(void **state)
     assert_int_equal(take(&w, 5), INV_RUN);
     assert_int_equal(take(&w, 6), INV_RUN);
     assert_int_equal(w.tickets[2], INV_NO_TICKET);
+    assert_int_equal(inv_ledger_left(w.ledger), 0);
     assert_int_equal(inv_ledger_undone(w.ledger), 5);
     end(&w);
 }
