@@ -365,7 +365,8 @@ void inv_feed_hold(struct inv_feed *f, bool hold)
 void inv_feed_stop(struct inv_feed *f)
 {
     f->stopped = true;
-    cw_timer_stop(&f->retry_commit);
+    if (!may_commit(f))
+        cw_timer_stop(&f->retry_commit);
     /* a commit under way still counts if it succeeds */
     if (f->committing >= 0)
         drop_behind(f, f->committing);
