@@ -61,6 +61,16 @@ def get(url, **headers):
         return answer.read().decode()
 
 
+def put_into(document, mark, text):
+    """Replaces what is between <!-- mark --> and <!-- /mark --> in docs/<document>."""
+    path = ROOT / "docs" / document
+    before, found, rest = path.read_text().partition(f"<!-- {mark} -->\n")
+    _, ended, after = rest.partition(f"<!-- /{mark} -->\n")
+    if not found or not ended:
+        raise SystemExit(f"{path}: no place for {mark}")
+    path.write_text(f"{before}{found}{text}{ended}{after}")
+
+
 def build(given_binary):
     """Driver and stand-ins, and the invoker as it is released unless one is given → its path."""
     say("building")
