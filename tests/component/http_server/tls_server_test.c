@@ -327,8 +327,7 @@ static void a_client_certificate_is_required_when_asked_for(void **state)
 static void plain_text_and_garbage_are_not_answered(void **state)
 {
     static const char *const TEXTS[] = {GET, "\x16\x03\x01\x02\x00\x01garbage",
-                                        "\xFF\xFF\xFF\xFF"
-                                        "\xFF\xFF\xFF\xFF"};
+                                        "\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF"};
     struct fixture f;
     struct peer p, good;
 

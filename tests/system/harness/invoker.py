@@ -30,6 +30,7 @@ MANIFEST = {
 }
 NATIVE_IMAGE = "whisk/dockerskeleton:local"
 
+INSTRUMENTED = "CW_TEST_INSTRUMENTED" in os.environ  # by run --build: its memory says nothing
 WRAPPER = shlex.split(os.environ.get("CW_TEST_WRAPPER", ""))
 # What sanitizers and a quiet valgrind say.
 FINDING = re.compile(r"^==\d+==|(Address|Leak|Thread)Sanitizer: |: runtime error: ", re.MULTILINE)
