@@ -3,7 +3,6 @@
 import argparse
 import os
 import secrets
-import shlex
 import signal
 import sys
 import time
@@ -38,7 +37,8 @@ def arguments():
     parser.add_argument("--no-data-dir", action="store_true", help="the invoker has no data directory: the negative control")
     parser.add_argument("--seed", type=int, default=1, help="of what happens by chance (1)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the table there, as Markdown")
-    parser.add_argument("--logs", type=Path, metavar="FOLDER", help="keep the logs of invokers that lost something there")
+    parser.add_argument("--results", type=Path, metavar="FILE", help="keep results there; the table has those of earlier runs, too")
+    parser.add_argument("--logs", type=Path, metavar="FOLDER", help="keep the logs of the invokers there")
     return parser.parse_args()
 
 
@@ -74,9 +74,21 @@ def show(outcome, logs):
     for line in [outcome.trouble, *outcome.account.examples(), *(f"{n} × {text}" for text, n in outcome.account.errors.most_common(5))]:
         if line:
             print(f"             {line}", flush=True)
-    if logs and not outcome.sound:
+    if logs:
         logs.mkdir(parents=True, exist_ok=True)
         (logs / f"{'+'.join(outcome.names)}.log").write_text(outcome.log, encoding="utf-8")
+
+
+def publish(args, outcomes):
+    """After each trial: a run that is broken off has its results, too."""
+    everything = {}
+    if args.results and args.results.exists():
+        everything = {o.key: o for o in map(session.Outcome.load, args.results.read_text(encoding="utf-8").splitlines())}
+    everything.update((o.key, o) for o in outcomes)
+    if args.results:
+        args.results.write_text("".join(o.dump() + "\n" for o in everything.values()), encoding="utf-8")
+    if args.out:
+        args.out.write_text(table.markdown(list(everything.values())), encoding="utf-8")
 
 
 def interrupted(*_):
@@ -101,9 +113,7 @@ def main():
         say(f"{number + 1} of {len(todo)}: {' + '.join(names)}: {'; '.join(FAULTS[n].text for n in names)}")
         outcomes.append(session.run(world, options, names))
         show(outcomes[-1], args.logs)
-        if args.out:  # after each one: a run that is broken off has a table, too
-            missing = sorted({n for n in FAULTS} - {n for o in outcomes for n in o.names})
-            args.out.write_text(table.markdown(outcomes, "tests/chaos/run " + shlex.join(sys.argv[1:]), missing), encoding="utf-8")
+        publish(args, outcomes)
     controller.close()
     print("\n" + table.plain(outcomes) + "\n")
     bad = [table.name(o) for o in outcomes if not o.sound]

@@ -51,11 +51,11 @@ class Kind:
 
 def mixture():
     """Short and slow ones, with logs and without, alone in a container and together. Most that are in flight run, so that faults
-    meet runs; few kinds go one at a time, so that the pool does not spend its time making containers."""
-    return [Kind("short", 15, "nodejs:20", NODE, concurrency=25), Kind("mute", 10, "python:3.11", PYTHON, logs=0),
-            Kind("shell", 3, "blackbox", BASH, image=NATIVE_IMAGE), Kind("chatty", 3, "python:3.11", PYTHON),
-            Kind("slow", 37, "nodejs:20", NODE, ms=(1000, 2000), concurrency=50, logs=0),
-            Kind("slowlogs", 32, "nodejs:20", NODE, ms=(1000, 2000), concurrency=50)]
+    meet runs; few go one at a time, so that the pool does not spend its time making and removing containers."""
+    return [Kind("short", 15, "nodejs:20", NODE, concurrency=25), Kind("mute", 3, "python:3.11", PYTHON, logs=0),
+            Kind("chatty", 5, "python:3.11", PYTHON, concurrency=10), Kind("shell", 2, "blackbox", BASH, image=NATIVE_IMAGE, concurrency=10),
+            Kind("slow", 38, "nodejs:20", NODE, ms=(1000, 2000), concurrency=50, logs=0),
+            Kind("slowlogs", 37, "nodejs:20", NODE, ms=(1000, 2000), concurrency=50)]
 
 
 def garbage(weight):

@@ -1,8 +1,9 @@
 """Trials in a row: one fault each, or two at once; what came of each."""
 
+import json
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from .faults import FAULTS
 from .ledger import Account
@@ -22,7 +23,22 @@ class Outcome:
     seconds: float
     in_flight: list
     data_dir: bool = True
+    hold: float = 0
     trouble: str = ""
+    log: str = ""
+
+    @property
+    def key(self):
+        return self.names, self.data_dir
+
+    def dump(self):
+        """One line of JSON."""
+        return json.dumps({**asdict(self), "log": ""})
+
+    @classmethod
+    def load(cls, line):
+        fields = json.loads(line)
+        return cls(**{**fields, "names": tuple(fields["names"]), "account": Account(**fields["account"])})
 
     @property
     def sound(self):
@@ -72,7 +88,7 @@ def run(world, options, names, times=None):
     faults = [FAULTS[name](trial) for name in names]
     instant = all(f.instant for f in faults)
     outcome = Outcome(names, times or (options.kills if instant else 1), Account(), trial.recoveries, trial.first_runs, 0, 0, [],
-                      options.data_dir)
+                      options.data_dir, 0 if instant else options.hold)
     chance = random.Random(options.seed)
     try:
         for f in faults:

@@ -80,7 +80,7 @@ class Trial:
 
     def env(self):
         data = {"CWHISK_DATA_DIR": str(self.data)} if self.options.data_dir else {}
-        return {**data, "CONFIG_whisk_docker_client_timeouts_run": "20 s", "CONFIG_whisk_containerPool_userMemory": "1024 m",
+        return {**data, "CONFIG_whisk_docker_client_timeouts_run": "20 s", "CONFIG_whisk_containerPool_userMemory": "1536 m",
                 **self.options.env}
 
     # ---- the invoker ----
