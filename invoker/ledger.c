@@ -26,6 +26,7 @@ struct inv_ledger {
     size_t left;                 /* by a predecessor, not read again yet */
     int64_t era;                 /* counts topics */
     bool checking;               /* the next message tells whether the topic is the journal's */
+    int64_t read;                /* offset of the last message of this assignment; -1 before */
     bool failing;                /* the journal cannot be written */
     bool full;                   /* told so */
     struct cw_timer retry;
@@ -136,6 +137,7 @@ static void forget(struct inv_ledger *l, int64_t offset)
     inv_journal_forget(l->journal);
     l->left = 0;
     l->era++;
+    l->read = -1;
     cw_defer_post(&l->flush);
 }
 
@@ -199,12 +201,15 @@ enum inv_verdict inv_ledger_take(struct inv_ledger *l, int64_t offset, const cha
     if (!l->journal)
         return INV_RUN;
     pack_id(activation_id, id);
-    if (l->checking && !is_of_topic(l, offset, id)) {
+    /* Offsets only grow, unless the topic was made anew under a consumer that goes on from its
+     * beginning. */
+    if ((l->checking && !is_of_topic(l, offset, id)) || offset <= l->read) {
         l->checking = false;
         forget(l, offset);
         return INV_FOREIGN;
     }
     l->checking = false;
+    l->read = offset;
     if (offset < inv_journal_next(l->journal)) {
         entry = inv_journal_find(l->journal, offset);
         if (entry && memcmp(entry->id, id, sizeof(id)) != 0) {
@@ -225,6 +230,7 @@ int64_t inv_ledger_begin(struct inv_ledger *l, int64_t *known)
 {
     struct inv_journal_entry anchor;
 
+    l->read = -1;
     *known = l->journal ? inv_journal_next(l->journal) : -1;
     if (!l->journal)
         return -1;
@@ -316,6 +322,7 @@ struct inv_ledger *inv_ledger_new(const struct inv_ledger_conf *conf)
     l->conf = *conf;
     l->topic = cw_strdup(conf->topic);
     l->dir = conf->dir && *conf->dir ? cw_strdup(conf->dir) : NULL;
+    l->read = -1;
     cw_timer_init(&l->retry, conf->loop, on_retry, l);
     cw_defer_init(&l->flush, conf->loop, on_flush, l);
     l->undone = cw_metrics_gauge(m, "cwhisk_journal_undone", NULL,

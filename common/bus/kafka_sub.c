@@ -249,6 +249,20 @@ static void on_assign(struct cw_bus_sub *sub, rd_kafka_topic_partition_list_t *l
         assign_from(sub, list);
 }
 
+static rd_kafka_topic_partition_list_t *assignment_at(const struct cw_bus_sub *sub, int64_t offset)
+{
+    rd_kafka_topic_partition_list_t *list =
+        rd_kafka_topic_partition_list_new((int)sub->partition_count);
+
+    for (size_t i = 0; i < sub->partition_count; i++) {
+        int32_t id = sub->partitions[i].id;
+        rd_kafka_topic_partition_t *p = rd_kafka_topic_partition_list_add(list, sub->topic, id);
+
+        p->offset = id == sub->current ? offset : RD_KAFKA_OFFSET_STORED;
+    }
+    return list;
+}
+
 static void on_rebalance(struct cw_bus_sub *sub, rd_kafka_event_t *ev)
 {
     bool had = sub->partition_count > 0;
@@ -271,6 +285,12 @@ static bool is_fatal(rd_kafka_event_t *ev)
             rd_kafka_event_error_is_fatal(ev));
 }
 
+static bool says_gone(rd_kafka_event_t *ev)
+{
+    return rd_kafka_event_type(ev) == RD_KAFKA_EVENT_ERROR &&
+           rd_kafka_event_error(ev) == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+}
+
 static void lost(struct cw_bus_sub *sub, const struct cw_err *err)
 {
     bool had = sub->partition_count > 0;
@@ -285,6 +305,23 @@ static void lost(struct cw_bus_sub *sub, const struct cw_err *err)
 }
 
 /* ---- messages ---- */
+
+/* The topic was deleted. When it is made anew before the group has noticed, librdkafka goes on at
+ * the offset where it was, and what the new topic holds before that would never be read. So the
+ * partitions are taken away and assigned as if by the group. */
+static void topic_is_gone(struct cw_bus_sub *sub)
+{
+    rd_kafka_topic_partition_list_t *list;
+
+    if (sub->leaving || sub->partition_count == 0)
+        return;
+    list = assignment_at(sub, RD_KAFKA_OFFSET_STORED);
+    unassign(sub);
+    assigned(sub, false);
+    if (!sub->leaving)
+        on_assign(sub, list);
+    rd_kafka_topic_partition_list_destroy(list);
+}
 
 static void on_fetched(struct cw_bus_sub *sub, rd_kafka_event_t *ev)
 {
@@ -331,6 +368,8 @@ static void on_event(struct cw_bus_sub *sub, rd_kafka_event_t *ev)
         report(sub, &err);
         if (is_fatal(ev))
             lost(sub, &err);
+        else if (says_gone(ev))
+            topic_is_gone(sub);
     }
 }
 
@@ -511,20 +550,6 @@ void kafka_sub_resume(struct cw_bus_sub *sub)
 {
     sub->paused = false;
     cw_defer_post(&sub->client.again); /* no wake-up comes for what is already there */
-}
-
-static rd_kafka_topic_partition_list_t *assignment_at(const struct cw_bus_sub *sub, int64_t offset)
-{
-    rd_kafka_topic_partition_list_t *list =
-        rd_kafka_topic_partition_list_new((int)sub->partition_count);
-
-    for (size_t i = 0; i < sub->partition_count; i++) {
-        int32_t id = sub->partitions[i].id;
-        rd_kafka_topic_partition_t *p = rd_kafka_topic_partition_list_add(list, sub->topic, id);
-
-        p->offset = id == sub->current ? offset : RD_KAFKA_OFFSET_STORED;
-    }
-    return list;
 }
 
 static rd_kafka_resp_err_t seek_now(struct cw_bus_sub *sub, int64_t offset)

@@ -89,3 +89,14 @@ def test_what_runs_longer_than_the_drain_limit_is_answered_and_does_not_count_ag
     assert activation.response()["statusCode"] == 3 and activation.response()["result"]["error"]
     assert activation.completion().json["isSystemError"] is False
     assert activation.record()["response"] == activation.response() and not invoker.containers()
+
+
+def test_topic_that_was_deleted_and_made_anew_does_not_hold_up_the_end(make_invoker, controller, kafka, ns):
+    invoker = make_invoker().start(controller)
+    action = controller.put(f"{ns}/again", "nodejs:20", NODE_ID)
+    controller.invoke(invoker, action).finished()
+    kafka.admin.delete_topics([invoker.topic])[invoker.topic].result(15)
+    wait_until(lambda: "Unknown topic or partition" in invoker.log(), what="the invoker misses its topic")
+    kafka.create(invoker.topic)
+    controller.invoke(invoker, action).finished(60)
+    assert invoker.terminate() == 0

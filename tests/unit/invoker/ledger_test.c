@@ -285,6 +285,24 @@ static void when_all_is_done_the_last_message_tells_the_topic(void **state)
     end(&w);
 }
 
+static void topic_that_begins_anew_while_it_is_read_is_another_one(void **state)
+{
+    struct world w;
+    int64_t ticket;
+
+    (void)state;
+    begin(&w);
+    for (int64_t i = 0; i < 4; i++) {
+        take(&w, i);
+        finish(&w, i);
+    }
+    run_turns(w.loop);
+    assert_int_equal(inv_ledger_take(w.ledger, 0, id_of(0, 'b'), &ticket), INV_FOREIGN);
+    for (int64_t i = 0; i < 4; i++)
+        assert_int_equal(inv_ledger_take(w.ledger, i, id_of(i, 'b'), &ticket), INV_RUN);
+    end(&w);
+}
+
 static void tickets_of_another_topic_change_nothing(void **state)
 {
     struct world w;
@@ -438,6 +456,7 @@ int main(void)
         cmocka_unit_test(what_is_in_our_hands_is_not_taken_again),
         cmocka_unit_test(another_topic_of_that_name_is_recognised),
         cmocka_unit_test(when_all_is_done_the_last_message_tells_the_topic),
+        cmocka_unit_test(topic_that_begins_anew_while_it_is_read_is_another_one),
         cmocka_unit_test(tickets_of_another_topic_change_nothing),
         cmocka_unit_test(what_retention_took_is_given_up_and_the_rest_goes_on),
         cmocka_unit_test(unreadable_messages_have_a_place_too),
