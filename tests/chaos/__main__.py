@@ -71,9 +71,9 @@ def show(outcome, logs):
     verdict = "sound" if outcome.sound else "NOT SOUND"
     again = f", {outcome.restarts} times ended by itself" if outcome.restarts else ""
     say(f"  {table.name(outcome)}: {verdict}: {outcome.account.text()}; next answer after {table.seconds(outcome.recoveries)}{again}")
-    for line in [outcome.trouble, *outcome.account.examples(), *(f"{n} × {text}" for text, n in outcome.account.errors.most_common(5))]:
+    for line in [outcome.trouble, *outcome.account.examples(), *(f"{n} × {text}" for text, n in outcome.account.errors.items())]:
         if line:
-            print(f"             {line}", flush=True)
+            print(f"             {line.partition(chr(10))[0]}", flush=True)
     if logs:
         logs.mkdir(parents=True, exist_ok=True)
         (logs / f"{'+'.join(outcome.names)}.log").write_text(outcome.log, encoding="utf-8")

@@ -6,7 +6,6 @@ import json
 import re
 import threading
 import time
-from collections import Counter
 from dataclasses import dataclass, field
 
 
@@ -41,7 +40,7 @@ class Account:
     at_odds: list = field(default_factory=list)         # ack and record, or two acks, name different statuses; or an alien result
     strangers: list = field(default_factory=list)       # answered or run, but never sent
     failed: int = 0                                     # answered with an error
-    errors: Counter = field(default_factory=Counter)    # their texts
+    errors: dict = field(default_factory=dict)          # text → how often
     system_errors: int = 0                              # acks that the controller holds against the invoker
 
     @property
@@ -194,5 +193,6 @@ class Ledger:
                 ids.append(activation_id)
         found.failed += bool(entry.statuses - {0})
         if entry.error:
-            found.errors[re.sub(r"[0-9a-f]{32}|\d+", "…", entry.error)[:120]] += 1
+            text = re.sub(r"[0-9a-f]{32}|\d+", "…", entry.error)[:120]
+            found.errors[text] = found.errors.get(text, 0) + 1
         found.system_errors += entry.system_error
