@@ -37,7 +37,7 @@ class Account:
     run_twice: list = field(default_factory=list)
     answered_twice: list = field(default_factory=list)  # more than one ack that frees the slot, or more than one result
     not_run: list = field(default_factory=list)         # said to have succeeded, but it never ran
-    at_odds: list = field(default_factory=list)         # ack and record, or two acks, name different statuses; or an alien result
+    at_odds: list = field(default_factory=list)         # one answer, and the record differs; or another one's result
     strangers: list = field(default_factory=list)       # answered or run, but never sent
     failed: int = 0                                     # answered with an error
     errors: dict = field(default_factory=dict)          # text → how often
@@ -185,9 +185,10 @@ class Ledger:
 
     @staticmethod
     def judge(found, activation_id, entry):
+        twice = entry.slots > 1 or entry.results > 1
         verdicts = [(not entry.answered(), found.unanswered), (not entry.recorded, found.unrecorded), (entry.runs > 1, found.run_twice),
-                    (entry.slots > 1 or entry.results > 1, found.answered_twice), (0 in entry.statuses and not entry.runs, found.not_run),
-                    (entry.alien or len(entry.statuses) > 1, found.at_odds)]
+                    (twice, found.answered_twice), (0 in entry.statuses and not entry.runs, found.not_run),
+                    (entry.alien or (len(entry.statuses) > 1 and not twice), found.at_odds)]
         for holds, ids in verdicts:
             if holds:
                 ids.append(activation_id)

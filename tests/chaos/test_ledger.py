@@ -130,6 +130,11 @@ class AccountTest(unittest.TestCase):
         self.ledger.record("b", record("b", status=3))
         self.assertEqual((self.account().at_odds, self.account().sound), (["b"], False))
 
+    def test_second_answer_that_says_something_else_is_an_answer_twice(self):
+        self.well("a", "b")
+        self.ledger.ack(combined("b", status=3))
+        self.assertEqual((self.account().answered_twice, self.account().at_odds, self.account().sound), (["b"], [], True))
+
     def test_result_of_another_activation_is_seen(self):
         self.well("b")
         self.ledger.ran("a")
