@@ -2,8 +2,8 @@
  *
  * Keyed with SipHash-1-3 under a per-map random key, because keys (namespaces, action names) come
  * from outside. A few entries are a list without a table and without a key, which costs a system
- * call: many maps never hold more. The key bytes belong to the entry's owner and must not change while the entry is in
- * the map. Thread: owner only. */
+ * call: many maps never hold more. The key bytes belong to the entry's owner and must not change
+ * while the entry is in the map. Thread: owner only. */
 #pragma once
 
 #include <stddef.h>
