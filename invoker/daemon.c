@@ -147,7 +147,7 @@ static void on_foreign(void *arg, size_t bytes)
     struct inv_daemon *d = arg;
 
     inv_feed_credit(d->feed, bytes);
-    d->touched = -1;
+    d->touched = INV_TOUCHED_NOTHING;
     inv_feed_restart(d->feed);
 }
 
@@ -505,7 +505,7 @@ struct inv_daemon *inv_daemon_new(struct cw_loop *loop, const struct inv_setting
     d->loop = loop;
     d->settings = settings;
     d->status = 1;
-    d->touched = -1;
+    d->touched = INV_TOUCHED_NOTHING;
     cw_list_init(&d->left);
     d->began_us = cw_loop_mono_us(loop);
     cw_arena_init(&d->arena);

@@ -66,7 +66,7 @@ static int64_t begin(void *arg, int64_t *known)
     struct inv_daemon *d = arg;
     int64_t from = inv_ledger_begin(d->ledger, known);
 
-    d->touched = *known - 1;
+    d->touched = *known >= 0 ? *known - 1 : INV_TOUCHED_NOTHING;
     if (from >= 0)
         cw_log(CW_LOG_INFO, NULL, COMPONENT, "topic %s is read from offset %" PRId64 " again",
                d->invoker_topic, from);
@@ -93,7 +93,7 @@ static void take(void *arg, struct cw_slice payload, int64_t offset, int64_t rec
 {
     struct inv_daemon *d = arg;
 
-    if (d->touched < 0)
+    if (d->touched == INV_TOUCHED_NOTHING)
         d->touched = offset - 1;
     inv_intake_message(d->intake, payload, offset, received_us);
     forget_predecessor(d);
@@ -174,7 +174,9 @@ void inv_daemon_check_unsent(struct inv_daemon *d)
 
 void inv_daemon_touch(struct inv_daemon *d, const struct inv_job *job)
 {
-    if (job->offset > d->touched)
+    bool of_topic = !inv_ledger_keeps(d->ledger) || inv_ledger_offset(d->ledger, job->ticket) >= 0;
+
+    if (of_topic && job->offset > d->touched)
         d->touched = job->offset;
 }
 
@@ -234,6 +236,12 @@ void inv_daemon_refuse_rest(struct inv_daemon *d)
     inv_intake_release(d->intake, any, refuse, d);
 }
 
+/* As long as the topic may be another one than the journal's, the commit is not for us to set. */
+static bool knows_what_to_leave(const struct inv_daemon *d)
+{
+    return d->touched != INV_TOUCHED_NOTHING && !inv_ledger_checks(d->ledger);
+}
+
 static void on_left(void *arg, const struct cw_err *err)
 {
     struct inv_daemon *d = arg;
@@ -243,7 +251,8 @@ static void on_left(void *arg, const struct cw_err *err)
     if (!err) {
         cw_log(CW_LOG_INFO, NULL, COMPONENT,
                "%zu activations that were not started are left to the next invoker", d->left.count);
-        inv_ledger_leave(d->ledger, d->touched + 1);
+        if (knows_what_to_leave(d))
+            inv_ledger_leave(d->ledger, d->touched + 1);
         inv_daemon_forget_left(d);
         return;
     }
@@ -268,5 +277,5 @@ void inv_daemon_leave(struct inv_daemon *d)
     inv_dispatch_release(d->dispatch, can_be_left, leave_job, d);
     inv_intake_release(d->intake, can_be_left, leave_job, d);
     d->leaving = true;
-    inv_feed_leave(d->feed, d->touched >= 0 ? d->touched + 1 : -1, on_left);
+    inv_feed_leave(d->feed, knows_what_to_leave(d) ? d->touched + 1 : -1, on_left);
 }

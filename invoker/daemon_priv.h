@@ -52,6 +52,9 @@ struct inv_watchdog;
 
 #define COMPONENT "Invoker"
 
+/* For inv_daemon.touched; -1 says that offset 0 can be left, too. */
+enum { INV_TOUCHED_NOTHING = -2 };
+
 enum phase { PHASE_STARTING, PHASE_RUNNING, PHASE_DRAINING, PHASE_FLUSHING, PHASE_STOPPED };
 
 struct inv_daemon {
@@ -101,8 +104,8 @@ struct inv_daemon {
     bool topic_ready, engine_ready, blacklist_ready; /* while starting */
     bool topic_away;                                 /* taken from us; perhaps it was deleted */
     bool records_full, ledger_full, acks_full, descriptors_short; /* each keeps messages back */
-    /* highest offset that went into a container or was answered: what lies behind can be left to
-     * the next reader of the topic */
+    /* highest offset that went into a container or was answered, or the one before all that was
+     * handed out: what lies behind can be left to the next reader of the topic */
     int64_t touched;
     struct cw_list left; /* jobs given back, until the broker confirmed it */
     bool leaving;        /* waiting for that */

@@ -392,14 +392,17 @@ void inv_feed_leave(struct inv_feed *f, int64_t offset,
                     void (*fn)(void *arg, const struct cw_err *err))
 {
     struct cw_link *n = cw_list_first(&f->ready);
+    struct cw_err err = {0};
 
     drop_items(f, &f->waiting);
     f->left = f->leaving = true;
     f->on_left = fn;
-    if (offset < 0 && n)
+    if (offset < 0 && n && !has_journal(f))
         offset = CW_LIST_ENTRY(n, struct item, link)->offset;
     if (offset < 0)
-        on_left(f, NULL); /* nothing was taken */
+        on_left(f, NULL);
+    else if (has_journal(f) && f->conf.keep(f->conf.arg, &err) != 0)
+        on_left(f, &err);
     else
         f->conf.bus->ops->commit(f->sub, offset, on_left, f);
 }

@@ -25,6 +25,7 @@ struct inv_ledger {
     struct inv_journal *journal; /* NULL: none is kept */
     size_t left;                 /* by a predecessor, not read again yet */
     int64_t era;                 /* counts topics */
+    bool given_back;             /* the group's commit covers all that is done */
     bool checking;               /* the next message tells whether the topic is the journal's */
     int64_t read;                /* offset of the last message of this assignment; -1 before */
     bool failing;                /* the journal cannot be written */
@@ -231,11 +232,17 @@ int64_t inv_ledger_begin(struct inv_ledger *l, int64_t *known)
     struct inv_journal_entry anchor;
 
     l->read = -1;
+    l->given_back = false;
     *known = l->journal ? inv_journal_next(l->journal) : -1;
     if (!l->journal)
         return -1;
     l->checking = inv_journal_anchor(l->journal, &anchor);
     return l->checking ? anchor.offset : -1;
+}
+
+bool inv_ledger_checks(const struct inv_ledger *l)
+{
+    return l->checking;
 }
 
 /* ---- the life of a message ---- */
@@ -249,6 +256,14 @@ int inv_ledger_start(struct inv_ledger *l, int64_t ticket, struct cw_err *err)
     return written(l, inv_journal_mark(l->journal, offset, INV_JOURNAL_STARTED, err), err);
 }
 
+/* The commit, which ends with the topic and moves on with whoever reads it, then is the better
+ * place to begin with. */
+static void forget_when_left(struct inv_ledger *l)
+{
+    if (l->given_back && inv_ledger_undone(l) == 0)
+        inv_journal_forget(l->journal);
+}
+
 static void settle(struct inv_ledger *l, int64_t ticket, enum inv_journal_part part)
 {
     int64_t offset = inv_ledger_offset(l, ticket);
@@ -256,6 +271,7 @@ static void settle(struct inv_ledger *l, int64_t ticket, enum inv_journal_part p
     if (!l->journal || offset < 0)
         return;
     inv_journal_settle(l->journal, offset, part);
+    forget_when_left(l);
     cw_defer_post(&l->flush);
 }
 
@@ -274,6 +290,8 @@ void inv_ledger_leave(struct inv_ledger *l, int64_t offset)
     if (!l->journal)
         return;
     inv_journal_rewind(l->journal, offset);
+    l->given_back = true;
+    forget_when_left(l);
     cw_defer_post(&l->flush);
 }
 

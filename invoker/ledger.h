@@ -56,6 +56,8 @@ bool inv_ledger_keeps(const struct inv_ledger *l);
  * which offset everything is in the journal (-1: nothing is). The next message that is taken is
  * checked to be of the journal's topic. */
 int64_t inv_ledger_begin(struct inv_ledger *l, int64_t *known);
+/* Nothing was taken since, so it is not known yet whether the topic is the journal's. */
+bool inv_ledger_checks(const struct inv_ledger *l);
 
 /* A message that was read: its activation id, NULL for one that is not readable. RUN and ANSWER put
  * a ticket into *ticket (INV_NO_TICKET without a journal), the others INV_NO_TICKET. */
@@ -69,7 +71,8 @@ int inv_ledger_start(struct inv_ledger *l, int64_t ticket, struct cw_err *err) C
 void inv_ledger_acked(struct inv_ledger *l, int64_t ticket);
 /* Its record is where it cannot get lost, or not wanted. */
 void inv_ledger_stored(struct inv_ledger *l, int64_t ticket);
-/* Everything from this offset on is left to whoever reads the topic next. */
+/* Everything from this offset on is left to whoever reads the topic next, and the group's commit is
+ * there: once nothing is undone any more, the journal is forgotten. */
 void inv_ledger_leave(struct inv_ledger *l, int64_t offset);
 /* Offset of a ticket; -1 for INV_NO_TICKET and tickets of another topic. */
 int64_t inv_ledger_offset(const struct inv_ledger *l, int64_t ticket);

@@ -819,6 +819,64 @@ static void what_is_left_is_read_by_the_next_one(void **state)
     }
 }
 
+static void journal_is_kept_before_the_rest_is_left(void **state)
+{
+    struct world w;
+    unsigned kept;
+
+    (void)state;
+    begin_with_journal(&w, 1, -1, -1);
+    deliver(&w, 0, 2);
+    run_turns(w.loop);
+    inv_feed_stop(w.feed);
+    kept = w.kept;
+    inv_feed_leave(w.feed, 0, on_left);
+    assert_int_equal(w.kept, kept + 1);
+    run_turns(w.loop);
+    assert_true(w.left);
+    assert_false(w.leave_failed);
+    assert_int_equal(w.bus.committed, 0);
+    end(&w);
+}
+
+static void nothing_is_left_with_a_journal_that_cannot_be_written(void **state)
+{
+    struct world w;
+    int64_t committed;
+
+    (void)state;
+    begin_with_journal(&w, 1, -1, -1);
+    deliver(&w, 0, 2);
+    run_turns(w.loop);
+    committed = w.bus.committed;
+    inv_feed_stop(w.feed);
+    w.keep_fails = true;
+    inv_feed_leave(w.feed, 0, on_left);
+    run_turns(w.loop);
+    assert_true(w.leave_failed);
+    assert_int_equal(w.bus.committed, committed);
+    end(&w);
+}
+
+static void commit_stays_where_nothing_was_handed_out_with_a_journal(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin_with_journal(&w, 1, 3, 6);
+    inv_feed_hold(w.feed, true);
+    deliver(&w, 3, 4);
+    run_turns(w.loop);
+    inv_feed_stop(w.feed);
+    inv_feed_leave(w.feed, -1, on_left);
+    run_turns(w.loop);
+    assert_true(w.left);
+    assert_false(w.leave_failed);
+    assert_int_equal(w.bus.commits, 0);
+    assert_int_equal(inv_feed_queued(w.feed), 0);
+    end(&w);
+}
+
 static void what_cannot_be_left_is_handed_out(void **state)
 {
     struct world w;
@@ -934,6 +992,9 @@ int main(void)
         cmocka_unit_test(another_topic_is_read_from_the_groups_commit),
         cmocka_unit_test(revoked_partition_drops_all_that_was_not_handed_out),
         cmocka_unit_test(what_is_left_is_read_by_the_next_one),
+        cmocka_unit_test(journal_is_kept_before_the_rest_is_left),
+        cmocka_unit_test(nothing_is_left_with_a_journal_that_cannot_be_written),
+        cmocka_unit_test(commit_stays_where_nothing_was_handed_out_with_a_journal),
         cmocka_unit_test(what_cannot_be_left_is_handed_out),
         cmocka_unit_test(leaving_when_nothing_was_handed_out_gives_all_back),
         cmocka_unit_test(subscribes_with_the_group_and_client_id_of_stock),

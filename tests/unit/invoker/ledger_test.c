@@ -380,6 +380,66 @@ static void what_is_left_to_others_is_forgotten(void **state)
     end(&w);
 }
 
+static void journal_that_has_nothing_undone_is_forgotten_once_the_rest_is_left(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    for (int64_t i = 0; i < 4; i++)
+        take(&w, i);
+    start(&w, 0);
+    finish(&w, 1);
+    inv_ledger_leave(w.ledger, 2);
+    run_turns(w.loop);
+    crash(&w);
+    begin_at(&w, 0, 2); /* 0 is undone yet */
+    assert_int_equal(take(&w, 0), INV_ANSWER);
+    finish(&w, 0);
+    inv_ledger_leave(w.ledger, 2);
+    run_turns(w.loop);
+    crash(&w);
+    begin_at(&w, -1, -1);
+    /* where the topic was made again meanwhile, nothing of it may count as done */
+    assert_int_equal(inv_ledger_take(w.ledger, 0, id_of(0, 'b'), &w.tickets[0]), INV_RUN);
+    end(&w);
+}
+
+static void journal_is_forgotten_with_the_last_answer_after_the_rest_was_left(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    for (int64_t i = 0; i < 3; i++)
+        take(&w, i);
+    start(&w, 0);
+    inv_ledger_leave(w.ledger, 1);
+    run_turns(w.loop);
+    assert_int_equal(inv_ledger_undone(w.ledger), 1);
+    finish(&w, 0);
+    run_turns(w.loop);
+    crash(&w);
+    begin_at(&w, -1, -1);
+    end(&w);
+}
+
+static void topic_is_in_doubt_until_the_first_message(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    begin_at(&w, -1, -1);
+    assert_false(inv_ledger_checks(w.ledger)); /* nothing could be wrong */
+    take(&w, 0);
+    begin_at(&w, 0, 1);
+    assert_true(inv_ledger_checks(w.ledger));
+    assert_int_equal(take(&w, 0), INV_SKIP);
+    assert_false(inv_ledger_checks(w.ledger));
+    end(&w);
+}
+
 static void journal_that_cannot_be_written_stops_new_work(void **state)
 {
     struct world w;
@@ -461,6 +521,9 @@ int main(void)
         cmocka_unit_test(what_retention_took_is_given_up_and_the_rest_goes_on),
         cmocka_unit_test(unreadable_messages_have_a_place_too),
         cmocka_unit_test(what_is_left_to_others_is_forgotten),
+        cmocka_unit_test(journal_that_has_nothing_undone_is_forgotten_once_the_rest_is_left),
+        cmocka_unit_test(journal_is_forgotten_with_the_last_answer_after_the_rest_was_left),
+        cmocka_unit_test(topic_is_in_doubt_until_the_first_message),
         cmocka_unit_test(journal_that_cannot_be_written_stops_new_work),
         cmocka_unit_test(too_much_undone_work_stops_taking),
         cmocka_unit_test(directory_that_is_not_there_is_named),
