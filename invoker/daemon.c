@@ -79,6 +79,10 @@ static void on_ready(void *arg, struct inv_job *job)
 {
     struct inv_daemon *d = arg;
 
+    if (inv_daemon_stays_in_journal(d, job)) {
+        inv_daemon_drop(d, job);
+        return;
+    }
     if (d->killed || d->refusing) {
         inv_job_stop(job, cw_loop_wall_ms(d->loop));
         inv_daemon_finish(d, job, INV_END_FAILED_START);

@@ -375,12 +375,12 @@ void inv_feed_stop(struct inv_feed *f)
     update_pause(f);
 }
 
-/* What could not be given back has to be dealt with here. */
+/* What was committed and could not be given back has to be dealt with here. */
 static void on_left(void *arg, const struct cw_err *err)
 {
     struct inv_feed *f = arg;
 
-    if (!err)
+    if (!err || has_journal(f)) /* with one, nothing of it was committed */
         drop_items(f, &f->ready);
     f->left = !err;
     f->leaving = false;

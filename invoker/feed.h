@@ -60,8 +60,8 @@ void inv_feed_stop(struct inv_feed *f);
 /* After inv_feed_stop: leaves everything from this offset on to whoever reads the topic next: the
  * group's commit goes back there, after keep. -1: nothing was handed out; all that is queued is
  * left, with a journal by leaving the commit where it is. fn: the broker confirmed (err NULL), and
- * what is queued here is dropped; or it did not, and what is queued is handed out after all. May
- * run inside the call; not after inv_feed_free. */
+ * what is queued here is dropped; or it did not, and what is queued is handed out after all if it
+ * was committed. May run inside the call; not after inv_feed_free. */
 void inv_feed_leave(struct inv_feed *f, int64_t offset,
                     void (*fn)(void *arg, const struct cw_err *err));
 /* The topic turned out to be another one: what is queued is dropped, reading begins again at the
