@@ -102,7 +102,9 @@ struct inv_daemon {
     struct inv_ownership *ownership;
     struct cw_timer topic_retry;
     bool topic_ready, engine_ready, blacklist_ready; /* while starting */
-    bool topic_away;                                 /* taken from us; perhaps it was deleted */
+    bool topic_owned;
+    unsigned topic_seen; /* times that it was there when it was looked for */
+    bool topic_away;     /* taken from us; perhaps it was deleted */
     bool records_full, ledger_full, acks_full, descriptors_short; /* each keeps messages back */
     /* highest offset that went into a container or was answered, or the one before all that was
      * handed out: what lies behind can be left to the next reader of the topic */

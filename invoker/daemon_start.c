@@ -24,6 +24,7 @@ enum {
     ENGINE_PATIENCE_MS = 5000, /* an engine that is restarted is back by then */
     TOPIC_RETRY_MS = 1000,
     TOPIC_AWAY_MS = 5000,
+    TOPIC_SEEN_ENOUGH = 2, /* times in a row: while it is being deleted, brokers may show it yet */
 };
 
 static void start_failed(struct inv_daemon *d, const struct cw_err *err)
@@ -92,9 +93,12 @@ static void on_topic_owned(void *arg, bool owned)
     struct inv_daemon *d = arg;
 
     inv_health_silence(d->health, !owned);
-    d->topic_away = !owned;
-    if (!owned && d->phase == PHASE_RUNNING)
+    d->topic_owned = owned;
+    if (!owned && d->phase == PHASE_RUNNING) {
+        d->topic_away = true;
+        d->topic_seen = 0;
         cw_timer_set_ms(&d->topic_retry, 0);
+    }
     if (owned && !d->clean && !d->cleanup)
         d->cleanup = inv_cleanup_start(d->loop, d->driver, d->container_prefix,
                                        d->settings->cluster, CLEANUP_LIMIT_MS, on_clean, d);
@@ -188,7 +192,10 @@ static void on_topic_looked_for(struct inv_daemon *d, const struct cw_err *err)
 {
     if (err)
         cw_log(CW_LOG_WARN, NULL, COMPONENT, "topic %s: %s", d->invoker_topic, err->msg);
-    if (d->topic_away)
+    d->topic_seen = err ? 0 : d->topic_seen + 1;
+    if (d->topic_owned && d->topic_seen >= TOPIC_SEEN_ENOUGH)
+        d->topic_away = false;
+    else
         cw_timer_set_ms(&d->topic_retry, TOPIC_AWAY_MS);
 }
 
