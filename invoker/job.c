@@ -8,7 +8,11 @@
 
 /* Results are bounded by the payload limit and its text around it, logs by the log limit; these
  * caps only end runaway. */
-enum { RESULT_MAX_BYTES = 256 << 20, LOGS_MAX_BYTES = 512 << 20 };
+enum {
+    RESULT_MAX_BYTES = 256 << 20,
+    LOGS_MAX_BYTES = 512 << 20,
+    CLOCK_SET_BACK_MS = 24 * 3600 * 1000, /* at most; beyond, the message says nonsense */
+};
 
 struct inv_job *inv_job_new(CW_TAKES struct cw_activation_message *msg, int64_t taken_us)
 {
@@ -39,7 +43,7 @@ void inv_job_waited(struct inv_job *job, int64_t start_ms)
 {
     int64_t ms = start_ms - job->msg->tx.start_ms;
 
-    job->wait_ms = ms > 0 ? ms : 0;
+    job->wait_ms = ms < 0 && ms > -CLOCK_SET_BACK_MS ? 0 : ms;
 }
 
 void inv_job_fail(struct inv_job *job, enum cw_status status, const char *text, int64_t now_ms)

@@ -67,7 +67,8 @@ struct inv_job *inv_job_new(CW_TAKES struct cw_activation_message *msg, int64_t 
 void inv_job_free(struct inv_job *job);
 
 /* Notes how long it waited for its start: since its controller took it, by two machines' clocks, or
- * by one that was set back meanwhile; never less than 0. */
+ * by one that was set back meanwhile: 0 then. What lies more than a day ahead is no clock's doing,
+ * and comes out negative, as with stock. */
 void inv_job_waited(struct inv_job *job, int64_t start_ms);
 /* Ends the job without a run: status, {"error": text}, start = end = now. */
 void inv_job_fail(struct inv_job *job, enum cw_status status, const char *text, int64_t now_ms);

@@ -37,11 +37,15 @@ enum {
     READ_SIZE = 64 << 10, /* on the stack: all containers together need only one */
     READ_BUDGET = 16,     /* reads per wake-up, so that a huge answer lets others in */
     /* A peer that is gone (not one that is only busy: its kernel answers) is noticed while an
-     * answer is awaited. Nothing limits how long a request may lie unread, as TCP_USER_TIMEOUT
-     * would: a busy action may leave it there for as long as its time limit allows. */
+     * answer is awaited. Probes are not sent while bytes of the request are unacknowledged: for
+     * those there is TCP_USER_TIMEOUT. That would also limit how long a request may lie unread by a
+     * busy action where it fills the receiver's window, so only what is well below any window has
+     * it. */
     KEEPALIVE_IDLE_S = 5,
     KEEPALIVE_STEP_S = 2,
     KEEPALIVE_PROBES = 3,
+    VANISHED_MS = (KEEPALIVE_IDLE_S + KEEPALIVE_STEP_S * KEEPALIVE_PROBES) * 1000,
+    SMALL_REQUEST_BYTES = 16 << 10,
 };
 
 #define TIMEOUT_MAX_MS (INT64_C(365) * 24 * 3600 * 1000)
@@ -71,7 +75,8 @@ struct conn {
     struct cw_action_client *client;
     struct cw_action_call *call; /* NULL when idle */
     enum conn_state state;
-    int fd; /* -1: none */
+    int fd;              /* -1: none */
+    unsigned silence_ms; /* TCP_USER_TIMEOUT; 0: none */
     bool reused;
     int64_t idle_since_us, connect_by_us; /* monotonic */
     struct event read_ev, write_ev;       /* initialised while there is a socket */
@@ -340,10 +345,23 @@ static void write_failed(struct conn *conn, int sys_errno)
 }
 
 /* Sends what the socket takes; the write event is armed only while something is left. */
+static void limit_silence(struct conn *conn)
+{
+    unsigned ms = conn->call->total <= SMALL_REQUEST_BYTES ? VANISHED_MS : 0;
+
+    if (ms != conn->silence_ms)
+        (void)setsockopt(conn->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
+    conn->silence_ms = ms;
+}
+
 static void send_more(struct conn *conn)
 {
     struct cw_action_call *call = conn->call;
-    ssize_t n = send_pieces(conn->fd, call);
+    ssize_t n;
+
+    if (call->sent == 0)
+        limit_silence(conn);
+    n = send_pieces(conn->fd, call);
 
     conn->state = CONN_EXCHANGE;
     if (n < 0 && errno != EAGAIN && errno != EINTR) {
@@ -518,6 +536,7 @@ static void connect_now(struct conn *conn)
     struct event_base *base = cw_loop_base(c->loop);
 
     conn->reused = false;
+    conn->silence_ms = 0;
     cw_http_response_begin(&conn->resp, conn->call->max_response, conn->call->truncate_to);
     limit_connect(conn);
     conn->fd = socket(c->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
