@@ -32,7 +32,7 @@ struct inv_descriptors {
 /* errno, or 0 when there are as many. */
 static int lacks(int count)
 {
-    int fds[2 * INV_DESCRIPTORS_RESERVE];
+    int fds[2 * INV_DESCRIPTORS_RESERVE] = {0};
     int got = 0, why = 0;
 
     while (got < count && why == 0) {

@@ -34,7 +34,7 @@ static int by_id(const void *a, const void *b)
 
 const struct spool_place *spool_index_find(struct spool_index *x, const char id[SPOOL_ID_LEN])
 {
-    struct spool_place key;
+    struct spool_place key = {0};
 
     if (x->count == 0)
         return NULL;

@@ -29,6 +29,10 @@ static time_t shim_seconds(void)
     return moved ? (time_t)*moved : 0;
 }
 
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): glibc's are reserved names
+ */
+/* Parameters are not called as in glibc, whose names are reserved. */
+/* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name) */
 int clock_gettime(clockid_t clock, struct timespec *ts)
 {
     static int (*real)(clockid_t, struct timespec *);
@@ -40,6 +44,8 @@ int clock_gettime(clockid_t clock, struct timespec *ts)
     return result;
 }
 
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): glibc's are reserved names
+ */
 int gettimeofday(struct timeval *restrict tv, void *restrict zone)
 {
     struct timespec ts;
@@ -50,6 +56,8 @@ int gettimeofday(struct timeval *restrict tv, void *restrict zone)
     return 0;
 }
 
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): glibc's are reserved names
+ */
 time_t time(time_t *out)
 {
     struct timespec ts;
@@ -59,3 +67,4 @@ time_t time(time_t *out)
         *out = ts.tv_sec;
     return ts.tv_sec;
 }
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */
