@@ -352,11 +352,8 @@ static void messages_wait_for_a_topic_that_is_gone(void **state)
     assert_int_equal(sent.failed, 0);
     assert_int_equal(f->missing, 1); /* one line */
     bus_sink_open(&f->a, f->loop, f->bus, f->topic, f->topic, NULL);
-    while (f->a.count == 0 || f->a.numbers[f->a.count - 1] != n + 499)
-        bus_sink_wait(&f->a, f->a.count + 1, WAIT_MS);
-    /* The first of them may have come into the old topic in its last moment. */
-    bus_sink_expect_run(&f->a, n + 500 - (int)f->a.count, f->a.count);
-    assert_true(f->a.count >= 500);
+    /* Those before may have come into the old topic in its last moment. */
+    bus_sink_wait_each(&f->a, n, 500, WAIT_MS);
 }
 
 /* The reader's place is behind the new topic's end: it begins anew. */
@@ -377,8 +374,7 @@ static void a_reader_goes_on_when_its_topic_is_made_again(void **state)
     assert_int_equal(done.failed, 0);
     f->a.count = 0;
     bus_send_numbers(f->bus, f->topic, 1000, 50, NULL);
-    bus_sink_wait(&f->a, 50, WAIT_MS);
-    bus_sink_expect_run(&f->a, 1000, 50);
+    bus_sink_wait_each(&f->a, 1000, 50, WAIT_MS); /* some brokers may not know the topic yet */
     assert_int_equal(f->a.offsets[0], 0);
     assert_in_range(f->a.errors, 0, 5); /* lines for the log */
     f->bus->ops->commit(f->a.sub, 50, bus_answer, &done);
@@ -408,8 +404,7 @@ static void a_reader_of_an_absent_topic_is_told_and_waits_for_it(void **state)
     assert_int_equal(done.failed, 0);
     bus_sink_wait_assigned(&f->a, WAIT_MS);
     bus_send_numbers(f->bus, f->topic, 0, 50, NULL);
-    bus_sink_wait(&f->a, 50, WAIT_MS);
-    bus_sink_expect_run(&f->a, 0, 50);
+    bus_sink_wait_each(&f->a, 0, 50, WAIT_MS);
 }
 
 static int64_t now_us(void)
