@@ -4,7 +4,7 @@ import contextlib
 import json
 import threading
 
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
 from .wait import PATIENCE, wait_until
@@ -26,7 +26,11 @@ class Kafka:
         if name in self.topics():
             return
         topic = NewTopic(name, 1, 1, config={k.replace("_", "."): str(v) for k, v in config.items()})
-        self.admin.create_topics([topic])[name].result(15)
+        try:
+            self.admin.create_topics([topic])[name].result(15)
+        except KafkaException as e:
+            if e.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # somebody else was quicker
+                raise
         wait_until(lambda: name in self.topics(), what=f"topic {name}")
 
     def delete(self, name):
