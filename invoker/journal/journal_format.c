@@ -4,6 +4,8 @@
 
 #include <zlib.h>
 
+#include "common/base/bytes.h"
+
 static const char MAGIC[8] = "CWJRNL01";
 
 enum {
@@ -16,21 +18,6 @@ enum {
     AT_ID = 16,
 };
 
-static void put(unsigned char *p, uint64_t v, size_t bytes)
-{
-    for (size_t i = 0; i < bytes; i++)
-        p[i] = (unsigned char)(v >> (8 * i));
-}
-
-static uint64_t get(const unsigned char *p, size_t bytes)
-{
-    uint64_t v = 0;
-
-    for (size_t i = 0; i < bytes; i++)
-        v |= (uint64_t)p[i] << (8 * i);
-    return v;
-}
-
 void journal_encode_header(uint64_t generation, const char *topic,
                            unsigned char ret[JOURNAL_HEADER_BYTES])
 {
@@ -38,21 +25,21 @@ void journal_encode_header(uint64_t generation, const char *topic,
 
     memset(ret, 0, JOURNAL_HEADER_BYTES);
     memcpy(ret, MAGIC, sizeof(MAGIC));
-    put(ret + AT_GENERATION, generation, 8);
-    put(ret + AT_TOPIC_LEN, n, 2);
+    cw_put_le(ret + AT_GENERATION, generation, 8);
+    cw_put_le(ret + AT_TOPIC_LEN, n, 2);
     memcpy(ret + AT_TOPIC, topic, n);
-    put(ret + AT_HEADER_CRC, crc32(0, ret, AT_HEADER_CRC), 4);
+    cw_put_le(ret + AT_HEADER_CRC, crc32(0, ret, AT_HEADER_CRC), 4);
 }
 
 bool journal_decode_header(const unsigned char p[JOURNAL_HEADER_BYTES], uint64_t *generation,
                            struct cw_slice *topic)
 {
-    size_t n = get(p + AT_TOPIC_LEN, 2);
+    size_t n = cw_get_le(p + AT_TOPIC_LEN, 2);
 
     if (memcmp(p, MAGIC, sizeof(MAGIC)) != 0 || n > JOURNAL_TOPIC_MAX ||
-        get(p + AT_HEADER_CRC, 4) != crc32(0, p, AT_HEADER_CRC))
+        cw_get_le(p + AT_HEADER_CRC, 4) != crc32(0, p, AT_HEADER_CRC))
         return false;
-    *generation = get(p + AT_GENERATION, 8);
+    *generation = cw_get_le(p + AT_GENERATION, 8);
     *topic = cw_slice((const char *)p + AT_TOPIC, n);
     return true;
 }
@@ -61,7 +48,7 @@ static uint64_t record_crc(uint64_t generation, const unsigned char *p)
 {
     unsigned char seed[8];
 
-    put(seed, generation, sizeof(seed));
+    cw_put_le(seed, generation, sizeof(seed));
     return crc32(crc32(0, seed, sizeof(seed)), p + 4, JOURNAL_RECORD_BYTES - 4);
 }
 
@@ -71,9 +58,9 @@ void journal_encode_record(uint64_t generation, unsigned state, int64_t offset,
 {
     memset(ret, 0, AT_OFFSET);
     ret[AT_STATE] = (unsigned char)state;
-    put(ret + AT_OFFSET, (uint64_t)offset, 8);
+    cw_put_le(ret + AT_OFFSET, (uint64_t)offset, 8);
     memcpy(ret + AT_ID, id, INV_JOURNAL_ID_LEN);
-    put(ret, record_crc(generation, ret), 4);
+    cw_put_le(ret, record_crc(generation, ret), 4);
 }
 
 bool journal_decode_record(uint64_t generation, const unsigned char p[JOURNAL_RECORD_BYTES],
@@ -82,10 +69,10 @@ bool journal_decode_record(uint64_t generation, const unsigned char p[JOURNAL_RE
     bool known = (p[AT_STATE] >= INV_JOURNAL_TAKEN && p[AT_STATE] <= INV_JOURNAL_DONE) ||
                  p[AT_STATE] == JOURNAL_BASE || p[AT_STATE] == JOURNAL_NEXT;
 
-    if (!known || get(p, 4) != record_crc(generation, p))
+    if (!known || cw_get_le(p, 4) != record_crc(generation, p))
         return false;
     *state = p[AT_STATE];
-    *ret = (struct inv_journal_entry){.offset = (int64_t)get(p + AT_OFFSET, 8)};
+    *ret = (struct inv_journal_entry){.offset = (int64_t)cw_get_le(p + AT_OFFSET, 8)};
     memcpy(ret->id, p + AT_ID, INV_JOURNAL_ID_LEN);
     return ret->offset >= 0;
 }
