@@ -84,8 +84,7 @@ static void on_ready(void *arg, struct inv_job *job)
         return;
     }
     if (d->killed || d->refusing) {
-        inv_job_stop(job, cw_loop_wall_ms(d->loop));
-        inv_daemon_finish(d, job, INV_END_FAILED_START);
+        inv_daemon_refuse(d, job);
         return;
     }
     inv_dispatch_submit(d->dispatch, job);

@@ -221,12 +221,15 @@ static bool any(void *arg, const struct inv_job *job)
     return true;
 }
 
-static void refuse(void *arg, struct inv_job *job)
+void inv_daemon_refuse(struct inv_daemon *d, struct inv_job *job)
 {
-    struct inv_daemon *d = arg;
-
     inv_job_stop(job, cw_loop_wall_ms(d->loop));
     inv_daemon_finish(d, job, INV_END_FAILED_START);
+}
+
+static void refuse(void *arg, struct inv_job *job)
+{
+    inv_daemon_refuse(arg, job);
 }
 
 void inv_daemon_refuse_rest(struct inv_daemon *d)
@@ -268,7 +271,7 @@ static void on_left(void *arg, const struct cw_err *err)
            "answered with an error: %s",
            d->left.count, err->msg);
     while ((n = cw_list_pop_front(&d->left)))
-        refuse(d, CW_LIST_ENTRY(n, struct inv_job, link));
+        inv_daemon_refuse(d, CW_LIST_ENTRY(n, struct inv_job, link));
     inv_daemon_refuse_rest(d);
 }
 

@@ -144,6 +144,8 @@ void inv_daemon_check_unsent(struct inv_daemon *d);
 void inv_daemon_touch(struct inv_daemon *d, const struct inv_job *job);
 /* Leaves what was not started to the next reader of the topic. */
 void inv_daemon_leave(struct inv_daemon *d);
+/* Answers a job that will not be run here with an error. */
+void inv_daemon_refuse(struct inv_daemon *d, CW_TAKES struct inv_job *job);
 /* Answers what was not started, and what still comes, with an error. */
 void inv_daemon_refuse_rest(struct inv_daemon *d);
 /* At the end: is this job, which was not run, for the successor that reads the journal? */
