@@ -131,16 +131,23 @@ class Freeze(Fault):
         self.process.send_signal(signal.SIGCONT)
 
 
-# ---- Kafka ----
+class Hang(Fault):
+    """A service is stopped, and goes on."""
 
-@fault("kafka-hangs", "SIGSTOP of the broker")
-class KafkaHangs(Fault):
     def begin(self):
-        self.pid = self.world.broker.pid()
+        self.pid = self.service().pid()
         os.kill(self.pid, signal.SIGSTOP)
 
     def end(self):
         os.kill(self.pid, signal.SIGCONT)
+
+
+# ---- Kafka ----
+
+@fault("kafka-hangs", "SIGSTOP of the broker")
+class KafkaHangs(Hang):
+    def service(self):
+        return self.world.broker
 
 
 @fault("kafka-killed", "SIGKILL of the broker, restarted later", own=True)
@@ -271,13 +278,9 @@ class StoreGarbage(StoreFault):
 # ---- Docker ----
 
 @fault("docker-hangs", "SIGSTOP of dockerd")
-class DockerHangs(Fault):
-    def begin(self):
-        self.pid = self.world.engine.pid()
-        os.kill(self.pid, signal.SIGSTOP)
-
-    def end(self):
-        os.kill(self.pid, signal.SIGCONT)
+class DockerHangs(Hang):
+    def service(self):
+        return self.world.engine
 
 
 @fault("docker-killed", "SIGKILL of dockerd, restarted later; containers end with it", own=True)
