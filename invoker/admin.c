@@ -25,6 +25,8 @@ enum {
 struct inv_admin {
     struct inv_admin_conf conf;
     struct cw_http_server *server;
+    struct inv_admin_route *added;
+    size_t added_count;
 };
 
 struct request {
@@ -196,14 +198,35 @@ static const struct route *find_route(const struct inv_admin *a, const char *pat
     return NULL;
 }
 
-static void refuse_method(struct request *r, const struct route *route)
+static void refuse_method(struct request *r, const char *method)
 {
     char text[80];
 
-    (void)snprintf(text, sizeof(text), "HTTP method not allowed, supported methods: %s",
-                   route->method);
-    cw_http_add_header(r->ex, "Allow", route->method);
+    (void)snprintf(text, sizeof(text), "HTTP method not allowed, supported methods: %s", method);
+    cw_http_add_header(r->ex, "Allow", method);
     answer_error(r, 405, false, text);
+}
+
+/* Pages of other parts. */
+static void handle_added(struct inv_admin *a, struct request *r)
+{
+    const struct inv_admin_route *same_path = NULL;
+
+    for (size_t i = 0; i < a->added_count; i++) {
+        const struct inv_admin_route *route = &a->added[i];
+
+        if (strcmp(route->path, cw_http_path(r->ex)) != 0)
+            continue;
+        if (strcmp(route->method, cw_http_method(r->ex)) == 0) {
+            route->answer(route->arg, r->ex);
+            return;
+        }
+        same_path = route;
+    }
+    if (same_path)
+        refuse_method(r, same_path->method);
+    else
+        answer_error(r, 404, false, "The requested resource could not be found.");
 }
 
 static void handle(void *arg, struct cw_http_exchange *ex)
@@ -225,9 +248,9 @@ static void handle(void *arg, struct cw_http_exchange *ex)
     } else if (method_fits) {
         route->answer(a, &r);
     } else if (route) {
-        refuse_method(&r, route);
+        refuse_method(&r, route->method);
     } else {
-        answer_error(&r, 404, false, "The requested resource could not be found.");
+        handle_added(a, &r);
     }
 }
 
@@ -282,7 +305,27 @@ void inv_admin_free(struct inv_admin *a)
     if (!a)
         return;
     cw_http_server_free(a->server);
+    free(a->added);
     free(a);
+}
+
+void inv_admin_add(struct inv_admin *a, const struct inv_admin_route *route)
+{
+    a->added = cw_realloc(a->added, (a->added_count + 1) * sizeof(*a->added));
+    a->added[a->added_count++] = *route;
+}
+
+void inv_admin_refuse(struct cw_http_exchange *ex, int status, const char *text)
+{
+    cw_auto_str struct cw_str body;
+    struct cw_json_writer w;
+
+    cw_str_init(&body, 4096);
+    cw_json_begin(&w, &body);
+    cw_json_object(&w);
+    cw_json_kv_string(&w, "error", text);
+    cw_json_object_end(&w);
+    cw_http_answer(ex, status, "application/json", cw_str_slice(&body));
 }
 
 uint16_t inv_admin_port(const struct inv_admin *a)

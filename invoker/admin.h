@@ -11,6 +11,7 @@
 #include "common/base/mem.h"
 
 struct cw_err;
+struct cw_http_exchange;
 struct cw_loop;
 struct cw_metrics;
 struct inv_admin;
@@ -43,4 +44,15 @@ struct inv_admin *inv_admin_new(const struct inv_admin_conf *conf,
                                 struct cw_err *err) CW_MUST_CHECK;
 /* Accepts NULL. */
 void inv_admin_free(struct inv_admin *a);
+/* One more page, with credentials. It answers the exchange now or later, exactly once, unless the
+ * interface is freed before. */
+struct inv_admin_route {
+    const char *method, *path; /* "GET", "/events"; borrowed */
+    void (*answer)(void *arg, struct cw_http_exchange *ex);
+    void *arg;
+};
+/* Not twice for the same method and path. route is copied. */
+void inv_admin_add(struct inv_admin *a, const struct inv_admin_route *route);
+/* Answers with {"error":text}. */
+void inv_admin_refuse(struct cw_http_exchange *ex, int status, const char *text);
 uint16_t inv_admin_port(const struct inv_admin *a);

@@ -45,7 +45,7 @@ struct cw_http {
     struct cw_list calls;   /* struct cw_http_call: the owner still waits for fn */
     struct cw_list doomed;  /* struct cw_http_call: cancelled while curl was running */
     char *user_agent;
-    char *ca_file;
+    char *ca_file, *cert_file, *key_file;
     bool insecure;
     bool in_curl; /* curl is on the stack */
     bool closed;  /* freed by its owner; the memory goes after the current pass */
@@ -504,6 +504,10 @@ static void set_connection(struct cw_http_call *call, const struct cw_http_reque
     }
     if (http->ca_file)
         MUST_SET(easy, CURLOPT_CAINFO, http->ca_file);
+    if (http->cert_file)
+        MUST_SET(easy, CURLOPT_SSLCERT, http->cert_file);
+    if (http->key_file)
+        MUST_SET(easy, CURLOPT_SSLKEY, http->key_file);
     if (http->insecure) {
         MUST_SET(easy, CURLOPT_SSL_VERIFYPEER, 0L);
         MUST_SET(easy, CURLOPT_SSL_VERIFYHOST, 0L);
@@ -662,6 +666,8 @@ static void http_release(void *obj)
 
     free(http->user_agent);
     free(http->ca_file);
+    free(http->cert_file);
+    free(http->key_file);
     free(http);
 }
 
@@ -730,6 +736,8 @@ struct cw_http *cw_http_new(struct cw_loop *loop, const struct cw_http_conf *con
     http->loop = loop;
     http->user_agent = cw_strdup(conf->user_agent ? conf->user_agent : "cwhisk");
     http->ca_file = cw_strdup(conf->ca_file);
+    http->cert_file = cw_strdup(conf->cert_file);
+    http->key_file = cw_strdup(conf->key_file);
     http->insecure = conf->insecure_skip_verify;
     cw_list_init(&http->sockets);
     cw_list_init(&http->calls);

@@ -23,6 +23,8 @@ struct cw_http_conf {
     unsigned max_per_host;  /* connections to one host; 0: 64. More requests queue inside curl. */
     const char *ca_file;    /* PEM bundle for https; NULL: the system's */
     bool insecure_skip_verify; /* https without checking the peer */
+    /* PEM, for https servers that ask who calls; both NULL: nobody in particular. */
+    const char *cert_file, *key_file;
 };
 
 struct cw_http_request {

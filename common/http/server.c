@@ -109,6 +109,38 @@ const char *cw_http_header(const struct cw_http_exchange *ex, const char *name)
     return evhttp_find_header(evhttp_request_get_input_headers(ex->req), name);
 }
 
+/* "name" or "name=value", of n bytes. */
+static bool query_value(const char *pair, size_t n, const char *name, char *ret, size_t size)
+{
+    size_t name_len = strlen(name), len = 0;
+    cw_auto_free char *value = NULL;
+    cw_auto_free char *text = NULL;
+
+    if (n < name_len || strncmp(pair, name, name_len) != 0 ||
+        (n > name_len && pair[name_len] != '='))
+        return false;
+    text = n > name_len ? cw_memdup(pair + name_len + 1, n - name_len - 1) : cw_strdup("");
+    value = evhttp_uridecode(text, 1, &len);
+    if (!value || strlen(value) != len || len >= size)
+        return false;
+    memcpy(ret, value, len + 1);
+    return true;
+}
+
+bool cw_http_query(const struct cw_http_exchange *ex, const char *name, char *ret, size_t size)
+{
+    const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(ex->req);
+    const char *query = uri ? evhttp_uri_get_query(uri) : NULL;
+    size_t n;
+
+    for (; query && *query; query += n + (query[n] == '&')) {
+        n = strcspn(query, "&");
+        if (query_value(query, n, name, ret, size))
+            return true;
+    }
+    return false;
+}
+
 struct cw_slice cw_http_body(struct cw_http_exchange *ex)
 {
     struct evbuffer *in = evhttp_request_get_input_buffer(ex->req);

@@ -55,6 +55,9 @@ const char *cw_http_method(const struct cw_http_exchange *ex);
 const char *cw_http_path(const struct cw_http_exchange *ex);
 /* NULL when absent; names ignore case. */
 const char *cw_http_header(const struct cw_http_exchange *ex, const char *name);
+/* The query's first parameter of this name, decoded; a bare name has an empty value. false: there
+ * is none, or its value does not fit into size bytes with the NUL, or hides one. */
+bool cw_http_query(const struct cw_http_exchange *ex, const char *name, char *ret, size_t size);
 struct cw_slice cw_http_body(struct cw_http_exchange *ex);
 
 /* Before the answer. A value with a line end is dropped. */

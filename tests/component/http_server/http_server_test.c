@@ -29,6 +29,47 @@ static void handler_sees_the_request_and_client_the_answer(void **state)
     tear_down(&f);
 }
 
+static void on_query(void *arg, struct cw_http_exchange *ex)
+{
+    struct fixture *f = arg;
+    char since[8] = "-", dry_run[8] = "-", missing[8] = "-";
+
+    f->requests++;
+    (void)snprintf(f->seen, sizeof(f->seen), "%d%s %d%s %d", cw_http_query(ex, "since", since, 8),
+                   since, cw_http_query(ex, "dry-run", dry_run, 8), dry_run,
+                   cw_http_query(ex, "inc", missing, 8));
+    cw_http_answer(ex, 200, NULL, CW_SLICE("hello"));
+}
+
+static void expect_query(struct fixture *f, struct peer *p, const char *target, const char *seen)
+{
+    char request[256];
+
+    (void)snprintf(request, sizeof(request), "GET /x%s HTTP/1.1\r\nHost: x\r\n\r\n", target);
+    peer_send(p, request);
+    wait_answer(f, p, "hello");
+    cw_str_reset(&p->in);
+    assert_string_equal(f->seen, seen);
+}
+
+static void query_parameters_are_decoded_and_bounded(void **state)
+{
+    struct fixture f;
+    struct peer p;
+
+    (void)state;
+    start(&f, on_query, 0, 0);
+    peer_open(&p, &f);
+    expect_query(&f, &p, "", "0- 0- 0");
+    expect_query(&f, &p, "?since=12&dry-run", "112 1 0");
+    expect_query(&f, &p, "?&&dry-run=&since=a%20b+c&since=2", "1a b c 1 0");
+    expect_query(&f, &p, "?since=12345678", "0- 0- 0");
+    expect_query(&f, &p, "?since=1234567&sinc=1", "11234567 0- 0");
+    expect_query(&f, &p, "?since=a%00b", "0- 0- 0");
+    peer_close(&p);
+    tear_down(&f);
+}
+
 static void connection_serves_several_requests(void **state)
 {
     struct fixture f;
@@ -358,6 +399,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(handler_sees_the_request_and_client_the_answer),
+        cmocka_unit_test(query_parameters_are_decoded_and_bounded),
         cmocka_unit_test(connection_serves_several_requests),
         cmocka_unit_test(head_gets_no_body),
         cmocka_unit_test(path_that_hides_a_nul_is_empty),

@@ -10,6 +10,7 @@
 #include "common/base/base64.h"
 #include "common/base/err.h"
 #include "common/base/str.h"
+#include "common/http/server.h"
 #include "common/loop/loop.h"
 #include "common/obs/metrics.h"
 #include "invoker/admin.h"
@@ -218,6 +219,38 @@ static void open_routes_need_no_credentials(void **state)
     expect_text(&w, "live");
     assert_int_equal(ask(&w, "GET", "/ready", ""), 200);
     expect_text(&w, "ready");
+    end(&w);
+}
+
+static void answer_added(void *arg, struct cw_http_exchange *ex)
+{
+    cw_http_answer(ex, 200, NULL, cw_slice_of(arg));
+}
+
+static void refuse_added(void *arg, struct cw_http_exchange *ex)
+{
+    inv_admin_refuse(ex, 409, arg);
+}
+
+static void pages_of_other_parts_want_credentials_and_their_method(void **state)
+{
+    static char looked[] = "looked", done[] = "done", error[] = "a \"b\"";
+    struct world w;
+
+    (void)state;
+    begin(&w, true);
+    inv_admin_add(w.admin, &(struct inv_admin_route){"GET", "/added", answer_added, looked});
+    inv_admin_add(w.admin, &(struct inv_admin_route){"POST", "/added", answer_added, done});
+    inv_admin_add(w.admin, &(struct inv_admin_route){"POST", "/other", refuse_added, error});
+    assert_int_equal(ask(&w, "GET", "/added", ""), 401);
+    assert_int_equal(ask(&w, "GET", "/added?x", RIGHT), 200);
+    expect_text(&w, "looked");
+    assert_int_equal(ask(&w, "POST", "/added", RIGHT), 200);
+    expect_text(&w, "done");
+    assert_int_equal(ask(&w, "GET", "/other", RIGHT), 405);
+    expect_header(&w, "Allow", "POST");
+    assert_int_equal(ask(&w, "POST", "/other", RIGHT), 409);
+    assert_string_equal(body(&w), "{\"error\":\"a \\\"b\\\"\"}");
     end(&w);
 }
 
@@ -621,6 +654,7 @@ int main(void)
         cmocka_unit_test(request_ids_are_echoed),
         cmocka_unit_test(other_request_ids_are_replaced),
         cmocka_unit_test(header_of_transaction_ids_is_a_setting),
+        cmocka_unit_test(pages_of_other_parts_want_credentials_and_their_method),
         cmocka_unit_test(port_in_use_is_an_error),
     };
 
