@@ -1,6 +1,3 @@
-/* The place of a group is tried in this order: as the last container's was; by the rules of the
- * engines; by a look at all groups, which is given up after some looks in a row that found nothing
- * (they are not visible from here, or the engine is on another machine). */
 #include "common/cgroup/freezer.h"
 
 #include <errno.h>
@@ -11,11 +8,9 @@
 
 #include "common/base/err.h"
 #include "common/base/map.h"
-#include "common/cgroup/group_path.h"
+#include "common/cgroup/group_find.h"
 
-enum { MAX_SEARCHES = 8, ID_LEN = 64, STATE_MAX = 512 };
-
-enum version { V1, V2 };
+enum { ID_LEN = 64, STATE_MAX = 512 };
 
 static const struct {
     const char *folder; /* of the hierarchy, below the root */
@@ -23,24 +18,21 @@ static const struct {
     const char *freeze, *thaw;
     const char *state, *frozen; /* file that tells, and what it says then */
 } FILES[] = {
-    [V1] = {"/freezer", "freezer.state", "FROZEN", "THAWED", "freezer.state", "FROZEN"},
-    [V2] = {"", "cgroup.freeze", "1", "0", "cgroup.events", "frozen 1"},
+    [CW_CGROUP_V1] = {"/freezer", "freezer.state", "FROZEN", "THAWED", "freezer.state", "FROZEN"},
+    [CW_CGROUP_V2] = {"", "cgroup.freeze", "1", "0", "cgroup.events", "frozen 1"},
 };
 
 struct frozen {
     struct cw_map_node node; /* key: id */
-    enum version version;
+    enum cw_cgroup_version version;
     char *group; /* folder, whole path */
     char id[ID_LEN + 1];
 };
 
 struct cw_freezer {
-    char *root, *parent;
+    char *root;
+    struct cw_cgroup_finder *finder;
     struct cw_map frozen;
-    /* How the last group's path began and ended, around the id; NULL before the first. */
-    char *before, *after;
-    enum version version;
-    unsigned vain; /* searches without result since the last that had one */
 };
 
 struct cw_freezer *cw_freezer_new(const char *root, const char *parent)
@@ -48,7 +40,9 @@ struct cw_freezer *cw_freezer_new(const char *root, const char *parent)
     struct cw_freezer *f = cw_alloc(sizeof(*f));
 
     f->root = cw_strdup(root);
-    f->parent = cw_strdup(parent ? parent : "");
+    f->finder = cw_cgroup_finder_new(
+        root, parent,
+        &(struct cw_cgroup_marks){"freezer", FILES[CW_CGROUP_V1].order, FILES[CW_CGROUP_V2].order});
     cw_map_init(&f->frozen);
     return f;
 }
@@ -71,10 +65,8 @@ void cw_freezer_free(struct cw_freezer *f)
         return;
     cw_map_each(&f->frozen, free_node, NULL);
     cw_map_done(&f->frozen);
-    free(f->before);
-    free(f->after);
+    cw_cgroup_finder_free(f->finder);
     free(f->root);
-    free(f->parent);
     free(f);
 }
 
@@ -100,13 +92,13 @@ static int write_file(const char *group, const char *name, const char *text)
     return written == (ssize_t)strlen(text) ? 0 : -1;
 }
 
-static int order(enum version v, const char *group, bool freeze)
+static int order(enum cw_cgroup_version v, const char *group, bool freeze)
 {
     return write_file(group, FILES[v].order, freeze ? FILES[v].freeze : FILES[v].thaw);
 }
 
 /* 1, 0, or -1 when the file cannot be read. */
-static int is_frozen(enum version v, const char *group)
+static int is_frozen(enum cw_cgroup_version v, const char *group)
 {
     char path[PATH_MAX], text[STATE_MAX];
     int n = snprintf(path, sizeof(path), "%s/%s", group, FILES[v].state), fd;
@@ -125,101 +117,18 @@ static int is_frozen(enum version v, const char *group)
     return strstr(text, FILES[v].frozen) != NULL;
 }
 
-/* ---- places ---- */
-
-static bool exists(enum version v, const char *group)
-{
-    char path[PATH_MAX];
-    int n = snprintf(path, sizeof(path), "%s/%s", group, FILES[v].order);
-
-    return n > 0 && (size_t)n < sizeof(path) && access(path, F_OK) == 0;
-}
-
-/* Is the group there? Then its whole path. */
-static char *group_at(const struct cw_freezer *f, enum version v, const char *relative)
-{
-    cw_auto_str struct cw_str path;
-
-    cw_str_init(&path, PATH_MAX);
-    cw_str_addf(&path, "%s%s/%s", f->root, FILES[v].folder, relative);
-    return !path.failed && exists(v, path.p) ? cw_str_steal(&path) : NULL;
-}
-
-static char *as_the_last(const struct cw_freezer *f, const char *id)
-{
-    cw_auto_str struct cw_str path;
-
-    cw_str_init(&path, PATH_MAX);
-    if (!f->before)
-        return NULL;
-    cw_str_addf(&path, "%s%s%s", f->before, id, f->after);
-    return !path.failed && exists(f->version, path.p) ? cw_str_steal(&path) : NULL;
-}
-
-static char *by_rule(const struct cw_freezer *f, const char *id, enum version *ret_version)
-{
-    cw_auto_str struct cw_str place;
-
-    cw_str_init(&place, PATH_MAX);
-    for (size_t rule = 0; cw_cgroup_known_place(f->parent, id, rule, &place); rule++)
-        for (unsigned v = 0; v < CW_ARRAY_LEN(FILES) && !place.failed; v++) {
-            char *group = group_at(f, (enum version)v, place.p);
-
-            *ret_version = (enum version)v;
-            if (group)
-                return group;
-        }
-    return NULL;
-}
-
-static char *by_search(struct cw_freezer *f, const char *id, enum version *ret_version)
-{
-    cw_auto_str struct cw_str root, place;
-    char *group;
-
-    cw_str_init(&root, PATH_MAX);
-    cw_str_init(&place, PATH_MAX);
-    if (f->vain >= MAX_SEARCHES)
-        return NULL;
-    f->vain++;
-    cw_str_addf(&root, "%s%s", f->root, FILES[V1].folder);
-    *ret_version = !root.failed && access(root.p, F_OK) == 0 ? V1 : V2;
-    if (!cw_cgroup_search(*ret_version == V1 ? root.p : f->root, id, &place))
-        return NULL;
-    group = group_at(f, *ret_version, place.p);
-    if (group)
-        f->vain = 0;
-    return group;
-}
-
-static void remember(struct cw_freezer *f, const char *group, const char *id, enum version v)
-{
-    const char *at = strstr(group, id);
-
-    free(f->before);
-    free(f->after);
-    f->before = cw_slice_dup(cw_slice(group, (size_t)(at - group)));
-    f->after = cw_strdup(at + strlen(id));
-    f->version = v;
-}
-
 /* The group's whole path, or NULL; to be freed. */
-static char *find(struct cw_freezer *f, const char *id, bool search, enum version *ret_version)
+static char *find(struct cw_freezer *f, const char *id, bool search,
+                  enum cw_cgroup_version *ret_version)
 {
-    char *group;
+    cw_auto_str struct cw_str place, path;
 
-    *ret_version = f->version;
-    if (!cw_cgroup_is_id(id))
+    cw_str_init(&place, PATH_MAX);
+    cw_str_init(&path, PATH_MAX);
+    if (!cw_cgroup_find(f->finder, id, search, ret_version, &place))
         return NULL;
-    group = as_the_last(f, id);
-    if (group)
-        return group;
-    group = by_rule(f, id, ret_version);
-    if (!group && search)
-        group = by_search(f, id, ret_version);
-    if (group)
-        remember(f, group, id, *ret_version);
-    return group;
+    cw_str_addf(&path, "%s%s/%s", f->root, FILES[*ret_version].folder, place.p);
+    return path.failed ? NULL : cw_str_steal(&path);
 }
 
 /* ---- freezing ---- */
@@ -239,7 +148,7 @@ static void forget(struct cw_freezer *f, struct frozen *c)
 
 static struct frozen *hold(struct cw_freezer *f, const char *id)
 {
-    enum version version;
+    enum cw_cgroup_version version;
     cw_auto_free char *group = find(f, id, true, &version);
     struct frozen *c;
 
@@ -288,7 +197,7 @@ int cw_freezer_thaw(struct cw_freezer *f, const char *id, struct cw_err *err)
 void cw_freezer_release(struct cw_freezer *f, const char *id)
 {
     struct frozen *c = held(f, id);
-    enum version version;
+    enum cw_cgroup_version version;
     cw_auto_free char *group = NULL;
 
     if (c) {
@@ -298,7 +207,7 @@ void cw_freezer_release(struct cw_freezer *f, const char *id)
     }
     /* Most that are removed are gone already or have never been frozen: one place is enough once
      * it is known. */
-    group = find(f, id, !f->before, &version);
+    group = find(f, id, !cw_cgroup_found_any(f->finder), &version);
     if (group)
         (void)order(version, group, false);
 }
