@@ -6,28 +6,16 @@
 #include <unistd.h>
 
 #include "common/cgroup/group_path.h"
+#include "common/cgroup/usage_text.h"
 
 enum { MAX_FILE = 4096 };
 
 int64_t cw_cgroup_parse_oom_kills(struct cw_slice text)
 {
-    static const char KEY[] = "oom_kill "; /* not oom_kill_disable, not oom_group_kill */
-    const size_t key_len = sizeof(KEY) - 1;
+    uint64_t count; /* not oom_kill_disable, not oom_group_kill */
 
-    while (text.n) {
-        const char *eol = memchr(text.p, '\n', text.n);
-        size_t n = eol ? (size_t)(eol - text.p) : text.n;
-        int64_t count;
-
-        if (n > key_len && memcmp(text.p, KEY, key_len) == 0)
-            return cw_parse_i64(cw_slice(text.p + key_len, n - key_len), "oom_kill", 0, INT64_MAX,
-                                &count, NULL) == 0
-                       ? count
-                       : -1;
-        n += eol != NULL;
-        text = cw_slice(text.p + n, text.n - n);
-    }
-    return -1;
+    return cw_cgroup_number_of(text, "oom_kill", &count) && count <= INT64_MAX ? (int64_t)count
+                                                                               : -1;
 }
 
 static int64_t read_count(const char *path)
