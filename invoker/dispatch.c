@@ -54,9 +54,9 @@ struct inv_dispatch {
     struct cw_counter *buffered, *returned;
 };
 
-static void need_of(const struct inv_job *job, struct inv_need *ret)
+static void need_of(const struct inv_job *job, struct inv_pool_need *ret)
 {
-    *ret = (struct inv_need){
+    *ret = (struct inv_pool_need){
         .namespace_name = cw_slice_of(job->msg->user.namespace_name),
         .action_hash = job->action->hash,
         .kind = cw_slice_of(job->action->kind),
@@ -292,7 +292,7 @@ static void count_start(struct inv_dispatch *d, const struct inv_job *job,
 static bool place(struct inv_dispatch *d, struct inv_job *job)
 {
     struct inv_decision decision;
-    struct inv_need need;
+    struct inv_pool_need need;
 
     need_of(job, &need);
     inv_pool_place(d->pool, &need, &decision);

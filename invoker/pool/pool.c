@@ -89,7 +89,7 @@ static void set_state(struct inv_pool *p, struct inv_slot *slot, enum inv_slot_s
 /* Namespace names have at most 256 characters, of up to four bytes. */
 enum { KEY_MAX = INV_ACTION_HASH_LEN + 1024 };
 
-static size_t group_key(const struct inv_need *need, char key[KEY_MAX])
+static size_t group_key(const struct inv_pool_need *need, char key[KEY_MAX])
 {
     size_t n = need->namespace_name.n;
 
@@ -100,7 +100,7 @@ static size_t group_key(const struct inv_need *need, char key[KEY_MAX])
     return INV_ACTION_HASH_LEN + n;
 }
 
-static struct inv_group *find_group(struct inv_pool *p, const struct inv_need *need)
+static struct inv_group *find_group(struct inv_pool *p, const struct inv_pool_need *need)
 {
     char key[KEY_MAX];
     struct cw_map_node *node = cw_map_get(&p->groups, cw_slice(key, group_key(need, key)));
@@ -108,7 +108,7 @@ static struct inv_group *find_group(struct inv_pool *p, const struct inv_need *n
     return node ? CW_CONTAINER_OF(node, struct inv_group, node) : NULL;
 }
 
-static struct inv_group *find_or_make_group(struct inv_pool *p, const struct inv_need *need)
+static struct inv_group *find_or_make_group(struct inv_pool *p, const struct inv_pool_need *need)
 {
     struct inv_group *g = find_group(p, need);
     char key[KEY_MAX];
@@ -212,7 +212,7 @@ static struct inv_slot *new_slot(struct inv_pool *p, enum inv_slot_state state, 
 }
 
 /* The slot belongs to the pair from here on, and one activation is in it. */
-static void assign(struct inv_pool *p, struct inv_slot *slot, const struct inv_need *need)
+static void assign(struct inv_pool *p, struct inv_slot *slot, const struct inv_pool_need *need)
 {
     slot->max_in_flight = need->concurrency ? need->concurrency : 1;
     slot->in_flight = 1;
@@ -221,7 +221,7 @@ static void assign(struct inv_pool *p, struct inv_slot *slot, const struct inv_n
     reorder(slot);
 }
 
-static struct inv_slot *reuse(struct inv_pool *p, const struct inv_need *need,
+static struct inv_slot *reuse(struct inv_pool *p, const struct inv_pool_need *need,
                               enum inv_choice *choice)
 {
     struct inv_group *g = find_group(p, need);
@@ -251,7 +251,7 @@ static struct inv_cell *find_cell(struct inv_pool *p, struct cw_slice kind, uint
 }
 
 static struct inv_slot *take_prewarmed(struct inv_pool *p, struct inv_cell *cell,
-                                       const struct inv_need *need)
+                                       const struct inv_pool_need *need)
 {
     struct cw_link *n = cell ? cw_list_first(&cell->ready) : NULL;
     struct inv_slot *slot;
@@ -266,7 +266,7 @@ static struct inv_slot *take_prewarmed(struct inv_pool *p, struct inv_cell *cell
     return slot;
 }
 
-void inv_pool_place(struct inv_pool *p, const struct inv_need *need, struct inv_decision *ret)
+void inv_pool_place(struct inv_pool *p, const struct inv_pool_need *need, struct inv_decision *ret)
 {
     uint64_t wanted = (uint64_t)p->used_mb + need->memory_mb;
     struct inv_cell *cell;

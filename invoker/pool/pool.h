@@ -56,7 +56,7 @@ struct inv_slot {
 };
 
 /* What an activation asks for. */
-struct inv_need {
+struct inv_pool_need {
     struct cw_slice namespace_name;   /* invoking */
     const unsigned char *action_hash; /* INV_ACTION_HASH_LEN bytes */
     struct cw_slice kind;             /* of its runtime */
@@ -88,7 +88,7 @@ struct inv_pool *inv_pool_new(uint32_t memory_mb);
 /* All slots must have been forgotten. Accepts NULL. */
 void inv_pool_free(struct inv_pool *p);
 
-void inv_pool_place(struct inv_pool *p, const struct inv_need *need, struct inv_decision *ret);
+void inv_pool_place(struct inv_pool *p, const struct inv_pool_need *need, struct inv_decision *ret);
 /* The container can take activations now (initialised). */
 void inv_pool_warmed(struct inv_pool *p, struct inv_slot *slot);
 /* One activation left the slot. */

@@ -5,16 +5,17 @@
 static const unsigned char HELLO[INV_ACTION_HASH_LEN] = {1};
 static const unsigned char OTHER[INV_ACTION_HASH_LEN] = {2};
 
-static struct inv_need need(const char *ns, const unsigned char *hash, uint32_t memory_mb,
-                            uint32_t concurrency)
+static struct inv_pool_need need(const char *ns, const unsigned char *hash, uint32_t memory_mb,
+                                 uint32_t concurrency)
 {
-    return (struct inv_need){cw_slice_of(ns), hash, CW_SLICE("nodejs:20"), memory_mb, concurrency};
+    return (struct inv_pool_need){cw_slice_of(ns), hash, CW_SLICE("nodejs:20"), memory_mb,
+                                  concurrency};
 }
 
 static struct inv_decision place(struct inv_pool *p, const char *ns, const unsigned char *hash,
                                  uint32_t memory_mb, uint32_t concurrency)
 {
-    struct inv_need n = need(ns, hash, memory_mb, concurrency);
+    struct inv_pool_need n = need(ns, hash, memory_mb, concurrency);
     struct inv_decision d;
 
     inv_pool_place(p, &n, &d);
