@@ -29,12 +29,14 @@
 #include "invoker/descriptors.h"
 #include "invoker/dispatch.h"
 #include "invoker/engine_watch.h"
+#include "invoker/event_log.h"
 #include "invoker/feed.h"
 #include "invoker/health.h"
 #include "invoker/intake.h"
 #include "invoker/job.h"
 #include "invoker/kafka_conf.h"
 #include "invoker/ledger.h"
+#include "invoker/lifecycle_times.h"
 #include "invoker/limits.h"
 #include "invoker/logs/log_collector.h"
 #include "invoker/logs/userlogs.h"
@@ -475,7 +477,11 @@ static int make_admin(struct inv_daemon *d, struct cw_err *err)
         },
         err);
     SSL_CTX_free(tls);
-    return d->admin ? 0 : -1;
+    if (!d->admin)
+        return -1;
+    inv_admin_add(d->admin,
+                  &(struct inv_admin_route){"GET", "/events", inv_event_log_answer, d->events});
+    return 0;
 }
 
 static int make_watchdog(struct inv_daemon *d, struct cw_err *err)
@@ -516,6 +522,8 @@ struct inv_daemon *inv_daemon_new(struct cw_loop *loop, const struct inv_setting
     d->metrics = cw_metrics_new();
     cw_metrics_use_tags(d->metrics, settings->kamon_tags);
     d->telemetry = inv_telemetry_new(d->metrics);
+    d->events = inv_event_log_new(loop, (size_t)settings->events_kept);
+    d->lifecycle = inv_lifecycle_new(d->metrics, d->events);
     inv_descriptors_raise((uint64_t)(settings->user_memory_bytes / settings->memory_min_bytes));
     cw_watch_signal(&d->sigterm, loop, SIGTERM, inv_daemon_on_signal, d);
     cw_watch_signal(&d->sigint, loop, SIGINT, inv_daemon_on_signal, d);
@@ -580,6 +588,8 @@ void inv_daemon_free(struct inv_daemon *d)
     cw_http_free(d->http);
     cw_manifest_free(d->manifest);
     cw_param_keys_free(d->param_keys);
+    inv_lifecycle_free(d->lifecycle);
+    inv_event_log_free(d->events);
     inv_telemetry_free(d->telemetry);
     cw_metrics_free(d->metrics);
     cw_str_done(&d->instance);

@@ -13,6 +13,7 @@
 #include "common/store/couch_store.h"
 #include "invoker/daemon_priv.h"
 #include "invoker/kafka_conf.h"
+#include "invoker/lifecycle_times.h"
 #include "invoker/logs/log_collector.h"
 #include "invoker/logs/log_store.h"
 #include "invoker/logs/userlogs.h"
@@ -185,6 +186,8 @@ int inv_daemon_make_clients(struct inv_daemon *d, struct cw_err *err)
         .freezer = make_freezer(d),
         .config_folder = s->docker_config,
         .warn = on_docker_warning,
+        .on_moment = inv_lifecycle_moment,
+        .on_moment_arg = d->lifecycle,
         .cluster = s->cluster,
         .labels = owner_labels(d),
         .run_flags = (const char *const *)s->extra_args,

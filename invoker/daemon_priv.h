@@ -37,11 +37,13 @@ struct inv_cleanup;
 struct inv_descriptors;
 struct inv_dispatch;
 struct inv_engine_watch;
+struct inv_event_log;
 struct inv_feed;
 struct inv_health;
 struct inv_job;
 struct inv_intake;
 struct inv_ledger;
+struct inv_lifecycle;
 struct inv_log_hub;
 struct inv_ownership;
 struct inv_records;
@@ -74,6 +76,8 @@ struct inv_daemon {
     struct inv_telemetry *telemetry;
     struct inv_trace *trace;       /* NULL: none */
     struct inv_watchdog *watchdog; /* NULL: none is wanted */
+    struct inv_event_log *events;
+    struct inv_lifecycle *lifecycle;
     struct inv_descriptors *descriptors;
     struct cw_gauge *lag;
     struct cw_http *http;

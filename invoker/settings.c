@@ -219,6 +219,8 @@ static const struct cw_conf_item ITEMS[] = {
     {.section = "Operation", .key = "whisk.metrics.prometheus-enabled", .type = CW_CONF_BOOL, FIELD(prometheus), .def = "true", .help = "Serve /metrics."},
     {.section = "Operation", .key = "cwhisk.trace-activations", .env = "CWHISK_TRACE_ACTIVATIONS", .type = CW_CONF_INT, FIELD(trace_activations), .def = "1000", .min = "0", .max = "100000",
      .help = "GET /trace shows when each of so many activations before now took each of its steps, in microseconds. 150 bytes of memory each; 0: no /trace."},
+    {.section = "Operation", .key = "cwhisk.events-kept", .env = "CWHISK_EVENTS_KEPT", .type = CW_CONF_INT, FIELD(events_kept), .def = "500", .min = "0", .max = "100000",
+     .help = "So many of the newest events of containers (create, start, die, clean-up…) are kept for GET /events and cwhisk ctl events; about 250 bytes each."},
     {.section = "Operation", .key = "cwhisk.stale-work", .env = "CWHISK_STALE_WORK", .type = CW_CONF_CHOICE, FIELD(stale_work), .def = "run", .choices = "run|answer",
      .help = "Activations so old that their controller has given them up: run them as OpenWhisk does, or answer them with an error."},
     {.section = "Operation", .key = "cwhisk.takeover", .env = "CWHISK_TAKEOVER", .cli = "takeover", .type = CW_CONF_CHOICE, FIELD(takeover), .def = "wait", .choices = "wait|refuse",

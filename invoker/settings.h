@@ -100,7 +100,7 @@ struct inv_settings {
     int log_format;  /* enum cw_log_format */
     bool prometheus; /* stock: needs kamon too; ours is on by default */
     bool log_markers, kamon_tags;
-    int64_t trace_activations;
+    int64_t trace_activations, events_kept;
     bool remove_on_incomplete_logs;
     char *log_store_provider; /* inv_log_store_parse */
     char *userlogs_dir;

@@ -86,6 +86,36 @@ struct cw_driver_events {
     void (*on_engine)(void *arg, const struct cw_err *err);
 };
 
+/* Moments in a container's life, as a driver sees them. Source: papers.md S2, which times the
+ * operations between them by Docker's events. */
+enum cw_moment {
+    /* the engine has done it */
+    CW_MOMENT_CREATE,
+    CW_MOMENT_ATTACH,
+    CW_MOMENT_CONNECT, /* to a network */
+    CW_MOMENT_START,
+    CW_MOMENT_KILL, /* a signal was sent */
+    CW_MOMENT_DIE,
+    CW_MOMENT_DISCONNECT,
+    CW_MOMENT_DESTROY,
+    /* it was asked to */
+    CW_MOMENT_ASK_CREATE,
+    CW_MOMENT_ASK_START,
+    CW_MOMENT_ASK_DESTROY,
+    CW_MOMENT_COUNT
+};
+
+struct cw_driver_moment {
+    enum cw_moment what;
+    const char *id;    /* 64 hex digits */
+    const char *name;  /* NULL: not told with this one */
+    int64_t at_us;     /* wall clock: the engine's for what it has done, else ours */
+    int64_t exit_code; /* DIE; -1: not known */
+};
+/* Not always in order of time: that a create was asked is told when its id is known. May run inside
+ * the engine's client: nothing may be asked of the driver. */
+typedef void cw_moment_fn(void *arg, const struct cw_driver_moment *m);
+
 /* Which part of a container's output. */
 struct cw_output_query {
     bool follow;     /* go on with what comes, until the container ends */

@@ -12,7 +12,7 @@
 
 enum { API_MAJOR = 1, API_NEWEST = 51, API_OLDEST = 30, ID_LEN = 64 };
 
-static bool is_id(const char *text)
+bool cw_docker_is_id(const char *text)
 {
     return strlen(text) == ID_LEN && strspn(text, "0123456789abcdef") == ID_LEN;
 }
@@ -77,7 +77,7 @@ int cw_docker_decode_created(struct cw_slice body, char ret_id[65], struct cw_er
 
     if (!doc || cw_json_get_string(doc, "docker create", "Id", true, &id, err) != 0)
         return -1;
-    if (!is_id(id))
+    if (!cw_docker_is_id(id))
         return cw_fail(err, CW_INVALID, "docker create: Id \"%.80s\": expected %d hex digits", id,
                        ID_LEN);
     memcpy(ret_id, id, ID_LEN + 1);
@@ -243,7 +243,7 @@ static int decode_listed(const json_t *item, const char *prefix, struct cw_owned
         cw_json_get_object(item, "docker ps[]", "Labels", false, &labels, err) != 0 ||
         cw_json_get_string(item, "docker ps[]", "State", true, &state, err) != 0)
         return -1;
-    if (!is_id(ret->id))
+    if (!cw_docker_is_id(ret->id))
         return cw_fail(err, CW_INVALID, "docker ps[].Id \"%.80s\": expected %d hex digits", ret->id,
                        ID_LEN);
     ret->name = own_name(names);
@@ -290,15 +290,25 @@ int cw_docker_decode_list(struct cw_slice body, const char *prefix,
     return 0;
 }
 
-/* Docker's words, and Podman's. */
-static bool is_an_end(const char *action)
+/* Docker's words, and Podman's. CW_MOMENT_COUNT: another one. */
+static enum cw_moment moment_of(const char *action, bool network)
 {
-    static const char *const ENDS[] = {"die", "died", "destroy", "remove"};
+    static const struct {
+        const char *action;
+        enum cw_moment what;
+        bool network;
+    } WORDS[] = {
+        {"create", CW_MOMENT_CREATE, false},   {"attach", CW_MOMENT_ATTACH, false},
+        {"start", CW_MOMENT_START, false},     {"kill", CW_MOMENT_KILL, false},
+        {"die", CW_MOMENT_DIE, false},         {"died", CW_MOMENT_DIE, false},
+        {"destroy", CW_MOMENT_DESTROY, false}, {"remove", CW_MOMENT_DESTROY, false},
+        {"connect", CW_MOMENT_CONNECT, true},  {"disconnect", CW_MOMENT_DISCONNECT, true},
+    };
 
-    for (size_t i = 0; i < CW_ARRAY_LEN(ENDS); i++)
-        if (strcmp(action, ENDS[i]) == 0)
-            return true;
-    return false;
+    for (size_t i = 0; i < CW_ARRAY_LEN(WORDS); i++)
+        if (WORDS[i].network == network && strcmp(action, WORDS[i].action) == 0)
+            return WORDS[i].what;
+    return CW_MOMENT_COUNT;
 }
 
 static int64_t exit_code_of(const json_t *attributes)
@@ -311,25 +321,53 @@ static int64_t exit_code_of(const json_t *attributes)
     return cw_parse_i64(cw_slice_of(text), "exitCode", 0, INT32_MAX, &code, NULL) == 0 ? code : -1;
 }
 
-int cw_docker_decode_event(struct cw_slice line, const char *prefix, struct cw_docker_death *ret,
+static int64_t event_time_us(const json_t *doc)
+{
+    int64_t nano = json_integer_value(json_object_get(doc, "timeNano"));
+    int64_t seconds = json_integer_value(json_object_get(doc, "time"));
+
+    if (nano > 0)
+        return nano / 1000;
+    return seconds > 0 && seconds < INT64_MAX / 1000000 ? seconds * 1000000 : 0;
+}
+
+/* Whose it is, by id and name: networks tell the id among their attributes. */
+static bool take_container(const json_t *attributes, const char *id, const char *prefix,
+                           bool network, struct cw_docker_event *ret)
+{
+    const char *name = network ? "" : json_string_value(json_object_get(attributes, "name"));
+
+    if (network)
+        id = json_string_value(json_object_get(attributes, "container"));
+    if (!id || !cw_docker_is_id(id) || !name ||
+        (!network && strncmp(name, prefix, strlen(prefix)) != 0))
+        return false;
+    memcpy(ret->id, id, ID_LEN + 1);
+    (void)snprintf(ret->name, sizeof(ret->name), "%s", name);
+    return true;
+}
+
+int cw_docker_decode_event(struct cw_slice line, const char *prefix, struct cw_docker_event *ret,
                            struct cw_err *err)
 {
     cw_auto_json json_t *doc = cw_json_parse(line, CW_DOCKER_EVENT_LINE, "docker event", err);
     const json_t *actor = NULL, *attributes = NULL;
-    const char *action = NULL, *id = NULL, *name = NULL;
+    const char *action = NULL, *id = NULL, *type = "container";
+    bool network;
 
     if (!doc || cw_json_get_string(doc, "docker event", "Action", false, &action, err) != 0 ||
+        cw_json_get_string(doc, "docker event", "Type", false, &type, err) != 0 ||
         cw_json_get_object(doc, "docker event", "Actor", false, &actor, err) != 0)
         return -1;
-    if (!action || !actor || !is_an_end(action))
+    network = strcmp(type, "network") == 0;
+    if (!action || !actor || (ret->what = moment_of(action, network)) == CW_MOMENT_COUNT)
         return 0;
     if (cw_json_get_string(actor, "docker event.Actor", "ID", true, &id, err) != 0 ||
         cw_json_get_object(actor, "docker event.Actor", "Attributes", true, &attributes, err) != 0)
         return -1;
-    name = json_string_value(json_object_get(attributes, "name"));
-    if (!is_id(id) || !name || strncmp(name, prefix, strlen(prefix)) != 0)
+    if (!take_container(attributes, id, prefix, network, ret))
         return 0;
-    memcpy(ret->id, id, ID_LEN + 1);
+    ret->at_us = event_time_us(doc);
     ret->exit_code = exit_code_of(attributes);
     return 1;
 }

@@ -54,14 +54,23 @@ int cw_docker_decode_list(struct cw_slice body, const char *prefix,
                           struct cw_owned_container **ret_list, size_t *ret_count, json_t **ret_doc,
                           struct cw_err *err) CW_MUST_CHECK;
 
-struct cw_docker_death {
-    char id[65];
-    int64_t exit_code; /* -1: not told */
+/* 64 lower-case hex digits? */
+bool cw_docker_is_id(const char *text);
+
+enum { CW_DOCKER_EVENT_NAME = 256 };
+
+struct cw_docker_event {
+    enum cw_moment what;             /* no ASK_* */
+    char id[65];                     /* of the container, also when the event is a network's */
+    char name[CW_DOCKER_EVENT_NAME]; /* cut; "" with a network's */
+    int64_t at_us;                   /* the engine's wall clock; 0: not told */
+    int64_t exit_code;               /* -1: not told */
 };
 
-/* One line of GET /events: 1 when a container whose name starts with prefix has ended or is gone
- * (*ret is filled), 0 for all else, -1 when it is no event at all. */
-int cw_docker_decode_event(struct cw_slice line, const char *prefix, struct cw_docker_death *ret,
+/* One line of GET /events: 1 when it is one of the moments, of a container whose name starts with
+ * prefix or (connect, disconnect) of any (*ret is filled), 0 for all else, -1 when it is no event
+ * at all. */
+int cw_docker_decode_event(struct cw_slice line, const char *prefix, struct cw_docker_event *ret,
                            struct cw_err *err) CW_MUST_CHECK;
 
 /* The text of {"message":"…"}, or the first printable bytes of anything else; cut to size. */

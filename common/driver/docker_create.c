@@ -49,8 +49,8 @@ struct create {
     enum cw_pull_policy policy;
     char *name, *image, *network;
     struct cw_str body;
-    char id[65]; /* "" before the engine has named it */
-    int64_t deadline_us, begun_us;
+    char id[65];                             /* "" before the engine has named it */
+    int64_t deadline_us, begun_us, asked_us; /* asked: wall clock */
     cw_created_fn *fn;
     void *arg;
 };
@@ -281,6 +281,8 @@ static void send_start(struct create *c)
     char path[64 + sizeof(c->id)];
 
     c->step = STEP_START;
+    cw_docker_tell_moment(c->call.docker, CW_MOMENT_ASK_START, c->id, c->name,
+                          cw_docker_wall_us(c->call.docker));
     (void)snprintf(path, sizeof(path), "/containers/%s/start", c->id);
     c->call.http = cw_docker_send(&c->call.docker->api,
                                   &(struct docker_request){.method = "POST",
@@ -416,6 +418,8 @@ static void on_created(void *arg, const struct cw_http_reply *reply, const struc
             send_evict(c);
         return;
     }
+    if (ok)
+        cw_docker_tell_moment(c->call.docker, CW_MOMENT_ASK_CREATE, c->id, c->name, c->asked_us);
     if (ok && !c->abandoned) {
         send_start(c);
         return;
@@ -434,6 +438,7 @@ static void send_create(struct create *c)
     cw_auto_str struct cw_str path;
 
     c->step = STEP_CREATE;
+    c->asked_us = cw_docker_wall_us(c->call.docker);
     cw_str_init(&path, 64 + CW_DOCKER_MAX_NAME);
     cw_str_addf(&path, "/containers/create?name=%s", c->name);
     c->call.http = cw_docker_send(&c->call.docker->api,

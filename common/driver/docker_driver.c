@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "common/base/clock.h"
 #include "common/driver/docker_answer.h"
 #include "common/driver/docker_priv.h"
 #include "common/driver/docker_spec.h"
@@ -38,6 +39,23 @@ void cw_docker_call_end(struct cw_driver_call *call)
         cw_http_cancel(call->http);
     cw_list_remove(call->list, &call->link);
     call->free(call);
+}
+
+int64_t cw_docker_wall_us(const struct docker *docker)
+{
+    const struct cw_clock *clock = cw_loop_clock(docker->api.loop);
+
+    return clock->wall_us(clock);
+}
+
+void cw_docker_tell_moment(struct docker *docker, enum cw_moment what, const char *id,
+                           const char *name, int64_t at_us)
+{
+    const struct cw_driver_moment m = {
+        .what = what, .id = id, .name = name, .at_us = at_us, .exit_code = -1};
+
+    if (docker->on_moment && cw_docker_is_id(id))
+        docker->on_moment(docker->on_moment_arg, &m);
 }
 
 /* ---- one request, one answer ---- */
@@ -364,6 +382,8 @@ struct cw_driver *cw_docker_driver_new(struct cw_loop *loop, struct cw_http *htt
     docker->oom_kills = conf->oom_kills;
     docker->oom_kills_arg = conf->oom_kills_arg;
     docker->freezer = conf->freezer;
+    docker->on_moment = conf->on_moment;
+    docker->on_moment_arg = conf->on_moment_arg;
     cw_list_init(&docker->calls);
     cw_list_init(&docker->background);
     cw_list_init(&docker->pulls);

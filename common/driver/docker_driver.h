@@ -46,6 +46,10 @@ struct cw_docker_conf {
     int64_t (*oom_kills)(void *arg, const char *id);
     void *oom_kills_arg;
     struct cw_docker_freezer freezer;
+    /* Of containers that are watched (cw_driver_ops.watch), and of what is asked; for networks, of
+     * any container. NULL: nobody wants to know. */
+    cw_moment_fn *on_moment;
+    void *on_moment_arg;
     /* Label org.cwhisk.cluster of all containers. A container of another cluster that has a name we
      * need is not removed. NULL: no label, no such question. */
     const char *cluster;

@@ -24,6 +24,8 @@ struct docker {
     int64_t (*oom_kills)(void *arg, const char *id); /* or NULL */
     void *oom_kills_arg;
     struct cw_docker_freezer freezer;
+    cw_moment_fn *on_moment; /* or NULL */
+    void *on_moment_arg;
     char *cluster;             /* NULL: whatever has a name we want is ours */
     struct cw_list calls;      /* struct cw_driver_call */
     struct cw_list background; /* struct cw_driver_call: nobody waits for these */
@@ -51,6 +53,12 @@ void cw_docker_call_init(struct docker *docker, struct cw_driver_call *call,
 void cw_docker_call_to_background(struct cw_driver_call *call);
 /* Cancels the request, takes the call off its list, frees it. */
 void cw_docker_call_end(struct cw_driver_call *call);
+
+/* The clock for moments. */
+int64_t cw_docker_wall_us(const struct docker *docker);
+/* name may be NULL; an id that is none is not told. */
+void cw_docker_tell_moment(struct docker *docker, enum cw_moment what, const char *id,
+                           const char *name, int64_t at_us);
 
 /* ---- docker_create.c ---- */
 

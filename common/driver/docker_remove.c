@@ -27,6 +27,7 @@ struct cw_http_call *cw_docker_send_removal(struct docker *docker, const char *t
 {
     cw_auto_str struct cw_str path;
 
+    cw_docker_tell_moment(docker, CW_MOMENT_ASK_DESTROY, target, NULL, cw_docker_wall_us(docker));
     if (docker->freezer.release) /* which takes names for what is not there */
         docker->freezer.release(docker->freezer.arg, target);
     cw_str_init(&path, 64 + CW_DOCKER_MAX_NAME);

@@ -24,7 +24,8 @@ enum {
 
 struct death {
     struct cw_link link;
-    struct cw_docker_death what;
+    char id[65];
+    int64_t exit_code;
 };
 
 struct watch {
@@ -129,26 +130,48 @@ static void on_tell_deaths(void *arg)
     free(CW_LIST_ENTRY(n, struct death, link));
     if (!cw_list_empty(&w->deaths))
         cw_defer_post(&w->tell_deaths);
-    w->events->on_death(w->arg, death.what.id, death.what.exit_code); /* may cancel the watch */
+    w->events->on_death(w->arg, death.id, death.exit_code); /* may cancel the watch */
+}
+
+static void keep_death(struct watch *w, const struct cw_docker_event *event)
+{
+    struct death *death;
+
+    if (w->deaths.count >= DEATHS_MAX) {
+        w->reopened = true;
+        return;
+    }
+    death = cw_alloc(sizeof(*death));
+    memcpy(death->id, event->id, sizeof(death->id));
+    death->exit_code = event->exit_code;
+    cw_list_push_back(&w->deaths, &death->link);
+    cw_defer_post(&w->tell_deaths);
+}
+
+static void tell_moment(const struct watch *w, const struct cw_docker_event *event)
+{
+    struct docker *docker = w->call.docker;
+    const struct cw_driver_moment m = {.what = event->what,
+                                       .id = event->id,
+                                       .name = event->name[0] ? event->name : NULL,
+                                       .at_us = event->at_us,
+                                       .exit_code = event->exit_code};
+
+    if (docker->on_moment)
+        docker->on_moment(docker->on_moment_arg, &m);
 }
 
 /* What is too long, or no event, is left out: the next list tells. */
 static void on_line(void *arg, struct cw_slice line, bool too_long)
 {
     struct watch *w = arg;
-    struct cw_docker_death what;
-    struct death *death;
+    struct cw_docker_event event;
 
-    if (too_long || cw_docker_decode_event(line, w->prefix, &what, NULL) <= 0)
+    if (too_long || cw_docker_decode_event(line, w->prefix, &event, NULL) <= 0)
         return;
-    if (w->deaths.count >= DEATHS_MAX) {
-        w->reopened = true;
-        return;
-    }
-    death = cw_alloc(sizeof(*death));
-    death->what = what;
-    cw_list_push_back(&w->deaths, &death->link);
-    cw_defer_post(&w->tell_deaths);
+    tell_moment(w, &event);
+    if (event.what == CW_MOMENT_DIE || event.what == CW_MOMENT_DESTROY)
+        keep_death(w, &event);
 }
 
 static void on_piece(void *arg, struct cw_slice piece)
@@ -174,10 +197,11 @@ static void on_stream_end(void *arg, const struct cw_http_reply *reply,
 
 static void open_stream(void *arg)
 {
-    /* {"type":["container"],"event":["die","died","destroy","remove"]}: Docker's words, Podman's */
-    static const char PATH[] = "/events?filters=%7B%22type%22%3A%5B%22container%22%5D%2C"
-                               "%22event%22%3A%5B%22die%22%2C%22died%22%2C%22destroy%22%2C"
-                               "%22remove%22%5D%7D";
+    /* {"type":["container","network"],"event":["create",…]}: Docker's words, and Podman's */
+    static const char PATH[] =
+        "/events?filters=%7B%22type%22%3A%5B%22container%22%2C%22network%22%5D%2C"
+        "%22event%22%3A%5B%22create%22%2C%22attach%22%2C%22connect%22%2C%22start%22%2C%22kill%22%2C"
+        "%22die%22%2C%22died%22%2C%22disconnect%22%2C%22destroy%22%2C%22remove%22%5D%7D";
     struct watch *w = arg;
 
     cw_docker_lines_done(&w->lines);

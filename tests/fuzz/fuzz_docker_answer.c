@@ -41,7 +41,7 @@ static void fuzz_pull(struct cw_slice body)
 
 static void fuzz_event(struct cw_slice body)
 {
-    struct cw_docker_death death;
+    struct cw_docker_event death;
 
     if (cw_docker_decode_event(body, "wsk0", &death, NULL) == 1)
         promise(strlen(death.id) == 64 && death.exit_code >= -1);

@@ -26,7 +26,17 @@ struct fixture {
     char id[65];
     int64_t exit_code;
     struct cw_err err;
+    struct cw_str moments; /* "<what>:<name or ->:<us> " */
 };
+
+static void on_moment(void *arg, const struct cw_driver_moment *m)
+{
+    struct fixture *f = arg;
+
+    assert_int_equal(strlen(m->id), 64);
+    cw_str_addf(&f->moments, "%d:%s:%lld ", (int)m->what, m->name ? m->name : "-",
+                (long long)m->at_us);
+}
 
 static void on_death(void *arg, const char *id, int64_t exit_code)
 {
@@ -60,6 +70,9 @@ static int set_up(void **state)
     f->peer = scripted_http_new(f->loop, SCRIPTED_UNIX);
     f->http = cw_http_new(f->loop, &(struct cw_http_conf){0}, NULL);
     conf.engine = scripted_http_unix_path(f->peer);
+    conf.on_moment = on_moment;
+    conf.on_moment_arg = f;
+    cw_str_init(&f->moments, 65536);
     f->driver = cw_docker_driver_new(f->loop, f->http, &conf, NULL);
     assert_non_null(f->driver);
     *state = f;
@@ -74,6 +87,7 @@ static int tear_down(void **state)
     cw_http_free(f->http);
     scripted_http_free(f->peer);
     cw_loop_free(f->loop);
+    cw_str_done(&f->moments);
     free(f);
     return 0;
 }
@@ -153,6 +167,27 @@ static void deaths_of_our_containers_are_told(void **state)
     assert_string_equal(f->id, OTHER);
 }
 
+static void moments_are_told_with_the_engines_time_before_the_death(void **state)
+{
+    static const char CONNECT[] = "{\"Type\":\"network\",\"Action\":\"connect\",\"Actor\":{\"ID\":"
+                                  "\"n\",\"Attributes\":{\"container\":\"" ID "\"}},"
+                                  "\"timeNano\":1795276765123456789}\n";
+    struct fixture *f = *state;
+    char expected[200];
+
+    watch_a_good_engine(f);
+    push_event(f, "create", ID, "somebody");
+    push_event(f, "create", ID, "wsk0_2_hello");
+    (void)scripted_http_push(f->peer, CONNECT, sizeof(CONNECT) - 1);
+    push_event(f, "pause", ID, "wsk0_2_hello");
+    push_event(f, "die", ID, "wsk0_2_hello");
+    wait_for(f, enough_deaths, 1);
+    (void)snprintf(expected, sizeof(expected),
+                   "%d:wsk0_2_hello:0 %d:-:1795276765123456 %d:wsk0_2_hello:0 ", CW_MOMENT_CREATE,
+                   CW_MOMENT_CONNECT, CW_MOMENT_DIE);
+    assert_string_equal(f->moments.p, expected);
+}
+
 static void event_in_pieces_and_garbage_around_it_are_read(void **state)
 {
     struct fixture *f = *state;
@@ -225,6 +260,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(deaths_of_our_containers_are_told),
+        CASE(moments_are_told_with_the_engines_time_before_the_death),
         CASE(event_in_pieces_and_garbage_around_it_are_read),
         CASE(engine_that_comes_back_is_told_since_deaths_may_have_been_missed),
         CASE(engine_that_hangs_up_on_everything_is_away),

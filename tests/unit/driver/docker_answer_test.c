@@ -440,29 +440,71 @@ static void pull_lines_are_progress_or_errors(void **state)
     "{\"status\":\"" action "\",\"Type\":\"container\",\"Action\":\"" action                       \
     "\",\"Actor\":{\"ID\":\"" id "\",\"Attributes\":{" attributes "}},\"time\":1795276765}"
 
-static int event(const char *line, struct cw_docker_death *ret)
+static int event(const char *line, struct cw_docker_event *ret)
 {
     struct cw_err err = {0};
 
     return cw_docker_decode_event(cw_slice_of(line), "wsk0_", ret, &err);
 }
 
-static void deaths_are_told_from_other_events(void **state)
+static void expect_moment(const char *line, enum cw_moment what, const char *name, int64_t at_us)
 {
-    struct cw_docker_death d = {.exit_code = 7};
+    struct cw_docker_event e;
+
+    assert_int_equal(event(line, &e), 1);
+    assert_int_equal(e.what, what);
+    assert_string_equal(e.id, ID);
+    assert_string_equal(e.name, name);
+    assert_int_equal(e.at_us, at_us);
+}
+
+#define NETWORK_EVENT(action, id, name)                                                            \
+    "{\"Type\":\"network\",\"Action\":\"" action                                                   \
+    "\",\"Actor\":{\"ID\":\"n1\",\"Attributes\":{\"container\":\"" id "\",\"name\":\"" name        \
+    "\"}},\"time\":1795276765,\"timeNano\":1795276765123456789}"
+
+static void moments_of_our_containers_are_told_from_other_events(void **state)
+{
+    struct cw_docker_event e;
+
+    (void)state;
+    expect_moment(EVENT("create", ID, "\"name\":\"wsk0_1_a\""), CW_MOMENT_CREATE, "wsk0_1_a",
+                  INT64_C(1795276765000000));
+    expect_moment(EVENT("start", ID, "\"name\":\"wsk0_1_a\""), CW_MOMENT_START, "wsk0_1_a",
+                  INT64_C(1795276765000000));
+    expect_moment(EVENT("attach", ID, "\"name\":\"wsk0_1_a\""), CW_MOMENT_ATTACH, "wsk0_1_a",
+                  INT64_C(1795276765000000));
+    expect_moment(EVENT("kill", ID, "\"name\":\"wsk0_1_a\""), CW_MOMENT_KILL, "wsk0_1_a",
+                  INT64_C(1795276765000000));
+    expect_moment(NETWORK_EVENT("connect", ID, "bridge"), CW_MOMENT_CONNECT, "",
+                  INT64_C(1795276765123456));
+    expect_moment(NETWORK_EVENT("disconnect", ID, "bridge"), CW_MOMENT_DISCONNECT, "",
+                  INT64_C(1795276765123456));
+    assert_int_equal(event(NETWORK_EVENT("connect", "x", "bridge"), &e), 0);
+    assert_int_equal(event(NETWORK_EVENT("create", ID, "bridge"), &e), 0);
+    assert_int_equal(event(EVENT("connect", ID, "\"name\":\"wsk0_1_a\""), &e), 0);
+    assert_int_equal(event(EVENT("create", ID, "\"name\":\"other\""), &e), 0);
+    assert_int_equal(event(EVENT("rename", ID, "\"name\":\"wsk0_1_a\""), &e), 0);
+    assert_int_equal(event("{\"Type\":7,\"Action\":\"die\",\"Actor\":{}}", &e), -1);
+}
+
+static void deaths_have_an_exit_code(void **state)
+{
+    struct cw_docker_event d = {.exit_code = 7};
 
     (void)state;
     assert_int_equal(event(EVENT("die", ID, "\"exitCode\":\"137\",\"name\":\"wsk0_1_a\""), &d), 1);
     assert_string_equal(d.id, ID);
+    assert_int_equal(d.what, CW_MOMENT_DIE);
     assert_int_equal(d.exit_code, 137);
     assert_int_equal(event(EVENT("destroy", ID, "\"name\":\"wsk0_1_a\""), &d), 1);
+    assert_int_equal(d.what, CW_MOMENT_DESTROY);
     assert_int_equal(d.exit_code, -1);
     assert_int_equal(/* Podman's */
                      event(EVENT("died", ID, "\"containerExitCode\":\"1\",\"name\":\"wsk0_1_a\""),
                            &d),
                      1);
     assert_int_equal(d.exit_code, 1);
-    assert_int_equal(event(EVENT("start", ID, "\"name\":\"wsk0_1_a\""), &d), 0);
     assert_int_equal(event(EVENT("exec_die", ID, "\"name\":\"wsk0_1_a\""), &d), 0);
     assert_int_equal(event(EVENT("die", ID, "\"name\":\"wsk01_1_a\""), &d), 0);
     assert_int_equal(event(EVENT("die", "x", "\"name\":\"wsk0_1_a\""), &d), 0);
@@ -495,7 +537,8 @@ int main(void)
         cmocka_unit_test(error_text_is_the_message_or_printable_bytes),
         cmocka_unit_test(missing_executables_are_told_from_a_missing_shim),
         cmocka_unit_test(pull_lines_are_progress_or_errors),
-        cmocka_unit_test(deaths_are_told_from_other_events),
+        cmocka_unit_test(moments_of_our_containers_are_told_from_other_events),
+        cmocka_unit_test(deaths_have_an_exit_code),
     };
 
     return cmocka_run_group_tests_name("docker_answer", tests, NULL, NULL);
