@@ -9,6 +9,7 @@
 #include "common/model/activation_record.h"
 #include "common/obs/log.h"
 #include "common/obs/metrics.h"
+#include "invoker/forward/guests.h"
 #include "invoker/job.h"
 #include "invoker/trace.h"
 
@@ -98,6 +99,12 @@ static void on_sent(void *arg, const struct cw_err *err)
     end_send(p);
 }
 
+/* Whom the controller booked. */
+static struct cw_slice instance_of(const struct inv_acks *a, const struct inv_job *job)
+{
+    return job->guest ? cw_slice(job->guest->instance, job->guest->instance_len) : a->conf.instance;
+}
+
 static void encode_shrunk(const struct inv_acks *a, const struct inv_job *job, enum kind kind,
                           struct cw_str *out)
 {
@@ -107,9 +114,9 @@ static void encode_shrunk(const struct inv_acks *a, const struct inv_job *job, e
     if (kind == ACK_RESULT)
         cw_ack_result_shrunk_encode(id, &job->msg->tx, out);
     else if (kind == ACK_COMBINED)
-        cw_ack_combined_shrunk_encode(id, &job->msg->tx, system_error, a->conf.instance, out);
+        cw_ack_combined_shrunk_encode(id, &job->msg->tx, system_error, instance_of(a, job), out);
     else
-        cw_ack_completion_encode(id, &job->msg->tx, system_error, a->conf.instance, out);
+        cw_ack_completion_encode(id, &job->msg->tx, system_error, instance_of(a, job), out);
 }
 
 static void encode_whole(const struct inv_acks *a, const struct inv_job *job, enum kind kind,
@@ -121,7 +128,7 @@ static void encode_whole(const struct inv_acks *a, const struct inv_job *job, en
     if (kind == ACK_RESULT)
         cw_ack_result_encode(&record, &job->msg->tx, out);
     else
-        cw_ack_combined_encode(&record, &job->msg->tx, a->conf.instance, out);
+        cw_ack_combined_encode(&record, &job->msg->tx, instance_of(a, job), out);
 }
 
 /* With its smaller form as text. */

@@ -198,6 +198,11 @@ void inv_intake_message(struct inv_intake *in, struct cw_slice payload, int64_t 
     begin_job(in, job);
 }
 
+void inv_intake_guest(struct inv_intake *in, struct inv_job *job)
+{
+    begin_job(in, job);
+}
+
 struct inv_intake *inv_intake_new(const struct inv_intake_conf *conf)
 {
     struct inv_intake *in = cw_alloc(sizeof(*in));

@@ -48,6 +48,9 @@ void inv_intake_free(struct inv_intake *in);
 /* payload is borrowed for the call. received_us: when it came out of the bus, monotonic. */
 void inv_intake_message(struct inv_intake *in, struct cw_slice payload, int64_t offset,
                         int64_t received_us);
+/* An activation that another invoker has forwarded (invoker/forward/guests.h): the ledger is not
+ * asked. */
+void inv_intake_guest(struct inv_intake *in, CW_TAKES struct inv_job *job);
 /* Those whose action is being fetched are refused now. */
 void inv_intake_kill(struct inv_intake *in);
 /* Gives back those whose action is being fetched, where `which` says so. */

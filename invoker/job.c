@@ -5,6 +5,7 @@
 
 #include "common/model/action_doc.h"
 #include "common/model/activation_message.h"
+#include "invoker/forward/guests.h"
 
 /* Results are bounded by the payload limit and its text around it, logs by the log limit; these
  * caps only end runaway. */
@@ -36,6 +37,7 @@ void inv_job_free(struct inv_job *job)
     cw_action_unref(job->action);
     cw_str_done(&job->outcome.result);
     cw_str_done(&job->logs);
+    inv_guest_free(job->guest);
     free(job);
 }
 

@@ -15,6 +15,7 @@
 struct cw_action;
 struct cw_activation_message;
 struct inv_ack_send;
+struct inv_guest;
 
 /* Moments of an activation, monotonic microseconds; 0 = not reached. */
 enum inv_moment {
@@ -40,7 +41,9 @@ struct inv_job {
     struct cw_activation_message *msg;
     struct cw_action *action; /* a reference; NULL before it is fetched and when that failed */
     int64_t offset;           /* in the invoker's topic; -1: none */
-    int64_t ticket;           /* of the ledger */
+    int64_t ticket;           /* of the ledger, or of a guest */
+    struct inv_guest *guest;  /* forwarded by another invoker; NULL: ours */
+    bool came_back;           /* it was forwarded, and given back */
     bool interrupted;         /* a predecessor started it and did not end it */
     unsigned reschedules;     /* times that a container gave the job back */
     int64_t at[INV_MOMENTS];

@@ -1,0 +1,390 @@
+/* Two invokers on one bus: what one forwards the other runs, gives back, or takes with it. */
+#include "tests/support/cmocka_all.h"
+
+#include "common/base/err.h"
+#include "common/bus/local_bus.h"
+#include "common/loop/loop.h"
+#include "common/model/activation_message.h"
+#include "common/model/manifest.h"
+#include "common/obs/metrics.h"
+#include "invoker/forward/away.h"
+#include "invoker/forward/guests.h"
+#include "invoker/job.h"
+#include "tests/support/fake_bus.h"
+#include "tests/support/jobs.h"
+#include "tests/support/turns.h"
+
+#define ORIGIN_BOOT "00000000000000000000000000000001"
+#define PEER_BOOT "00000000000000000000000000000002"
+#define INSTANCE "{\"instance\":0,\"userMemory\":\"1 B\"}"
+
+enum { WAIT_MS = 20000, MAX_GUESTS = 2, GRACE_MS = 1, MESSAGE_MAX = 1 << 20 };
+
+struct world {
+    struct cw_loop *loop;
+    struct cw_metrics *metrics;
+    struct cw_bus *bus;
+    struct fake_bus fake; /* instead, for the origin */
+    struct cw_manifest *manifest;
+    struct inv_away *away;
+    struct inv_guests *origin, *peer;
+    struct inv_job *guests[8];
+    size_t guest_count, wanted;
+    size_t ended, returned, lost;
+    struct inv_job *back; /* given back last */
+    char why[128];
+};
+
+static void on_ended(void *arg, struct inv_job *job)
+{
+    struct world *w = arg;
+
+    w->ended++;
+    inv_job_free(job);
+}
+
+static void on_returned(void *arg, struct inv_job *job)
+{
+    struct world *w = arg;
+
+    w->returned++;
+    inv_job_free(w->back);
+    w->back = job;
+}
+
+static void on_lost(void *arg, struct inv_job *job, const char *text)
+{
+    struct world *w = arg;
+
+    w->lost++;
+    (void)snprintf(w->why, sizeof(w->why), "%s", text);
+    inv_job_free(job);
+}
+
+static void on_guest(void *arg, struct inv_job *job)
+{
+    struct world *w = arg;
+
+    w->guests[w->guest_count++] = job;
+}
+
+static void on_report(void *arg, const struct cw_peer_message *report)
+{
+    struct world *w = arg;
+
+    inv_away_report(w->away, report);
+}
+
+static void no_guest(void *arg, struct inv_job *job)
+{
+    (void)arg, (void)job;
+    fail_msg("the origin was sent an activation");
+}
+
+static void no_report(void *arg, const struct cw_peer_message *report)
+{
+    (void)arg, (void)report;
+    fail_msg("the peer was sent a report");
+}
+
+static struct inv_guests *make_guests(struct world *w, const char *topic, const char *boot,
+                                      bool is_peer)
+{
+    return inv_guests_new(
+        &(struct inv_guests_conf){
+            .loop = w->loop,
+            .bus = w->bus,
+            .metrics = w->metrics,
+            .topic = topic,
+            .boot = boot,
+            .capacity = MAX_GUESTS,
+            .max_bytes = MESSAGE_MAX,
+            .on_guest = is_peer ? on_guest : no_guest,
+            .on_report = is_peer ? no_report : on_report,
+            .arg = w,
+        },
+        NULL);
+}
+
+static void make_away(struct world *w, struct cw_bus *bus)
+{
+    w->away = inv_away_new(&(struct inv_away_conf){
+        .loop = w->loop,
+        .bus = bus,
+        .metrics = w->metrics,
+        .topic = "cwhisk0",
+        .instance = CW_SLICE(INSTANCE),
+        .max_bytes = MESSAGE_MAX,
+        .time_std_ms = 60000,
+        .gone_grace_ms = GRACE_MS,
+        .on_ended = on_ended,
+        .on_returned = on_returned,
+        .on_lost = on_lost,
+        .arg = w,
+    });
+}
+
+static void begin(struct world *w)
+{
+    *w = (struct world){
+        .loop = cw_loop_new(NULL, NULL),
+        .metrics = cw_metrics_new(),
+        .manifest = test_manifest(),
+    };
+    w->bus = cw_local_bus_new(w->loop, 2 * MESSAGE_MAX);
+    make_away(w, w->bus);
+    w->origin = make_guests(w, "cwhisk0", ORIGIN_BOOT, false);
+    w->peer = make_guests(w, "cwhisk1", PEER_BOOT, true);
+    assert_non_null(w->origin);
+    assert_non_null(w->peer);
+}
+
+static void end(struct world *w)
+{
+    inv_guests_free(w->origin);
+    inv_guests_free(w->peer);
+    cw_bus_free(w->bus);
+    inv_away_free(w->away);
+    for (size_t i = 0; i < w->guest_count; i++)
+        inv_job_free(w->guests[i]);
+    inv_job_free(w->back);
+    cw_manifest_free(w->manifest);
+    cw_metrics_free(w->metrics);
+    cw_loop_free(w->loop);
+}
+
+static struct inv_job *job_of(struct world *w, char id)
+{
+    return test_job(&(struct test_message){.id = id},
+                    test_action(w->manifest, "hello", 1000, 256, 10, 1));
+}
+
+static void send(struct world *w, char id)
+{
+    assert_true(inv_away_send(w->away, job_of(w, id), "cwhisk1", PEER_BOOT));
+}
+
+static bool has_guests(void *arg)
+{
+    struct world *w = arg;
+
+    return w->guest_count == w->wanted;
+}
+
+static void await_guests(struct world *w, size_t n)
+{
+    w->wanted = n;
+    assert_true(cw_loop_run_until(w->loop, has_guests, w, WAIT_MS));
+}
+
+static bool is_nothing_away(void *arg)
+{
+    struct world *w = arg;
+
+    return inv_away_count(w->away) == 0;
+}
+
+static void await_all_back(struct world *w)
+{
+    assert_true(cw_loop_run_until(w->loop, is_nothing_away, w, WAIT_MS));
+}
+
+/* ---- cases ---- */
+
+static void a_guest_carries_its_origins_id_and_ends_when_ack_and_record_are_safe(void **state)
+{
+    struct inv_job *job;
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    send(&w, 'a');
+    await_guests(&w, 1);
+    job = w.guests[0];
+    assert_true(inv_guests_owns(job->ticket));
+    assert_string_equal(job->guest->instance, INSTANCE);
+    assert_int_equal(job->guest->instance_len, strlen(INSTANCE));
+    assert_string_equal(job->msg->activation_id, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+    inv_guests_acked(w.peer, job->ticket);
+    run_turns(w.loop);
+    assert_int_equal(inv_guests_open(w.peer), 1);
+    assert_int_equal(w.ended, 0);
+    inv_guests_stored(w.peer, job->ticket);
+    await_all_back(&w);
+    assert_int_equal(w.ended, 1);
+    assert_int_equal(inv_guests_open(w.peer), 0);
+    end(&w);
+}
+
+static void a_guest_for_an_earlier_process_goes_back(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    assert_true(
+        inv_away_send(w.away, job_of(&w, 'a'), "cwhisk1", "0000000000000000000000000000000f"));
+    await_all_back(&w);
+    assert_int_equal(w.returned, 1);
+    assert_int_equal(w.guest_count, 0);
+    end(&w);
+}
+
+static void one_too_many_goes_back_and_reports_still_come(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    for (char id = 'a'; id < 'a' + MAX_GUESTS + 1; id++)
+        send(&w, id);
+    await_guests(&w, MAX_GUESTS);
+    run_turns(w.loop);
+    assert_int_equal(w.returned, 1);
+    assert_string_equal(w.back->msg->activation_id, "cccccccccccccccccccccccccccccccc");
+    end(&w);
+}
+
+static void while_refused_all_go_back(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    inv_guests_refuse(w.peer, true);
+    send(&w, 'a');
+    await_all_back(&w);
+    assert_int_equal(w.returned, 1);
+    inv_guests_refuse(w.peer, false);
+    send(&w, 'b');
+    await_guests(&w, 1);
+    end(&w);
+}
+
+static void a_guest_that_was_not_started_can_be_given_back_later(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    send(&w, 'a');
+    await_guests(&w, 1);
+    inv_guests_return(w.peer, w.guests[0]);
+    w.guest_count = 0;
+    await_all_back(&w);
+    assert_int_equal(w.returned, 1);
+    assert_int_equal(inv_guests_open(w.peer), 0);
+    end(&w);
+}
+
+static void what_came_back_or_from_elsewhere_stays(void **state)
+{
+    struct inv_job *again;
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    send(&w, 'a');
+    await_guests(&w, 1);
+    assert_false(inv_away_send(w.away, w.guests[0], "cwhisk1", PEER_BOOT));
+    again = job_of(&w, 'a'); /* its message came twice */
+    assert_false(inv_away_send(w.away, again, "cwhisk1", PEER_BOOT));
+    inv_job_free(again);
+    inv_guests_return(w.peer, w.guests[0]);
+    w.guest_count = 0;
+    await_all_back(&w);
+    assert_false(inv_away_send(w.away, w.back, "cwhisk1", PEER_BOOT));
+    end(&w);
+}
+
+static void a_dead_peers_are_lost_after_a_grace(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    send(&w, 'a');
+    await_guests(&w, 1);
+    assert_true(inv_away_at(w.away, PEER_BOOT));
+    inv_away_peer_gone(w.away, ORIGIN_BOOT);
+    inv_away_peer_gone(w.away, PEER_BOOT);
+    assert_int_equal(w.lost, 0);
+    await_all_back(&w);
+    assert_int_equal(w.lost, 1);
+    assert_non_null(strstr(w.why, "interrupted"));
+    assert_false(inv_away_at(w.away, PEER_BOOT));
+    inv_guests_acked(w.peer, w.guests[0]->ticket); /* it lived after all: no matter */
+    inv_guests_stored(w.peer, w.guests[0]->ticket);
+    run_turns(w.loop);
+    assert_int_equal(w.ended, 0);
+    end(&w);
+}
+
+static void unreadable_messages_cost_nothing(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    for (int i = 0; i < 200; i++) /* more than there are credits */
+        cw_bus_publish(w.bus, "cwhisk1", CW_SLICE("{\"cwhisk\":{\"v\":9}}"), NULL, NULL);
+    send(&w, 'a');
+    await_guests(&w, 1);
+    assert_int_equal(cw_counter_value(cw_metrics_counter(
+                         w.metrics, "cwhisk_guests_unreadable_total", NULL, NULL)),
+                     200);
+    end(&w);
+}
+
+static void what_the_broker_never_takes_comes_back(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    inv_away_free(w.away);
+    fake_bus_init(&w.fake, w.loop);
+    make_away(&w, &w.fake.base);
+    w.fake.failures = 1;
+    (void)cw_fail(&w.fake.failure, CW_TOO_LARGE, "fake broker");
+    send(&w, 'a');
+    await_all_back(&w);
+    assert_int_equal(w.returned, 1);
+    cw_bus_free(&w.fake.base);
+    end(&w);
+}
+
+static void at_the_end_what_is_away_is_lost_with_the_reason_given(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    send(&w, 'a');
+    send(&w, 'b');
+    inv_away_kill(w.away, "over");
+    assert_int_equal(w.lost, 2);
+    assert_string_equal(w.why, "over");
+    run_turns(w.loop);
+    end(&w);
+}
+
+#define T(name) cmocka_unit_test(name)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(a_guest_carries_its_origins_id_and_ends_when_ack_and_record_are_safe),
+        T(a_guest_for_an_earlier_process_goes_back),
+        T(one_too_many_goes_back_and_reports_still_come),
+        T(while_refused_all_go_back),
+        T(a_guest_that_was_not_started_can_be_given_back_later),
+        T(what_came_back_or_from_elsewhere_stays),
+        T(a_dead_peers_are_lost_after_a_grace),
+        T(unreadable_messages_cost_nothing),
+        T(what_the_broker_never_takes_comes_back),
+        T(at_the_end_what_is_away_is_lost_with_the_reason_given),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
