@@ -1,5 +1,5 @@
 /* common/model/peer_message.h -- what invokers tell each other on `cwhisk<N>` topics, which only
- * they read (docs/adr/0013-forwarding.md).
+ * they read (docs/adr/0020-forwarding.md).
  *
  * A forwarded activation is the controller's message with one member put in front, so that users'
  * bytes stay as they are:

@@ -16,7 +16,7 @@
 #define COMPONENT "Forwarding"
 
 enum {
-    GIVE_UP_FACTOR = 2,          /* as controllers do */
+    GIVE_UP_FACTOR = 2, /* as controllers do */
     GIVE_UP_ADDON_MS = 60000,
 };
 
@@ -167,8 +167,8 @@ static void on_sent(void *arg, const struct cw_err *err)
     struct absence *x = find(s->away, cw_slice_of(s->id));
 
     if (err && x) {
-        cw_log(CW_LOG_WARN, &x->job->msg->tx, COMPONENT,
-               "activation %s could not be forwarded: %s", s->id, err->msg);
+        cw_log(CW_LOG_WARN, &x->job->msg->tx, COMPONENT, "activation %s could not be forwarded: %s",
+               s->id, err->msg);
         give_back(x);
     }
     free_sending(s);

@@ -1,4 +1,4 @@
-/* invoker/forward/away.h -- our activations that other invokers run (docs/adr/0013-forwarding.md).
+/* invoker/forward/away.h -- our activations that other invokers run (docs/adr/0020-forwarding.md).
  *
  * The peer acks to the controller by itself, with our instance id, and stores the record; here the
  * job stays until the peer reports its end, or gives it back, or is gone: then its caller gets an

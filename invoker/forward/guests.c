@@ -69,7 +69,7 @@ static void publish_report(struct inv_guests *g, const struct report *r)
     cw_auto_str struct cw_str text;
 
     cw_str_init(&text, REPORT_MAX_BYTES);
-    cw_peer_report_encode(r->purpose, (const char(*)[CW_ACTIVATION_ID_LEN + 1])r->ids, r->count,
+    cw_peer_report_encode(r->purpose, (const char(*)[CW_ACTIVATION_ID_LEN + 1]) r->ids, r->count,
                           &text);
     cw_bus_publish(g->conf.bus, r->topic, cw_str_slice(&text), NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* invoker/forward/guests.h -- activations that other invokers have forwarded to this one
- * (docs/adr/0013-forwarding.md).
+ * (docs/adr/0020-forwarding.md).
  *
  * Reads our own topic `cwhisk<N>`: activations to run for others, and reports of what became of
  * those that we forwarded. Offsets are committed before anything is handed out, so that nothing

@@ -34,7 +34,7 @@ struct inv_admission_state {
     uint32_t starting;                /* containers */
 };
 
-enum inv_verdict {
+enum inv_admission_verdict {
     INV_ADMIT,
     INV_EVICT, /* admitted as soon as evict_bytes of idle containers, by charge, are removed */
     INV_HOLD,  /* not now */
@@ -52,7 +52,7 @@ enum inv_hold_reason {
 };
 
 struct inv_admission {
-    enum inv_verdict verdict;
+    enum inv_admission_verdict verdict;
     enum inv_hold_reason why; /* also what made the eviction necessary */
     int64_t evict_bytes;      /* EVICT: above 0, at most what is idle */
 };
