@@ -18,12 +18,23 @@ struct inv_stale {
     struct cw_loop *loop;
     const struct inv_settings *settings;
     struct cw_counter *count;
+    int64_t ahead_ms; /* of the wall clock before the monotonic one, when we began */
 };
+
+/* By the wall clock, or by the time that has passed since it was read at our start, whichever makes
+ * the work younger: a clock that is set ahead makes no work old. */
+static int64_t age_of(const struct inv_stale *s, const struct inv_job *job)
+{
+    int64_t wall_ms = cw_loop_wall_ms(s->loop);
+    int64_t steady_ms = cw_loop_mono_us(s->loop) / 1000 + s->ahead_ms;
+
+    return (wall_ms < steady_ms ? wall_ms : steady_ms) - job->msg->tx.start_ms;
+}
 
 bool inv_stale_ends(struct inv_stale *s, struct inv_job *job, const struct cw_action *action)
 {
     int64_t now_ms = cw_loop_wall_ms(s->loop);
-    int64_t age_ms = now_ms - job->msg->tx.start_ms;
+    int64_t age_ms = age_of(s, job);
     int64_t limit_ms = action->limits.timeout_ms;
 
     if (limit_ms < s->settings->time_std_ms)
@@ -49,6 +60,7 @@ struct inv_stale *inv_stale_new(struct cw_loop *loop, const struct inv_settings 
 
     s->loop = loop;
     s->settings = settings;
+    s->ahead_ms = cw_loop_wall_ms(loop) - cw_loop_mono_us(loop) / 1000;
     s->count = cw_metrics_counter(metrics, "cwhisk_activation_stale_total", NULL,
                                   "Activations that came after their controller gave them up.");
     return s;

@@ -3,8 +3,9 @@
  *
  * A controller waits twice the action's time limit, at least the standard one, and a minute
  * (openwhisk invoker.md 7.3), then frees the slot and tells the caller. By its clock, which made
- * the message's time stamp. Such work is counted, and answered instead of run when the operator
- * says so. Thread: loop. */
+ * the message's time stamp; ours may be set while we run, so the age is the smaller one of that by
+ * our wall clock and that by the time which has passed since our start. Such work is counted, and
+ * answered instead of run when the operator says so. Thread: loop. */
 #pragma once
 
 #include <stdbool.h>

@@ -19,6 +19,7 @@ def test_times_and_waits_survive_a_clock_that_is_set(make_invoker, controller, d
     clock = tmp_path / "clock"
     clock.write_bytes(bytes(8))
     invoker = make_invoker({"LD_PRELOAD": str(SHIM), "CW_CLOCK_FILE": str(clock),
+                            "CWHISK_STALE_WORK": "answer",  # fresh work is not taken for old work
                             "ASAN_OPTIONS": "detect_leaks=1:verify_asan_link_order=0"}).start(controller)
     sleep = controller.put(f"{ns}/sleep", "nodejs:20", NODE_SLEEP.replace("const n", "console.log('started'); const n"))
     log = controller.put(f"{ns}/log", "nodejs:20", NODE_LOG)
