@@ -266,25 +266,28 @@ static struct inv_slot *take_prewarmed(struct inv_pool *p, struct inv_cell *cell
     return slot;
 }
 
+void inv_pool_place_existing(struct inv_pool *p, const struct inv_pool_need *need,
+                             struct inv_decision *ret)
+{
+    *ret = (struct inv_decision){.choice = INV_CHOICE_WAIT};
+    ret->slot = reuse(p, need, &ret->choice);
+    if (ret->slot)
+        return;
+    ret->slot = take_prewarmed(p, find_cell(p, need->kind, need->memory_mb), need);
+    if (ret->slot)
+        ret->choice = INV_CHOICE_PREWARMED;
+    else if (need->memory_mb > p->memory_mb)
+        ret->choice = INV_CHOICE_NEVER;
+}
+
 void inv_pool_place(struct inv_pool *p, const struct inv_pool_need *need, struct inv_decision *ret)
 {
     uint64_t wanted = (uint64_t)p->used_mb + need->memory_mb;
     struct inv_cell *cell;
 
-    *ret = (struct inv_decision){.choice = INV_CHOICE_WAIT};
-    ret->slot = reuse(p, need, &ret->choice);
-    if (ret->slot)
+    inv_pool_place_existing(p, need, ret);
+    if (ret->choice != INV_CHOICE_WAIT)
         return;
-    cell = find_cell(p, need->kind, need->memory_mb);
-    ret->slot = take_prewarmed(p, cell, need);
-    if (ret->slot) {
-        ret->choice = INV_CHOICE_PREWARMED;
-        return;
-    }
-    if (need->memory_mb > p->memory_mb) {
-        ret->choice = INV_CHOICE_NEVER;
-        return;
-    }
     if (wanted <= p->memory_mb) {
         ret->choice = INV_CHOICE_CREATE;
     } else if (wanted - p->memory_mb <= evictable_mb(p)) {
@@ -295,6 +298,7 @@ void inv_pool_place(struct inv_pool *p, const struct inv_pool_need *need, struct
     }
     ret->slot = new_slot(p, INV_SLOT_STARTING, need->memory_mb, NULL);
     assign(p, ret->slot, need);
+    cell = find_cell(p, need->kind, need->memory_mb);
     if (cell)
         cell->cold_starts++;
 }

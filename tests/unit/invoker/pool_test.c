@@ -69,6 +69,32 @@ static void first_activation_creates(void **state)
     inv_pool_free(p);
 }
 
+static void nothing_is_created_where_only_what_exists_is_asked_for(void **state)
+{
+    struct inv_pool *p = inv_pool_new(1024);
+    struct inv_slot *slot = warm_idle(p, "guest", HELLO, 256);
+    struct inv_pool_need hello = need("guest", HELLO, 256, 1), other = need("guest", OTHER, 256, 1),
+                         huge = need("guest", OTHER, 2048, 1);
+    struct inv_pool_stats stats;
+    struct inv_decision d;
+
+    (void)state;
+    inv_pool_place_existing(p, &hello, &d);
+    assert_int_equal(d.choice, INV_CHOICE_WARM);
+    assert_ptr_equal(d.slot, slot);
+    inv_pool_place_existing(p, &hello, &d);
+    assert_int_equal(d.choice, INV_CHOICE_WAIT); /* it has one already */
+    inv_pool_place_existing(p, &other, &d);
+    assert_int_equal(d.choice, INV_CHOICE_WAIT);
+    assert_null(d.slot);
+    inv_pool_place_existing(p, &huge, &d);
+    assert_int_equal(d.choice, INV_CHOICE_NEVER);
+    inv_pool_stats(p, &stats);
+    assert_int_equal(stats.used_mb, 256);
+    end(p, slot);
+    inv_pool_free(p);
+}
+
 static void warm_container_of_same_namespace_and_action_is_reused(void **state)
 {
     struct inv_pool *p = inv_pool_new(1024);
@@ -515,6 +541,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(first_activation_creates),
+        cmocka_unit_test(nothing_is_created_where_only_what_exists_is_asked_for),
         cmocka_unit_test(warm_container_of_same_namespace_and_action_is_reused),
         cmocka_unit_test(other_namespace_or_action_does_not_share),
         cmocka_unit_test(busy_container_is_not_given_a_second_job),
