@@ -19,8 +19,8 @@
 #include "invoker/logs/userlogs.h"
 #include "invoker/settings.h"
 
-/* To start what nobody has run yet; a restart of the engine takes some seconds. */
-enum { ENGINE_PATIENCE_MS = 10000 };
+/* Of a create, with an engine out of reach; then its activations wait (cwhisk.engine-wait). */
+enum { ENGINE_PATIENCE_MS = 2000 };
 
 static void on_bus_error(void *arg, const struct cw_err *err)
 {

@@ -10,15 +10,16 @@
 #include "common/obs/log.h"
 #include "common/obs/token.h"
 #include "invoker/container/spec.h"
+#include "invoker/dispatch_hold.h"
+#include "invoker/dispatch_starts.h"
 #include "invoker/job.h"
 #include "invoker/limits.h"
 #include "invoker/prewarm.h"
+#include "invoker/run_buffer.h"
 #include "invoker/settings.h"
 #include "invoker/stale.h"
 
 #define COMPONENT "ContainerPool"
-
-enum { FULL_LOG_INTERVAL_US = 10 * 1000000, LABELS_MAX_BYTES = 8192, LINE_MAX_BYTES = 4096 };
 
 /* A container with its place in the books. */
 struct holding {
@@ -28,30 +29,20 @@ struct holding {
     struct inv_slot *slot;
 };
 
-/* Stock's words for what an activation got. recreatedPrewarm (a prewarmed container after evicting
- * others) cannot happen, here or there: it would have been taken before anything is evicted. */
-static const char *const START_NAMES[] = {
-    [INV_CHOICE_WARM] = "warmed",          [INV_CHOICE_WARMING] = "warming",
-    [INV_CHOICE_STARTING] = "warmingCold", [INV_CHOICE_PREWARMED] = "prewarmed",
-    [INV_CHOICE_CREATE] = "cold",          [INV_CHOICE_RECREATE] = "recreated",
-};
-enum { START_COUNT = CW_ARRAY_LEN(START_NAMES) };
-
 struct inv_dispatch {
     struct inv_dispatch_conf conf;
     struct inv_container_env env;
     struct inv_pool *pool;
     struct inv_prewarm *prewarm;
-    struct cw_list waiting;  /* run buffer: struct inv_job */
+    struct inv_starts *starts;
+    struct inv_hold *hold;
+    struct inv_run_buffer waiting;
     struct cw_list holdings; /* struct holding */
-    uint64_t waiting_mb;
     size_t jobs;
     uint64_t created; /* container name counter */
     bool draining;
-    int64_t full_logged_us;
     struct cw_defer retry;
-    struct cw_counter *starts[START_COUNT]; /* without Kamon's tags */
-    struct cw_counter *buffered, *returned;
+    struct cw_counter *returned;
 };
 
 static void need_of(const struct inv_job *job, struct inv_pool_need *ret)
@@ -130,24 +121,32 @@ static void on_end(void *arg, struct inv_container *c, struct inv_job *job, enum
     end_job(d, job, how);
 }
 
-static void wait_at_head(struct inv_dispatch *d, struct inv_job *job)
-{
-    cw_list_push_front(&d->waiting, &job->link);
-    d->waiting_mb += (uint64_t)job->action->limits.memory_mb;
-}
-
 static void on_return(void *arg, struct inv_container *c, struct inv_job *job)
 {
     struct inv_dispatch *d = arg;
     struct holding *h = inv_container_owner(c);
+    unsigned tries = job->reschedules;
 
     inv_pool_done(d->pool, h->slot);
     if (d->conf.on_return)
         d->conf.on_return(d->conf.arg, job);
     inv_job_restart(job);
+    if (inv_container_since_us(c) == 0)
+        job->reschedules = tries; /* there was no container that could have tried it */
     cw_counter_add(d->returned, 1);
-    wait_at_head(d, job); /* it was here before all that wait */
+    inv_run_buffer_put_back(&d->waiting, job);
     cw_defer_post(&d->retry);
+}
+
+static bool engine_was_away(void *arg, int64_t since_us, bool unreached)
+{
+    struct inv_dispatch *d = arg;
+
+    if (d->conf.settings->engine_wait_ms == 0)
+        return false;
+    if (unreached)
+        inv_hold_failed(d->hold);
+    return inv_hold_since(d->hold, since_us);
 }
 
 static void on_doomed(void *arg, struct inv_container *c)
@@ -231,73 +230,29 @@ static void remove_evicted(struct inv_slot *evicted)
     }
 }
 
-/* With Kamon's tags one for each action; otherwise always the same. */
-static struct cw_counter *start_counter(struct inv_dispatch *d, const char *state,
-                                        const char *labels)
+static void tell_start(struct inv_dispatch *d, const struct inv_job *job,
+                       const struct inv_decision *decision)
 {
-    return cw_token_counter(d->conf.metrics,
-                            &(struct cw_token){.component = "invoker",
-                                               .action = "containerStart",
-                                               .sub = state,
-                                               .state = "counter",
-                                               .labels = labels},
-                            "Activations by the state of the container that took them.");
+    const struct holding *h = decision->slot->owner; /* NULL: it is to be created */
+
+    inv_starts_tell(d->starts, job, decision, h ? inv_container_name(h->container) : NULL);
 }
 
-static struct cw_counter *tagged_start(struct inv_dispatch *d, const struct inv_job *job,
-                                       enum inv_choice choice)
-{
-    cw_auto_str struct cw_str labels;
-
-    cw_str_init(&labels, LABELS_MAX_BYTES);
-    cw_metrics_label(&labels, "containerState", START_NAMES[choice]);
-    cw_metrics_label(&labels, "initiator", job->msg->user.namespace_name);
-    cw_metrics_label(&labels, "namespace", job->action->namespace_path);
-    cw_metrics_label(&labels, "action", job->action->name);
-    return start_counter(d, START_NAMES[choice], labels.p);
-}
-
-/* Stock's line, which people search for. */
-static void tell_start(const struct inv_dispatch *d, const struct inv_job *job, const char *state,
-                       const struct inv_slot *slot)
-{
-    const struct holding *h = slot->owner; /* NULL: it is to be created */
-    char marker[80], text[LINE_MAX_BYTES];
-
-    (void)snprintf(text, sizeof(text),
-                   "containerStart containerState: %s container: %s activations: %u of max %u "
-                   "action: %s namespace: %s activationId: %s",
-                   state, h ? inv_container_name(h->container) : "None", slot->in_flight,
-                   slot->max_in_flight, job->action->name, job->msg->user.namespace_name,
-                   job->msg->activation_id);
-    if (d->conf.settings->log_markers) {
-        (void)snprintf(marker, sizeof(marker), "invoker_containerStart.%s_counter", state);
-        cw_log_marker(CW_LOG_INFO, &job->msg->tx, COMPONENT, marker, -1, "%s", text);
-    } else {
-        cw_log(CW_LOG_INFO, &job->msg->tx, COMPONENT, "%s", text);
-    }
-}
-
-static void count_start(struct inv_dispatch *d, const struct inv_job *job,
-                        const struct inv_decision *decision)
-{
-    enum inv_choice choice = decision->choice;
-    bool tags = cw_metrics_tagged(d->conf.metrics);
-
-    cw_counter_add(tags ? tagged_start(d, job, choice) : d->starts[choice], 1);
-    tell_start(d, job, START_NAMES[choice], decision->slot);
-}
-
-/* false: no room, the job stays where it is. */
+/* false: no room, the job stays where it is; otherwise it has left the run buffer. */
 static bool place(struct inv_dispatch *d, struct inv_job *job)
 {
     struct inv_decision decision;
     struct inv_pool_need need;
 
     need_of(job, &need);
-    inv_pool_place(d->pool, &need, &decision);
+    if (inv_hold_on(d->hold))
+        inv_pool_place_existing(d->pool, &need, &decision);
+    else
+        inv_pool_place(d->pool, &need, &decision);
     if (decision.choice == INV_CHOICE_WAIT)
         return false;
+    if (cw_link_on_list(&job->link))
+        inv_run_buffer_take(&d->waiting, job);
     job->at[INV_AT_PLACED] = now_us(d);
     if (decision.choice == INV_CHOICE_NEVER) {
         char text[160];
@@ -312,7 +267,7 @@ static bool place(struct inv_dispatch *d, struct inv_job *job)
     }
     if (d->conf.on_placed)
         d->conf.on_placed(d->conf.arg, job);
-    count_start(d, job, &decision);
+    tell_start(d, job, &decision);
     remove_evicted(decision.evicted);
     if (decision.choice == INV_CHOICE_CREATE || decision.choice == INV_CHOICE_RECREATE)
         create(d, decision.slot, job);
@@ -321,21 +276,6 @@ static bool place(struct inv_dispatch *d, struct inv_job *job)
     if (decision.choice == INV_CHOICE_PREWARMED)
         cw_defer_post(&d->retry); /* its replacement */
     return true;
-}
-
-static void wait_at_end(struct inv_dispatch *d, struct inv_job *job)
-{
-    int64_t now = now_us(d);
-
-    cw_list_push_back(&d->waiting, &job->link);
-    d->waiting_mb += (uint64_t)job->action->limits.memory_mb;
-    cw_counter_add(d->buffered, 1);
-    if (d->full_logged_us == 0 || now - d->full_logged_us >= FULL_LOG_INTERVAL_US) {
-        d->full_logged_us = now;
-        cw_log(CW_LOG_WARN, &job->msg->tx, COMPONENT,
-               "no room for activation %s: %zu activations wait", job->msg->activation_id,
-               d->waiting.count);
-    }
 }
 
 static void remove_idle(struct inv_dispatch *d)
@@ -349,36 +289,66 @@ static void remove_idle(struct inv_dispatch *d)
     }
 }
 
+static bool is_stale(struct inv_dispatch *d, struct inv_job *job)
+{
+    return d->conf.stale && inv_stale_ends(d->conf.stale, job, job->action);
+}
+
+static void end_waiting(struct inv_dispatch *d, struct inv_job *job)
+{
+    inv_run_buffer_take(&d->waiting, job);
+    end_job(d, job, INV_END_FAILED_START);
+}
+
+/* No containers can be made: those that find one go past those that do not. */
+static void place_in_existing(struct inv_dispatch *d)
+{
+    CW_LIST_EACH (&d->waiting.jobs, n) {
+        struct inv_job *job = CW_LIST_ENTRY(n, struct inv_job, link);
+
+        if (is_stale(d, job) || (!place(d, job) && !inv_hold_waits(d->hold, job)))
+            end_waiting(d, job);
+    }
+}
+
+static void place_in_order(struct inv_dispatch *d)
+{
+    struct inv_job *job;
+
+    while ((job = inv_run_buffer_first(&d->waiting))) {
+        if (is_stale(d, job))
+            end_waiting(d, job);
+        else if (!place(d, job))
+            break;
+    }
+}
+
 static void retry(void *arg)
 {
     struct inv_dispatch *d = arg;
-    struct cw_link *n;
+    bool held = inv_hold_on(d->hold);
 
-    while ((n = cw_list_first(&d->waiting))) {
-        struct inv_job *job = CW_LIST_ENTRY(n, struct inv_job, link);
-
-        cw_list_remove(&d->waiting, n);
-        d->waiting_mb -= (uint64_t)job->action->limits.memory_mb;
-        if (d->conf.stale && inv_stale_ends(d->conf.stale, job, job->action)) {
-            end_job(d, job, INV_END_FAILED_START);
-        } else if (!place(d, job)) {
-            wait_at_head(d, job);
-            break;
-        }
-    }
-    if (!cw_list_empty(&d->waiting))
+    if (held)
+        place_in_existing(d);
+    else
+        place_in_order(d);
+    if (!cw_list_empty(&d->waiting.jobs))
         return; /* memory is theirs first */
     if (d->draining)
         remove_idle(d);
-    else
+    else if (!held)
         inv_prewarm_fill(d->prewarm);
 }
 
 void inv_dispatch_submit(struct inv_dispatch *d, CW_TAKES struct inv_job *job)
 {
     d->jobs++;
-    if (!cw_list_empty(&d->waiting) || !place(d, job))
-        wait_at_end(d, job);
+    if (inv_hold_on(d->hold)) {
+        inv_run_buffer_put(&d->waiting, job);
+        cw_defer_post(&d->retry);
+    } else if (!cw_list_empty(&d->waiting.jobs) || !place(d, job)) {
+        inv_run_buffer_put_for_room(&d->waiting, job);
+    }
 }
 
 static void remove_expired(void *arg, struct inv_slot *chain)
@@ -395,6 +365,11 @@ static void wake(void *arg)
 }
 
 /* ---- what the engine tells ---- */
+
+void inv_dispatch_engine(struct inv_dispatch *d, bool away)
+{
+    inv_hold_engine(d->hold, away);
+}
 
 void inv_dispatch_died(struct inv_dispatch *d, const char *id, int64_t exit_code)
 {
@@ -466,6 +441,7 @@ static void make_env(struct inv_dispatch *d)
         .events = {.on_standby = on_standby,
                    .on_warm = on_warm,
                    .on_start = on_start,
+                   .engine_was_away = engine_was_away,
                    .on_result = on_result,
                    .on_end = on_end,
                    .on_return = on_return,
@@ -490,15 +466,7 @@ static void make_counters(struct inv_dispatch *d)
 {
     struct cw_metrics *m = d->conf.metrics;
 
-    for (size_t i = 0; i < START_COUNT && !cw_metrics_tagged(m); i++)
-        d->starts[i] = start_counter(d, START_NAMES[i], NULL);
-    if (!cw_metrics_tagged(m)) /* for dashboards; see START_NAMES */
-        (void)start_counter(d, "recreatedPrewarm", NULL);
-    d->buffered = cw_token_counter(m,
-                                   &(struct cw_token){.component = "containerPool",
-                                                      .action = "rescheduledActivation",
-                                                      .state = "counter"},
-                                   "Activations that found no room and waited in the run buffer.");
+    d->starts = inv_starts_new(m, d->conf.settings->log_markers);
     d->returned = cw_metrics_counter(m, "cwhisk_activation_returned_total", NULL,
                                      "Activations placed again because their container was dead.");
 }
@@ -511,6 +479,13 @@ struct inv_dispatch *inv_dispatch_new(const struct inv_dispatch_conf *conf)
     make_env(d);
     make_counters(d);
     d->pool = inv_pool_new((uint32_t)(conf->settings->user_memory_bytes >> 20));
+    d->hold = inv_hold_new(&(struct inv_hold_conf){
+        .loop = conf->loop,
+        .metrics = conf->metrics,
+        .limit_ms = conf->settings->engine_wait_ms,
+        .wake = wake,
+        .arg = d,
+    });
     d->prewarm = inv_prewarm_new(&(struct inv_prewarm_conf){
         .loop = conf->loop,
         .settings = conf->settings,
@@ -523,7 +498,7 @@ struct inv_dispatch *inv_dispatch_new(const struct inv_dispatch_conf *conf)
         .wake = wake,
         .arg = d,
     });
-    cw_list_init(&d->waiting);
+    inv_run_buffer_init(&d->waiting, conf->loop, conf->metrics);
     cw_list_init(&d->holdings);
     cw_defer_init(&d->retry, conf->loop, retry, d);
     return d;
@@ -545,6 +520,8 @@ void inv_dispatch_free(struct inv_dispatch *d)
     if (!d)
         return;
     cw_defer_cancel(&d->retry);
+    inv_hold_free(d->hold);
+    inv_starts_free(d->starts);
     inv_prewarm_free(d->prewarm);
     inv_pool_free(d->pool);
     free(d);
@@ -567,13 +544,12 @@ void inv_dispatch_release(struct inv_dispatch *d,
                           bool (*which)(void *arg, const struct inv_job *job),
                           void (*fn)(void *arg, struct inv_job *job), void *arg)
 {
-    CW_LIST_EACH (&d->waiting, n) {
+    CW_LIST_EACH (&d->waiting.jobs, n) {
         struct inv_job *job = CW_LIST_ENTRY(n, struct inv_job, link);
 
         if (!which(arg, job))
             continue;
-        cw_list_remove(&d->waiting, n);
-        d->waiting_mb -= (uint64_t)job->action->limits.memory_mb;
+        inv_run_buffer_take(&d->waiting, job);
         d->jobs--;
         fn(arg, job);
     }
@@ -581,18 +557,16 @@ void inv_dispatch_release(struct inv_dispatch *d,
 
 void inv_dispatch_kill(struct inv_dispatch *d, const char *why)
 {
-    struct cw_link *n;
+    struct inv_job *job;
 
     d->draining = true;
     inv_prewarm_stop(d->prewarm);
-    while ((n = cw_list_pop_front(&d->waiting))) {
-        struct inv_job *job = CW_LIST_ENTRY(n, struct inv_job, link);
-
+    while ((job = inv_run_buffer_first(&d->waiting))) {
+        inv_run_buffer_take(&d->waiting, job);
         inv_job_stop(job, cw_loop_wall_ms(d->conf.loop));
         job->ended_in_container = true;
         end_job(d, job, INV_END_ABORTED);
     }
-    d->waiting_mb = 0;
     CW_LIST_EACH (&d->holdings, h) {
         inv_container_kill(CW_LIST_ENTRY(h, struct holding, link)->container, why);
     }
@@ -607,6 +581,6 @@ void inv_dispatch_stats(const struct inv_dispatch *d, struct inv_pool_stats *poo
                         uint64_t *waiting_mb)
 {
     inv_pool_stats(d->pool, pool);
-    *waiting = d->waiting.count;
-    *waiting_mb = d->waiting_mb;
+    *waiting = d->waiting.jobs.count;
+    *waiting_mb = d->waiting.memory_mb;
 }

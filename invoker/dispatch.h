@@ -65,6 +65,8 @@ size_t inv_dispatch_jobs(const struct inv_dispatch *d);
 void inv_dispatch_drain(struct inv_dispatch *d, bool draining);
 /* End what is left: jobs are answered as failed, containers removed whatever they do. */
 void inv_dispatch_kill(struct inv_dispatch *d, const char *why);
+/* The engine is away: what needs a new container waits, for a limited time. Or it is back. */
+void inv_dispatch_engine(struct inv_dispatch *d, bool away);
 /* The engine's container with this id has ended (exit_code -1: not known); others' are no matter.
  */
 void inv_dispatch_died(struct inv_dispatch *d, const char *id, int64_t exit_code);

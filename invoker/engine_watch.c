@@ -98,6 +98,7 @@ static void engine_is_away(struct inv_engine_watch *w, const struct cw_err *err)
 {
     if (!w->away_us)
         w->away_us = cw_loop_mono_us(w->conf.loop);
+    inv_dispatch_engine(w->conf.dispatch, true);
     cw_gauge_set(w->up, 0);
     cw_log(CW_LOG_ERROR, NULL, COMPONENT, "the engine does not answer: %s", err->msg);
     cw_timer_set_ms(&w->unwell, w->conf.patience_ms);
@@ -109,6 +110,7 @@ static void engine_answers(struct inv_engine_watch *w)
         cw_log(CW_LOG_WARN, NULL, COMPONENT, "the engine answers again after %" PRId64 " ms",
                (cw_loop_mono_us(w->conf.loop) - w->away_us) / 1000);
     w->away_us = 0;
+    inv_dispatch_engine(w->conf.dispatch, false);
     cw_gauge_set(w->up, 1);
     cw_timer_stop(&w->unwell);
     if (w->told_unwell) {

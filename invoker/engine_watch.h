@@ -1,6 +1,7 @@
 /* invoker/engine_watch.h -- follows what the container engine does by itself: whether it answers,
  * and which of our containers end without our doing.
  *
+ * While it is away no containers are asked for, and what needs one waits (inv_dispatch_engine).
  * A death is passed on as it is told. Whenever the engine is back, and now and then, its containers
  * are compared with ours: ours that do not run have ended, and those under our names that nobody
  * holds (a create whose answer was lost, a removal that was given up) are removed. An engine that

@@ -47,6 +47,7 @@ struct inv_job {
     bool interrupted;         /* a predecessor started it and did not end it */
     unsigned reschedules;     /* times that a container gave the job back */
     int64_t at[INV_MOMENTS];
+    int64_t held_us; /* since then it waits for the engine (monotonic); 0: it never did */
 
     /* how it ended */
     bool ended_in_container;  /* it got as far as a container: run annotations are written */

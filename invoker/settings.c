@@ -223,6 +223,8 @@ static const struct cw_conf_item ITEMS[] = {
      .help = "So many of the newest events of containers (create, start, die, clean-up…) are kept for GET /events and cwhisk ctl events; about 250 bytes each."},
     {.section = "Operation", .key = "cwhisk.stale-work", .env = "CWHISK_STALE_WORK", .type = CW_CONF_CHOICE, FIELD(stale_work), .def = "run", .choices = "run|answer",
      .help = "Activations so old that their controller has given them up: run them as OpenWhisk does, or answer them with an error."},
+    {.section = "Operation", .key = "cwhisk.engine-wait", .env = "CWHISK_ENGINE_WAIT", .type = CW_CONF_DURATION, FIELD(engine_wait_ms), .def = "60 seconds", .min = "0 ms", .max = "1 hour",
+     .help = "While the container engine is away, activations that need a new container wait for it, each for so long in all; then they are answered with an error. Those that find a warm container run. 0: none waits."},
     {.section = "Operation", .key = "cwhisk.takeover", .env = "CWHISK_TAKEOVER", .cli = "takeover", .type = CW_CONF_CHOICE, FIELD(takeover), .def = "wait", .choices = "wait|refuse",
      .help = "When another process is at work with this id (a member of the topic's consumer group, or holder of the lock in the data directory): wait until it is gone, or refuse to start."},
     {.section = "Operation", .key = "cwhisk.data-dir", .env = "CWHISK_DATA_DIR", .type = CW_CONF_STRING, FIELD(data_dir), .def = "",

@@ -108,7 +108,7 @@ struct inv_settings {
     int freezer;    /* enum inv_freezer */
     bool log_application_errors, log_developer_errors, log_whisk_errors;
     char **tags, **dedicated_namespaces;
-    int64_t drain_ms, start_ms, stall_warn_ms;
+    int64_t drain_ms, start_ms, stall_warn_ms, engine_wait_ms;
     int stale_work; /* enum inv_stale_work */
     int takeover;   /* enum inv_takeover */
     char *data_dir;

@@ -26,6 +26,7 @@ enum cw_pull_policy {
 /* Why a create failed, where the difference is visible to users (openwhisk container.md 2.4). */
 enum cw_create_failure {
     CW_CREATE_PLATFORM,   /* engine, network, timeout: whisk error */
+    CW_CREATE_AWAY,       /* the engine is out of reach; may be tried again when it is back */
     CW_CREATE_PULL,       /* image cannot be pulled or is absent: developer error */
     CW_CREATE_EXECUTABLE, /* entrypoint not found (exit 127): developer error */
 };

@@ -153,7 +153,8 @@ struct cw_http_call *cw_docker_send_on(struct cw_http *http, struct docker_api *
                             .has_body = is_post,
                             .timeout_ms = req->timeout_ms,
                             .max_body = req->max_answer,
-                            .fresh_connection = is_post, /* curl must not repeat it by itself */
+                            /* curl must not repeat it by itself */
+                            .fresh_connection = is_post || req->fresh_connection,
                             .on_data = req->on_data,
                         },
                         fn, arg);

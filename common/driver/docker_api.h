@@ -56,6 +56,7 @@ struct docker_request {
     int64_t timeout_ms;
     size_t max_answer;
     bool unversioned;
+    bool fresh_connection;                             /* as POST always has */
     void (*on_data)(void *arg, struct cw_slice piece); /* NULL: whole answer */
 };
 

@@ -39,7 +39,7 @@ enum {
 struct create {
     struct cw_driver_call call;
     enum create_step step;
-    bool abandoned, has_slot, pull_tried, pull_failed, evicted;
+    bool abandoned, has_slot, pull_tried, pull_failed, evicted, unreached;
     struct docker_pull_wait pull;
     struct cw_link waiting;              /* on docker->waiting */
     struct cw_defer refuse;              /* for a spec that cannot be sent */
@@ -130,6 +130,21 @@ static void remove_leftover(struct create *c, bool unsure)
         cw_docker_clean_up(c->call.docker, c->name, true);
 }
 
+/* The engine would not be there for them either. */
+static void refuse_queued(struct docker *docker, const struct cw_err *err)
+{
+    struct cw_link *n;
+
+    while ((n = cw_list_pop_front(&docker->waiting))) {
+        struct create *c = CW_LIST_ENTRY(n, struct create, waiting);
+
+        c->step = STEP_REFUSED;
+        c->unreached = true;
+        c->refusal = *err;
+        cw_defer_post(&c->refuse);
+    }
+}
+
 static void fail(struct create *c, enum cw_create_failure failure, const struct cw_err *err)
 {
     struct cw_err copy = *err; /* may live in c */
@@ -137,6 +152,10 @@ static void fail(struct create *c, enum cw_create_failure failure, const struct 
     cw_created_fn *fn = c->fn;
     void *arg = c->arg;
 
+    if (failure == CW_CREATE_PLATFORM && c->unreached) {
+        failure = CW_CREATE_AWAY;
+        refuse_queued(c->call.docker, &copy);
+    }
     retire(c);
     if (!abandoned)
         fn(arg, NULL, failure, &copy);
@@ -178,7 +197,9 @@ static bool try_again(struct create *c, const struct cw_err *http_err)
     const struct docker *docker = c->call.docker;
     int64_t now_us = cw_loop_mono_us(docker->api.loop);
 
-    if (!http_err || http_err->code != CW_UNAVAILABLE || c->abandoned)
+    cw_docker_out_of_reach(c->call.docker, http_err);
+    c->unreached = http_err && http_err->code == CW_UNAVAILABLE;
+    if (!c->unreached || c->abandoned)
         return false;
     if (!c->patience_until_us) {
         c->patience_until_us = now_us + docker->patience_ms * 1000;
@@ -457,6 +478,7 @@ static void on_pulled(struct docker_pull_wait *wait, const struct cw_err *err)
     struct create *c = CW_CONTAINER_OF(wait, struct create, pull);
 
     c->pull_failed = err != NULL;
+    c->unreached = wait->unreached;
     if (!err || c->policy == CW_PULL_TRY)
         enter_queue(c);
     else /* an engine out of reach is not the image's fault, nor is a missing image of ours */

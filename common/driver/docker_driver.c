@@ -133,6 +133,7 @@ static void on_verb(void *arg, const struct cw_http_reply *reply, const struct c
                      ? cw_docker_judge_removal(reply, http_err, s->target, &err)
                      : cw_docker_judge(reply, http_err, 204, verb_of(s->cmd), s->target, &err);
 
+    cw_docker_out_of_reach(s->call.docker, http_err);
     simple_answered(s, failed == 0);
     simple_done(s, failed ? &err : NULL);
 }

@@ -60,6 +60,7 @@ static void on_inspected(void *arg, const struct cw_http_reply *reply,
               cw_docker_decode_inspect(reply->body, "", &state, &err) == 0;
 
     o->call.http = NULL;
+    cw_docker_out_of_reach(o->call.docker, http_err);
     cw_docker_end(&o->call.docker->api, DOCKER_INSPECT, o->begun_us, ok);
     if (!ok || state.oom_killed || (state.finished && state.exit_code != SIGKILL_STATUS)) {
         answer(o, ok && state.oom_killed);

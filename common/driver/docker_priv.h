@@ -15,6 +15,8 @@
 #include "common/http/client.h"
 #include "common/loop/loop.h"
 
+struct watch;
+
 struct docker {
     struct cw_driver base; /* first: it is what callers hold */
     struct docker_api api;
@@ -32,6 +34,7 @@ struct docker {
     struct cw_list pulls;      /* struct docker_pull under way */
     struct cw_list waiting;    /* creates that wait for a slot */
     unsigned creating;         /* slots taken */
+    struct watch *watch;       /* of docker_watch.c; NULL: nobody watches */
     unsigned parallel_creates; /* 0: no limit */
     int64_t patience_ms;       /* of creates, with an engine out of reach */
 };
@@ -106,6 +109,10 @@ int cw_docker_need_streams(struct docker *docker, struct cw_err *err) CW_MUST_CH
 struct cw_driver_call *cw_docker_watch(struct cw_driver *d, const char *name_prefix,
                                        const struct cw_driver_events *events, void *arg);
 
+/* A request ended with http_err (NULL: it did not). When that says that the engine is out of reach,
+ * those who watch are told at once, and the next sign of life is asked for. */
+void cw_docker_out_of_reach(struct docker *docker, const struct cw_err *http_err);
+
 /* ---- docker_inspect.c ---- */
 
 /* One GET /containers/{id}/json. fn is a cw_http_fn. id must have been checked. */
@@ -120,6 +127,7 @@ struct docker_pull;
 struct docker_pull_wait {
     struct cw_link link;
     struct docker_pull *pull;
+    bool unreached; /* the engine was out of reach */
     void (*fn)(struct docker_pull_wait *wait, const struct cw_err *err);
 };
 

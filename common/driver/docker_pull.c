@@ -56,6 +56,7 @@ static void on_pulled(void *arg, const struct cw_http_reply *reply, const struct
 
     p->http = NULL;
     cw_list_remove(&p->docker->pulls, &p->link);
+    cw_docker_out_of_reach(p->docker, http_err);
     ok = cw_docker_judge(reply, http_err, 200, "pull", p->image, &err) == 0;
     if (ok) {
         cw_docker_lines_end(&p->lines, on_line, p);
@@ -69,6 +70,7 @@ static void on_pulled(void *arg, const struct cw_http_reply *reply, const struct
         struct docker_pull_wait *wait = CW_LIST_ENTRY(n, struct docker_pull_wait, link);
 
         wait->pull = NULL;
+        wait->unreached = http_err && http_err->code == CW_UNAVAILABLE;
         wait->fn(wait, ok ? NULL : &err);
     }
     pull_free(p);

@@ -1,8 +1,10 @@
 /* Two things go on: the stream of events, opened again whenever it ends, and a request for a sign
  * of life every two seconds, because the line to an engine that hangs does not break. The engine
- * counts as gone after two signs in a row that did not come. Each time the stream has been opened
- * again the next sign of life is told as "answers now": what ended in between has not been told,
- * and an engine that was started anew does not remember it.
+ * counts as gone after two signs in a row that did not come, or when another request finds it out
+ * of reach. An engine that ends goes on serving the connections that it has while it takes no new
+ * ones: signs of life are asked for on new ones. Each time the stream has been opened again the
+ * next sign of life is told as "answers now": what ended in between has not been told, and an
+ * engine that was started anew does not remember it.
  *
  * Events come inside the HTTP client, where nothing may be asked of the driver, so deaths are kept
  * for the next turn. */
@@ -50,6 +52,8 @@ static void watch_free(struct cw_driver_call *call)
     struct watch *w = CW_CONTAINER_OF(call, struct watch, call);
     struct cw_link *n;
 
+    if (call->docker->watch == w)
+        call->docker->watch = NULL;
     if (w->ping)
         cw_http_cancel(w->ping);
     while ((n = cw_list_pop_front(&w->deaths)))
@@ -112,8 +116,22 @@ static void send_ping(void *arg)
                                                       .path = CW_SLICE("/_ping"),
                                                       .timeout_ms = PING_WITHIN_MS,
                                                       .max_answer = CW_DOCKER_SMALL_ANSWER,
-                                                      .unversioned = true},
+                                                      .unversioned = true,
+                                                      .fresh_connection = true},
                              on_ping, w);
+}
+
+void cw_docker_out_of_reach(struct docker *docker, const struct cw_err *http_err)
+{
+    struct watch *w = docker->watch;
+
+    if (!w || !http_err || http_err->code != CW_UNAVAILABLE || w->told_gone)
+        return;
+    w->missed = MISSED_MAX;
+    engine_missed(w, http_err);
+    w->ping_is_older = w->ping != NULL;
+    if (!w->ping)
+        cw_timer_set_ms(&w->beat, 0);
 }
 
 /* ---- the stream ---- */
@@ -232,6 +250,7 @@ struct cw_driver_call *cw_docker_watch(struct cw_driver *d, const char *name_pre
     w->events = events;
     w->arg = arg;
     w->reopen_ms = REOPEN_MS;
+    docker->watch = w;
     cw_list_init(&w->deaths);
     cw_docker_lines_init(&w->lines, CW_DOCKER_EVENT_LINE);
     cw_defer_init(&w->tell_deaths, docker->api.loop, on_tell_deaths, w);

@@ -180,6 +180,13 @@ void inv_ct_doom(struct inv_container *c)
         thaw_and_remove(c);
 }
 
+bool inv_ct_engine_was_away(const struct inv_container *c, int64_t since_us, bool unreached)
+{
+    const struct inv_container_events *events = &c->env->events;
+
+    return events->engine_was_away(events->arg, since_us, unreached);
+}
+
 /* ---- creation ---- */
 
 static const char *failure_text(const struct inv_container *c, enum cw_create_failure failure,
@@ -266,10 +273,16 @@ static void stand_by(struct inv_container *c)
 static void creation_failed(struct inv_container *c, enum cw_create_failure failure,
                             const struct cw_err *err)
 {
-    enum cw_status status =
-        failure == CW_CREATE_PLATFORM ? CW_STATUS_WHISK_ERROR : CW_STATUS_DEVELOPER_ERROR;
+    bool platform = failure == CW_CREATE_PLATFORM || failure == CW_CREATE_AWAY;
+    enum cw_status status = platform ? CW_STATUS_WHISK_ERROR : CW_STATUS_DEVELOPER_ERROR;
     char text[600];
 
+    if (platform && inv_ct_engine_was_away(c, c->command_begun_us, failure == CW_CREATE_AWAY)) {
+        cw_log(CW_LOG_WARN, inv_ct_tx(c), COMPONENT,
+               "container %s is not created while the engine is away: %s", c->name, err->msg);
+        inv_ct_doom(c);
+        return;
+    }
     cw_log(CW_LOG_ERROR, inv_ct_tx(c), COMPONENT, "container %s could not be created: %s", c->name,
            err->msg);
     fail_creation(c, status, c->action ? failure_text(c, failure, text, sizeof(text)) : "");

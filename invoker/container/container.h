@@ -34,6 +34,10 @@ struct inv_container_events {
     void (*on_standby)(void *arg, struct inv_container *c);
     /* It is initialised: more activations may be placed there. */
     void (*on_warm)(void *arg, struct inv_container *c);
+    /* The container could not be created, or did not take an initialisation; unreached: for the
+     * engine was out of reach. Was that away at a moment since since_us (monotonic)? true: its jobs
+     * come back by on_return, nothing of them has run. Otherwise they fail. */
+    bool (*engine_was_away)(void *arg, int64_t since_us, bool unreached);
     /* /run of job is about to be sent; on failure it is not, and the job fails. May be NULL. */
     int (*on_start)(void *arg, struct inv_container *c, struct inv_job *job, struct cw_err *err);
     /* The outcome of job is known; its logs are not collected yet. The job stays with the

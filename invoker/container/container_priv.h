@@ -84,6 +84,8 @@ struct run {
     bool initializing; /* the outcome being looked at is /init's */
     bool reused;       /* the container listened before: a refusal gives the job back */
     struct cw_call_body body;
+    struct cw_timer again;      /* nothing of the call could be sent: another try */
+    int64_t unsent_us;          /* since then; 0: it could */
     struct cw_defer unsendable; /* a body that cannot be built is told in the next turn */
     struct cw_action_call *call;
     struct cw_driver_call *oom_call;
@@ -102,6 +104,8 @@ int64_t inv_ct_now_us(const struct inv_container *c);
 void inv_ct_close_to_jobs(struct inv_container *c);
 /* Those waiting go back, those running finish; then it is removed. */
 void inv_ct_doom(struct inv_container *c);
+/* As inv_container_events.engine_was_away. */
+bool inv_ct_engine_was_away(const struct inv_container *c, int64_t since_us, bool unreached);
 /* After a job: run what waits, or become idle. */
 void inv_ct_advance_idle(struct inv_container *c);
 

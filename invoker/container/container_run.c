@@ -29,6 +29,8 @@ enum {
     SETTLED_US = 10 * 1000000, /* by then every runtime listens */
     RAW_LOGS_MAX_BYTES = 64 << 20,
     RAW_TAIL_MAX_BYTES = 64 << 10,
+    SEND_AGAIN_MS = 100,
+    SEND_LIMIT_US = 30 * 1000000,
 };
 
 /* ---- the end of a job ---- */
@@ -36,6 +38,7 @@ enum {
 void inv_ct_free_run(struct run *r)
 {
     cw_defer_cancel(&r->unsendable);
+    cw_timer_done(&r->again);
     if (r->call)
         cw_action_cancel(r->call);
     if (r->oom_call)
@@ -185,6 +188,25 @@ static void log_error(const struct inv_container *c, const struct inv_job *job)
                job->outcome.result.p, n > SHOWN_RESULT_MAX ? "..." : "");
 }
 
+/* The job has not run here, and is placed again: nor have those that wait. */
+static void return_all(struct run *r)
+{
+    struct inv_container *c = r->c;
+    struct inv_job *job = r->job;
+
+    inv_ct_free_run(r);
+    cw_list_push_front(&c->waiting, &job->link);
+    inv_ct_doom(c);
+}
+
+/* Its container ended with the engine before it was initialised. */
+static bool engine_took_init(const struct run *r)
+{
+    return r->initializing && r->answer.end == CW_CALL_NO_ANSWER &&
+           r->job->reschedules < MAX_RESCHEDULES &&
+           inv_ct_engine_was_away(r->c, r->job->at[INV_AT_INIT_SENT], false);
+}
+
 /* How the job ended is known: fill it in, tell, go on with logs. */
 static void settle(struct run *r)
 {
@@ -212,8 +234,14 @@ static void on_oom_known(void *arg, bool oom_killed)
     r->oom_call = NULL;
     if (oom_killed)
         r->answer.end = CW_CALL_OUT_OF_MEMORY;
-    settle(r);
-    /* r is gone or collecting logs */
+    if (!engine_took_init(r)) {
+        settle(r); /* r is gone or collecting logs */
+        return;
+    }
+    cw_log(CW_LOG_WARN, &r->job->msg->tx, COMPONENT,
+           "container %s ended with the engine; activation %s is placed again", r->c->name,
+           r->job->msg->activation_id);
+    return_all(r);
 }
 
 static int64_t result_limit(const struct run *r)
@@ -276,9 +304,28 @@ static bool give_back(struct run *r, const struct cw_action_reply *reply)
            dead ? "dead" : "shutting down", job->msg->activation_id);
     if (dead || c->used)
         cw_counter_add(c->used ? c->env->dead_warm : c->env->dead_prewarmed, 1);
-    inv_ct_free_run(r);
-    cw_list_push_front(&c->waiting, &job->link);
-    inv_ct_doom(c);
+    return_all(r);
+    return true;
+}
+
+/* Nothing of the call has left, for want of descriptors: there may be some in a moment. */
+static bool send_later(struct run *r, const struct cw_action_reply *reply)
+{
+    int64_t now = inv_ct_now_us(r->c);
+
+    if (reply->outcome != CW_ACTION_NOT_SENT) {
+        r->unsent_us = 0;
+        return false;
+    }
+    if (!r->unsent_us) {
+        r->unsent_us = now;
+        cw_log(CW_LOG_WARN, &r->job->msg->tx, COMPONENT,
+               "container %s: activation %s cannot be sent yet: %s", r->c->name,
+               r->job->msg->activation_id, reply->why);
+    }
+    if (now - r->unsent_us >= SEND_LIMIT_US)
+        return false;
+    cw_timer_set_ms(&r->again, SEND_AGAIN_MS);
     return true;
 }
 
@@ -301,7 +348,7 @@ static void on_run_reply(void *arg, const struct cw_action_reply *reply)
     int64_t init_ms = job->init_ms > 0 ? job->init_ms : 0;
 
     r->call = NULL;
-    if (give_back(r, reply))
+    if (send_later(r, reply) || give_back(r, reply))
         return;
     note_answer(r, reply);
     job->at[INV_AT_WRITTEN] = reply->written_us;
@@ -323,6 +370,8 @@ static void on_unsendable(void *arg)
     settle(r);
 }
 
+static void on_again(void *arg);
+
 static struct run *new_run(struct inv_container *c, struct inv_job *job)
 {
     struct run *r = cw_alloc(sizeof(*r));
@@ -332,6 +381,7 @@ static struct run *new_run(struct inv_container *c, struct inv_job *job)
     r->reused =
         c->used || c->listened || (c->standby_us && inv_ct_now_us(c) - c->standby_us >= SETTLED_US);
     cw_defer_init(&r->unsendable, c->env->loop, on_unsendable, r);
+    cw_timer_init(&r->again, c->env->loop, on_again, r);
     cw_call_body_init(&r->body, c->env->max_call_bytes);
     cw_str_init(&r->raw_logs, RAW_LOGS_MAX_BYTES);
     cw_str_init(&r->raw_tail, RAW_TAIL_MAX_BYTES);
@@ -394,7 +444,8 @@ static void send_run(struct run *r)
         return;
     }
     job->at[INV_AT_RUN_SENT] = inv_ct_now_us(c);
-    inv_ct_tell_call(r);
+    if (!r->unsent_us)
+        inv_ct_tell_call(r);
     send_call(r, "/run", 0, on_run_reply);
 }
 
@@ -450,7 +501,7 @@ static void on_init_reply(void *arg, const struct cw_action_reply *reply)
     bool ok;
 
     r->call = NULL;
-    if (give_back(r, reply))
+    if (send_later(r, reply) || give_back(r, reply))
         return;
     note_answer(r, reply);
     job->init_ms = (reply->elapsed_us + 500) / 1000;
@@ -473,20 +524,43 @@ static void on_init_reply(void *arg, const struct cw_action_reply *reply)
     inv_ct_run_waiting(c);
 }
 
-void inv_ct_init(struct inv_container *c)
+static void send_init(struct run *r)
 {
-    struct inv_job *job = CW_LIST_ENTRY(cw_list_pop_front(&c->waiting), struct inv_job, link);
-    struct run *r = new_run(c, job);
+    struct inv_container *c = r->c;
+    struct inv_job *job = r->job;
     int64_t deadline = cw_loop_wall_ms(c->env->loop) + c->action->limits.timeout_ms;
     struct cw_err err = {0};
 
     r->step = RUN_INIT;
     r->initializing = true;
+    cw_call_body_done(&r->body);
+    cw_call_body_init(&r->body, c->env->max_call_bytes);
     if (cw_init_body(job->msg, job->action, job->msg->content, deadline, &r->body, &err) != 0) {
         fail_before_sending(r, &err);
         return;
     }
     job->at[INV_AT_INIT_SENT] = inv_ct_now_us(c);
-    inv_ct_tell_call(r);
+    if (!r->unsent_us)
+        inv_ct_tell_call(r);
     send_call(r, "/init", r->reused ? 0 : RETRY_CONNECT_MS, on_init_reply);
+}
+
+/* Its container may be gone meanwhile, and another one have its address. */
+static void on_again(void *arg)
+{
+    struct run *r = arg;
+
+    if (r->c->died || r->c->told_doomed)
+        return_all(r);
+    else if (r->initializing)
+        send_init(r);
+    else
+        send_run(r);
+}
+
+void inv_ct_init(struct inv_container *c)
+{
+    struct inv_job *job = CW_LIST_ENTRY(cw_list_pop_front(&c->waiting), struct inv_job, link);
+
+    send_init(new_run(c, job));
 }

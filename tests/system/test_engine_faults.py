@@ -62,6 +62,12 @@ class Engine:
         for f in files:
             f.unlink(missing_ok=True)
 
+    def terminate(self):
+        """With live-restore its containers live on."""
+        pid = self.pid
+        os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: has_ended(pid), timeout=60, what="dockerd has ended")
+
     @contextmanager
     def stopped(self):
         pid = self.pid
@@ -158,6 +164,22 @@ def test_engine_that_is_killed_and_comes_back_keeps_what_survives(invoker, contr
     assert running.response(40)["result"] == {"id": before["id"], "runs": 2}
     assert controller.invoke(invoker, warm).response(40)["result"] == {"id": before["id"], "runs": 3}
     assert len(invoker.containers()) == 2
+
+
+def test_what_was_not_started_waits_for_an_engine_that_ends_and_is_started_again(invoker, controller, engine, ns):
+    """Ended with SIGTERM. Warm containers work as long as they live; of the rest nothing is lost, and nothing runs twice."""
+    warm = python(controller, ns, "warm")
+    cold = [python(controller, ns, f"cold{n}") for n in range(2)]
+    answer(controller.invoke(invoker, warm))
+    engine.terminate()
+    waiting = [controller.invoke(invoker, action) for action in [warm, *cold] * 7]
+    wait_until(lambda: "the engine does not answer" in invoker.log(), what="the engine is missed")
+    engine.up('{"live-restore": true}')
+    results = [answer(a) for a in waiting]
+    last = {}
+    for result in results:
+        last[result["id"]] = max(result["runs"], last.get(result["id"], 0))
+    assert sum(last.values()) - len(results) in (0, 1), "each ran once (the first one in the warm container before)"
 
 
 def test_engine_that_hangs_makes_the_host_unhealthy_until_it_is_back(invoker, controller, engine, ns):

@@ -45,6 +45,26 @@ static void cancelled_creates_in_the_queue_are_never_sent(void **state)
     assert_int_equal(r[1].calls, 0);
 }
 
+static void creates_in_the_queue_end_with_one_that_does_not_reach_the_engine(void **state)
+{
+    struct fixture *f = *state;
+    struct result r[3] = {{.f = f}, {.f = f}, {.f = f}};
+
+    ready_driver(f, &(struct cw_docker_conf){.parallel_creates = 1});
+    act(f, "POST", CREATE_PATH, SCRIPTED_RESET);
+    answer(f, "DELETE", REMOVE_NAME_PATH, 204, NULL);
+    start_create(&r[0], NAME, CW_PULL_NEVER);
+    start_create(&r[1], "wsk00_9_never", CW_PULL_NEVER);
+    start_create(&r[2], "wsk00_9_never", CW_PULL_NEVER);
+    wait_for(&r[0]);
+    cancel(&r[1]); /* in between */
+    wait_for(&r[2]);
+    assert_failed(&r[0], CW_CREATE_AWAY, CW_UNAVAILABLE, "create " NAME);
+    assert_failed(&r[2], CW_CREATE_AWAY, CW_UNAVAILABLE, "create " NAME);
+    assert_int_equal(r[1].calls, 0);
+    wait_for_idle(f);
+}
+
 static void pulling_takes_no_place_in_the_queue(void **state)
 {
     struct fixture *f = *state;
@@ -222,6 +242,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         DOCKER_CASE(creates_over_the_limit_wait_their_turn),
         DOCKER_CASE(cancelled_creates_in_the_queue_are_never_sent),
+        DOCKER_CASE(creates_in_the_queue_end_with_one_that_does_not_reach_the_engine),
         DOCKER_CASE(pulling_takes_no_place_in_the_queue),
         DOCKER_CASE(create_cancelled_in_flight_is_removed_by_the_id_that_comes),
         DOCKER_CASE(create_cancelled_in_flight_that_fails_leaves_nothing_to_remove),

@@ -253,7 +253,7 @@ static void create_without_answer_is_removed_by_name_even_if_it_appears_late(voi
     answer(f, "DELETE", REMOVE_NAME_PATH, 404, "{\"message\":\"No such container\"}");
     answer(f, "DELETE", REMOVE_NAME_PATH, 204, NULL);
     r = create(f, CW_PULL_NEVER);
-    assert_failed(&r, CW_CREATE_PLATFORM, CW_UNAVAILABLE, "create " NAME);
+    assert_failed(&r, CW_CREATE_AWAY, CW_UNAVAILABLE, "create " NAME);
     wait_for_idle(f);
 }
 
@@ -300,7 +300,7 @@ static void patience_with_an_engine_out_of_reach_ends(void **state)
     act(f, "POST", CREATE_PATH, SCRIPTED_RESET);
     answer(f, "DELETE", REMOVE_NAME_PATH, 204, NULL); /* by a lost answer */
     r = create(f, CW_PULL_NEVER);
-    assert_failed(&r, CW_CREATE_PLATFORM, CW_UNAVAILABLE, "create " NAME);
+    assert_failed(&r, CW_CREATE_AWAY, CW_UNAVAILABLE, "create " NAME);
     wait_for_idle(f);
 }
 
@@ -373,7 +373,7 @@ static void half_an_answer_fails_the_create_and_leaves_nothing(void **state)
                      .path = CREATE_PATH, .status = 201, .body = CREATED, .action = SCRIPTED_HALF});
     answer(f, "DELETE", REMOVE_NAME_PATH, 204, NULL);
     r = create(f, CW_PULL_NEVER);
-    assert_failed(&r, CW_CREATE_PLATFORM, CW_UNAVAILABLE, "create");
+    assert_failed(&r, CW_CREATE_AWAY, CW_UNAVAILABLE, "create");
     wait_for_idle(f);
 }
 

@@ -167,7 +167,7 @@ static void refused_pull_is_the_images_fault_but_a_lost_engine_is_not(void **sta
     assert_failed(&r, CW_CREATE_PULL, CW_TIMEOUT, "pull img");
     act(f, "POST", PULL_PATH, SCRIPTED_RESET);
     r = create(f, CW_PULL_ALWAYS);
-    assert_failed(&r, CW_CREATE_PLATFORM, CW_UNAVAILABLE, "pull img");
+    assert_failed(&r, CW_CREATE_AWAY, CW_UNAVAILABLE, "pull img");
 }
 
 static void tolerated_pull_failure_is_forgotten_when_the_image_is_there(void **state)

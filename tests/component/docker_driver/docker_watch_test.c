@@ -227,6 +227,42 @@ static void engine_that_hangs_up_on_everything_is_away(void **state)
     assert_int_equal(f->missings, 1); /* told once */
 }
 
+static void on_done(void *arg, const struct cw_err *err)
+{
+    (void)arg;
+    assert_non_null(err);
+    assert_int_equal(err->code, CW_UNAVAILABLE);
+}
+
+/* Signs of life would tell so seconds later. */
+static void request_that_finds_the_engine_out_of_reach_tells_at_once(void **state)
+{
+    struct fixture *f = *state;
+
+    watch_a_good_engine(f);
+    scripted_http_expect(f->peer,
+                         &(struct scripted_step){.method = "DELETE", .action = SCRIPTED_RESET});
+    (void)f->driver->ops->remove(f->driver, ID, on_done, f);
+    wait_for(f, is_missing, 1);
+    assert_int_equal(f->answers, 1);
+    assert_int_equal(f->err.code, CW_UNAVAILABLE);
+    wait_for(f, enough_answers, 2); /* it was that request only: the next sign of life says so */
+    assert_int_equal(f->missings, 1);
+}
+
+/* An engine that ends goes on serving the connections that it has. */
+static void each_sign_of_life_has_a_connection_of_its_own(void **state)
+{
+    struct fixture *f = *state;
+    unsigned before;
+
+    watch_a_good_engine(f);
+    before = scripted_http_accepted(f->peer);
+    scripted_http_drop(f->peer); /* the stream; it is opened again, and a sign of life asked for */
+    wait_for(f, enough_answers, 2);
+    assert_int_equal(scripted_http_accepted(f->peer), before + 2);
+}
+
 static void engine_without_events_still_gives_signs_of_life(void **state)
 {
     struct fixture *f = *state;
@@ -264,6 +300,8 @@ int main(void)
         CASE(event_in_pieces_and_garbage_around_it_are_read),
         CASE(engine_that_comes_back_is_told_since_deaths_may_have_been_missed),
         CASE(engine_that_hangs_up_on_everything_is_away),
+        CASE(request_that_finds_the_engine_out_of_reach_tells_at_once),
+        CASE(each_sign_of_life_has_a_connection_of_its_own),
         CASE(engine_without_events_still_gives_signs_of_life),
         CASE(cancelled_watch_is_silent),
     };
