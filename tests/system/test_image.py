@@ -257,6 +257,21 @@ def test_runs_as_ansible_runs_it(as_ansible, controller, ns):
     assert "[ERROR]" not in invoker.log_file.read_text()
 
 
+def test_killed_container_that_is_started_again_loses_nothing(as_ansible, controller, docker, ns):
+    invoker = as_ansible(60000 + secrets.randbelow(10000))
+    invoker.start(controller)
+    action = controller.put(f"{ns}/slow", "nodejs:20", "const main = (a) => new Promise((r) => setTimeout(() => r(a), 500));")
+    runs = [controller.invoke(invoker, action, {"n": n}) for n in range(30)]
+    wait_until(lambda: any(run.acks() for run in runs), 40, "the first answer")
+    run_docker(docker, "kill", invoker.name)
+    run_docker(docker, "start", invoker.name)
+    answers = [run.response(60) for run in runs]
+    assert {answer["statusCode"] for answer in answers} <= {0, 3}  # 3: it was running
+    assert sum(answer["statusCode"] == 3 for answer in answers) <= 8, answers  # 2048 MB for 256 MB each
+    for run in runs:
+        run.finished(40)
+
+
 # ---- hardened, and by hand ----
 
 def test_works_on_a_read_only_file_system_and_as_any_user(as_chart, controller, docker, ns):
