@@ -26,8 +26,8 @@ struct absence {
     struct inv_away *away;
     struct inv_job *job;
     char boot[CW_PEER_BOOT_LEN + 1];
-    int64_t until_us; /* then it is lost */
-    bool peer_gone;
+    int64_t give_up_us; /* then it is lost in any case */
+    int64_t gone_us;    /* then it is lost because its process has ended; 0: that lives */
 };
 
 /* A message that the broker does not have yet; its absence may be over. */
@@ -106,12 +106,12 @@ static void look(void *arg)
     CW_LIST_EACH (&a->absences, n) {
         struct absence *x = CW_LIST_ENTRY(n, struct absence, link);
 
-        if (x->until_us > now)
-            look_by(a, x->until_us);
+        if (x->gone_us && x->gone_us <= now)
+            lose(x, "The activation was interrupted: the invoker that ran it ended.");
+        else if (x->give_up_us <= now)
+            lose(x, "The invoker that ran the activation did not tell how it ended.");
         else
-            lose(x, x->peer_gone
-                        ? "The activation was interrupted: the invoker that ran it ended."
-                        : "The invoker that ran the activation did not tell how it ended.");
+            look_by(a, x->gone_us && x->gone_us < x->give_up_us ? x->gone_us : x->give_up_us);
     }
 }
 
@@ -140,11 +140,11 @@ static void note(struct inv_away *a, struct inv_job *job, const char *boot)
     x->away = a;
     x->job = job;
     memcpy(x->boot, boot, strnlen(boot, CW_PEER_BOOT_LEN));
-    x->until_us = give_up_us(a, job);
+    x->give_up_us = give_up_us(a, job);
     cw_map_put(&a->by_id, &x->node, cw_slice(job->msg->activation_id, CW_ACTIVATION_ID_LEN));
     cw_list_push_back(&a->absences, &x->link);
     note_count(a);
-    look_by(a, x->until_us);
+    look_by(a, x->give_up_us);
 }
 
 static struct absence *find(const struct inv_away *a, struct cw_slice id)
@@ -222,29 +222,20 @@ void inv_away_report(struct inv_away *a, const struct cw_peer_message *report)
     }
 }
 
-void inv_away_peer_gone(struct inv_away *a, const char *boot)
+void inv_away_check(struct inv_away *a, bool (*lives)(void *arg, const char *boot), void *arg)
 {
-    int64_t until = cw_loop_mono_us(a->conf.loop) + a->conf.gone_grace_ms * 1000;
+    int64_t gone_us = cw_loop_mono_us(a->conf.loop) + a->conf.gone_grace_ms * 1000;
 
     CW_LIST_EACH (&a->absences, n) {
         struct absence *x = CW_LIST_ENTRY(n, struct absence, link);
 
-        if (x->peer_gone || strcmp(x->boot, boot) != 0)
-            continue;
-        x->peer_gone = true;
-        if (x->until_us > until)
-            x->until_us = until;
-        look_by(a, x->until_us);
+        if (lives(arg, x->boot)) {
+            x->gone_us = 0;
+        } else if (!x->gone_us) {
+            x->gone_us = gone_us;
+            look_by(a, gone_us);
+        }
     }
-}
-
-bool inv_away_at(const struct inv_away *a, const char *boot)
-{
-    CW_LIST_EACH (&a->absences, n) {
-        if (strcmp(CW_LIST_ENTRY(n, struct absence, link)->boot, boot) == 0)
-            return true;
-    }
-    return false;
 }
 
 size_t inv_away_count(const struct inv_away *a)

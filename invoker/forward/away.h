@@ -2,8 +2,8 @@
  *
  * The peer acks to the controller by itself, with our instance id, and stores the record; here the
  * job stays until the peer reports its end, or gives it back, or is gone: then its caller gets an
- * error, since nobody knows how far it came. Thread: loop. Callbacks run inside
- * inv_away_report and inv_away_peer_gone, or from timers. */
+ * error, since nobody knows how far it came. Thread: loop. Callbacks run inside inv_away_report and
+ * inv_away_kill, or from timers. */
 #pragma once
 
 #include <stdbool.h>
@@ -51,11 +51,9 @@ bool inv_away_send(struct inv_away *a, struct inv_job *job, const char *topic,
                    const char *boot) CW_MUST_CHECK;
 /* What a peer reported. Ids that are not away are no matter. */
 void inv_away_report(struct inv_away *a, const struct cw_peer_message *report);
-/* The process with this boot id has ended: what it has not reported within a moment's grace is
- * lost. */
-void inv_away_peer_gone(struct inv_away *a, const char *boot);
-/* Is something at the process with this boot id? */
-bool inv_away_at(const struct inv_away *a, const char *boot);
+/* Asks of each process that has something of ours whether it lives. What is at one that does not is
+ * lost, unless it is reported, or the process shows up again, within the grace. */
+void inv_away_check(struct inv_away *a, bool (*lives)(void *arg, const char *boot), void *arg);
 size_t inv_away_count(const struct inv_away *a);
 /* Jobs are away no longer: each is lost, for this reason. */
 void inv_away_kill(struct inv_away *a, const char *text);
