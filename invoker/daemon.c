@@ -40,6 +40,7 @@
 #include "invoker/limits.h"
 #include "invoker/logs/log_collector.h"
 #include "invoker/logs/userlogs.h"
+#include "invoker/monitor/monitor.h"
 #include "invoker/ownership.h"
 #include "invoker/records.h"
 #include "invoker/settings.h"
@@ -221,6 +222,7 @@ static void admin_refresh(void *arg)
 
     inv_dispatch_stats(d->dispatch, &stats, &waiting, &waiting_mb);
     inv_telemetry_pool(d->telemetry, &stats, waiting, waiting_mb);
+    inv_monitor_refresh(d->monitor);
     if (d->feed && inv_feed_lag(d->feed) >= 0)
         cw_gauge_set(d->lag, (double)inv_feed_lag(d->feed));
 }
@@ -398,11 +400,13 @@ static void make_parts(struct inv_daemon *d)
         .arg = d,
     });
     d->stale = inv_stale_new(d->loop, s, d->metrics);
+    inv_daemon_make_monitor(d);
     d->dispatch = inv_dispatch_new(&(struct inv_dispatch_conf){
         .loop = d->loop,
         .driver = d->driver,
         .logs = d->log_hub,
         .userlogs = d->userlogs,
+        .monitor = d->monitor,
         .stale = d->stale,
         .settings = s,
         .manifest = d->manifest,
@@ -481,6 +485,8 @@ static int make_admin(struct inv_daemon *d, struct cw_err *err)
         return -1;
     inv_admin_add(d->admin,
                   &(struct inv_admin_route){"GET", "/events", inv_event_log_answer, d->events});
+    inv_admin_add(d->admin,
+                  &(struct inv_admin_route){"GET", "/containers", inv_monitor_answer, d->monitor});
     return 0;
 }
 
@@ -569,6 +575,7 @@ void inv_daemon_free(struct inv_daemon *d)
     inv_engine_watch_free(d->engine_watch);
     if (d->dispatch && inv_dispatch_containers(d->dispatch) == 0)
         inv_dispatch_free(d->dispatch);
+    inv_monitor_free(d->monitor);
     inv_stale_free(d->stale);
     inv_catalog_free(d->catalog);
     inv_blacklist_free(d->blacklist);

@@ -17,6 +17,7 @@
 #include "invoker/logs/log_collector.h"
 #include "invoker/logs/log_store.h"
 #include "invoker/logs/userlogs.h"
+#include "invoker/monitor/monitor.h"
 #include "invoker/settings.h"
 
 /* Of a create, with an engine out of reach; then its activations wait (cwhisk.engine-wait). */
@@ -207,4 +208,16 @@ int inv_daemon_make_clients(struct inv_daemon *d, struct cw_err *err)
     if (!d->driver)
         return -1;
     return make_logs(d, err);
+}
+
+void inv_daemon_make_monitor(struct inv_daemon *d)
+{
+    d->monitor = inv_monitor_new(&(struct inv_monitor_conf){
+        .loop = d->loop,
+        .metrics = d->metrics,
+        .cgroup_root = d->settings->cgroup_root,
+        .cgroup_parent = cgroup_parent(d->settings),
+        .proc = "/proc",
+        .interval_ms = d->settings->monitor_ms,
+    });
 }

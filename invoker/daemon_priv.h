@@ -45,6 +45,7 @@ struct inv_intake;
 struct inv_ledger;
 struct inv_lifecycle;
 struct inv_log_hub;
+struct inv_monitor;
 struct inv_ownership;
 struct inv_records;
 struct inv_telemetry;
@@ -87,6 +88,7 @@ struct inv_daemon {
     struct cw_freezer *freezer;
     struct inv_log_hub *log_hub;
     struct inv_userlogs *userlogs; /* NULL: this log store has none */
+    struct inv_monitor *monitor;
     struct inv_catalog *catalog;
     struct inv_acks *acks;
     struct inv_records *records;
@@ -170,6 +172,9 @@ int inv_daemon_check_settings(const struct inv_settings *s, struct cw_err *err) 
 const char *inv_daemon_engine(const struct inv_settings *s);
 /* Kafka, CouchDB, Docker, log files: clients only, nothing is awaited. */
 int inv_daemon_make_clients(struct inv_daemon *d, struct cw_err *err) CW_MUST_CHECK;
+
+/* Measures what containers use; knows which there are. */
+void inv_daemon_make_monitor(struct inv_daemon *d);
 
 /* ---- daemon_tls.c ---- */
 

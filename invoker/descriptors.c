@@ -16,8 +16,9 @@
 
 enum {
     LOOK_MS = 1000,
-    /* Per container: two connections, its log's file or stream, and one to the engine. */
-    PER_CONTAINER = 4,
+    /* Per container: two connections, its log's file or stream, one to the engine, five files of
+       its control group. */
+    PER_CONTAINER = 9,
     OURSELVES = 128, /* brokers, stores, engine, HTTP, logs, with the reserve */
 };
 

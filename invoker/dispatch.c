@@ -438,6 +438,7 @@ static void make_env(struct inv_dispatch *d)
         .driver = d->conf.driver,
         .logs = d->conf.logs,
         .userlogs = d->conf.userlogs,
+        .monitor = d->conf.monitor,
         .events = {.on_standby = on_standby,
                    .on_warm = on_warm,
                    .on_start = on_start,

@@ -17,6 +17,7 @@ struct cw_err;
 struct cw_manifest;
 struct cw_metrics;
 struct inv_dispatch;
+struct inv_monitor;
 struct inv_settings;
 struct inv_stale;
 
@@ -25,6 +26,7 @@ struct inv_dispatch_conf {
     struct cw_driver *driver;
     struct inv_log_hub *logs;
     struct inv_userlogs *userlogs; /* NULL: log lines go into records only */
+    struct inv_monitor *monitor;   /* NULL: what runs take is not measured */
     struct inv_stale *stale; /* asked before what waited gets its turn; NULL: all of it runs */
     const struct inv_settings *settings;
     const struct cw_manifest *manifest;

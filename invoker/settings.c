@@ -179,6 +179,8 @@ static const struct cw_conf_item ITEMS[] = {
     {.section = "Containers", .key = "cwhisk.cgroup-root", .type = CW_CONF_STRING, FIELD(cgroup_root), .def = "/sys/fs/cgroup", .help = "Where the host's control groups are mounted, version 1 or 2: the kernel's count of processes killed for memory is read there, and containers are frozen there (cwhisk.freezer). Where it cannot be seen the engine's word counts alone, and the engine pauses."},
     {.section = "Containers", .key = "cwhisk.freezer", .env = "CWHISK_FREEZER", .type = CW_CONF_CHOICE, FIELD(freezer), .def = "auto", .choices = "auto|engine",
      .help = "How idle containers are paused and resumed. auto: by the kernel's freezer files below cwhisk.cgroup-root, of which the engine does not learn (to it they run), and by the engine where these cannot be written. engine: always by the engine."},
+    {.section = "Containers", .key = "cwhisk.monitor-interval", .env = "CWHISK_MONITOR_INTERVAL", .type = CW_CONF_DURATION, FIELD(monitor_ms), .def = "250 ms", .min = "0 ms", .max = "1 hour",
+     .help = "How often each container that is not paused is looked at: CPU time and memory, read from the kernel's files below cwhisk.cgroup-root. Runs are measured at their begin and end besides. 0: nothing of containers is measured."},
     {.section = "Containers", .key = "cwhisk.docker-socket", .env = "CWHISK_DOCKER_SOCKET", .type = CW_CONF_STRING, FIELD(docker_socket),
      .help = "Socket of the Docker Engine, a path or tcp://host:port; empty: from DOCKER_HOST, else /var/run/docker.sock."},
     {.section = "Containers", .key = "docker.host", .env = "DOCKER_HOST", .type = CW_CONF_STRING, FIELD(docker_host),

@@ -106,6 +106,7 @@ struct inv_settings {
     char *userlogs_dir;
     int log_source; /* enum inv_log_from */
     int freezer;    /* enum inv_freezer */
+    int64_t monitor_ms;
     bool log_application_errors, log_developer_errors, log_whisk_errors;
     char **tags, **dedicated_namespaces;
     int64_t drain_ms, start_ms, stall_warn_ms, engine_wait_ms;

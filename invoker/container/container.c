@@ -14,6 +14,7 @@
 #include "invoker/container/container_priv.h"
 #include "invoker/job.h"
 #include "invoker/logs/log_collector.h"
+#include "invoker/monitor/monitor.h"
 
 enum {
     MAX_REMOVAL_TRIES = 6, /* 1, 2, 4… s apart: a minute */
@@ -60,6 +61,7 @@ void inv_ct_set_state(struct inv_container *c, enum ct_state next)
     cw_log(CW_LOG_DEBUG, inv_ct_tx(c), COMPONENT, "container %s: %s -> %s", c->name,
            STATE_NAMES[c->state], STATE_NAMES[next]);
     c->state = next;
+    inv_monitor_state(c->watched, STATE_NAMES[next], next == CT_PAUSED);
 }
 
 int64_t inv_ct_now_us(const struct inv_container *c)
@@ -87,6 +89,7 @@ static void on_gone(void *arg)
 {
     struct inv_container *c = arg;
 
+    inv_monitor_forget(CW_STEAL(c->watched));
     c->env->events.on_gone(c->env->events.arg, c);
     cw_loop_bury(c->env->loop, c, free_container);
 }
@@ -243,6 +246,7 @@ static int use_real_container(struct inv_container *c, const struct cw_container
     else if (is_json_file(real->log_path)) /* Podman's have another format */
         (void)snprintf(c->log_path, sizeof(c->log_path), "%s", real->log_path);
     c->log_source = inv_log_source_new(c->env->logs, c->log_path, real->id);
+    c->watched = inv_monitor_watch(c->env->monitor, real->id, c->name, c->memory_bytes);
     return 0;
 }
 
@@ -256,6 +260,7 @@ static void adopt_and_init(struct inv_container *c)
     /* Images that are never pulled are the operator's own: native, also when a user names them. */
     c->sentinels = c->action->sentinelled_logs || (c->action->image && c->never_pulled);
     cw_action_client_keep(c->client, (unsigned)c->action->limits.concurrency);
+    inv_monitor_adopt(c->watched, first->msg->user.namespace_name, c->action);
     inv_ct_set_state(c, CT_INITIALIZING);
     inv_ct_init(c);
 }
@@ -330,6 +335,7 @@ static struct inv_container *new_container(const struct inv_container_env *env,
     c->owner = owner;
     c->name = cw_strdup(spec->name);
     c->never_pulled = spec->pull == CW_PULL_NEVER;
+    c->memory_bytes = (uint64_t)spec->memory_mb << 20;
     cw_list_init(&c->waiting);
     cw_list_init(&c->runs);
     cw_timer_init(&c->timer, env->loop, on_timer, c);

@@ -18,6 +18,7 @@ struct cw_loop;
 struct inv_container;
 struct inv_job;
 struct inv_log_hub;
+struct inv_monitor;
 struct inv_userlogs;
 struct inv_settings;
 
@@ -61,6 +62,7 @@ struct inv_container_env {
     struct cw_driver *driver;
     struct inv_log_hub *logs;
     struct inv_userlogs *userlogs; /* NULL: logs go into records only */
+    struct inv_monitor *monitor;   /* NULL: what runs take is not measured */
     struct inv_container_events events;
     int64_t pause_grace_ms, idle_ms;
     int64_t health_check_ms;             /* between looks at a prewarmed container; 0: never */

@@ -21,6 +21,8 @@ struct cw_tx;
 struct inv_job;
 struct inv_log_call;
 struct inv_log_source;
+struct inv_meter;
+struct inv_watched;
 
 #define COMPONENT "ContainerProxy"
 
@@ -51,6 +53,8 @@ struct inv_container {
     struct cw_action *action; /* a reference; NULL while prewarmed */
     struct cw_action_client *client;
     struct inv_log_source *log_source;
+    struct inv_watched *watched; /* NULL: not measured */
+    uint64_t memory_bytes;       /* limit */
     struct cw_driver_call *driver_call;
     struct cw_list waiting; /* struct inv_job */
     struct cw_list runs;    /* struct run */
@@ -90,6 +94,7 @@ struct run {
     struct cw_action_call *call;
     struct cw_driver_call *oom_call;
     struct inv_log_call *log_call;
+    struct inv_meter *meter; /* while it is measured */
     int64_t logs_begun_us;
     struct cw_str raw_logs, raw_tail; /* for files of log lines; unused otherwise */
     struct cw_call_answer answer;     /* kept over the check for out-of-memory; has no body then */

@@ -13,6 +13,7 @@
 #include "invoker/limits.h"
 #include "invoker/logs/log_collector.h"
 #include "invoker/logs/userlogs.h"
+#include "invoker/monitor/monitor.h"
 #include "invoker/settings.h"
 
 enum {
@@ -39,6 +40,7 @@ void inv_ct_free_run(struct run *r)
 {
     cw_defer_cancel(&r->unsendable);
     cw_timer_done(&r->again);
+    inv_monitor_drop(r->meter);
     if (r->call)
         cw_action_cancel(r->call);
     if (r->oom_call)
@@ -213,6 +215,7 @@ static void settle(struct run *r)
     struct inv_container *c = r->c;
     struct inv_job *job = r->job;
 
+    inv_monitor_end(CW_STEAL(r->meter), r->answer.end == CW_CALL_OUT_OF_MEMORY);
     job->ended_in_container = true;
     job->at[INV_AT_RUN_DONE] = inv_ct_now_us(c);
     job->timeout = r->answer.end == CW_CALL_TIMED_OUT;
@@ -447,6 +450,8 @@ static void send_run(struct run *r)
     if (!r->unsent_us)
         inv_ct_tell_call(r);
     send_call(r, "/run", 0, on_run_reply);
+    inv_monitor_drop(r->meter); /* of a try that was not sent */
+    r->meter = inv_monitor_begin(c->watched);
 }
 
 static void run_job(struct inv_container *c, struct inv_job *job)

@@ -8,8 +8,9 @@
 
 #include "common/base/err.h"
 #include "common/cgroup/usage.h"
+#include "tests/support/cgroup_recorded.h"
+#include "tests/support/cgroup_tree.h"
 #include "tests/support/scratch.h"
-#include "tests/unit/cgroup/recorded.h"
 
 #define HEX16 "0123456789abcdef"
 #define ID HEX16 HEX16 HEX16 HEX16
@@ -41,39 +42,6 @@ static int free_world(void **state)
     scratch_remove(w->proc);
     free(w);
     return 0;
-}
-
-static void put(const struct world *w, const char *controller, const char *group, const char *name,
-                const char *text)
-{
-    char file[512];
-
-    (void)snprintf(file, sizeof(file), "%s/%s/%s", controller, group, name);
-    scratch_put(w->root, file, text);
-}
-
-static void put_v1(const struct world *w, const char *group)
-{
-    put(w, "cpuacct", group, "cpuacct.usage", V1_CPU);
-    put(w, "memory", group, "memory.usage_in_bytes", V1_MEMORY);
-    put(w, "memory", group, "memory.stat", V1_MEMORY_STAT);
-    put(w, "memory", group, "memory.max_usage_in_bytes", V1_PEAK);
-    put(w, "memory", group, "memory.oom_control", V1_OOM);
-    put(w, "cpu", group, "cpu.stat", V1_THROTTLE);
-    put(w, "blkio", group, "blkio.throttle.io_service_bytes_recursive", V1_IO_BYTES);
-    put(w, "blkio", group, "blkio.throttle.io_serviced_recursive", V1_IO_COUNT);
-    put(w, "pids", group, "pids.current", V1_PIDS);
-}
-
-static void put_v2(const struct world *w, const char *group)
-{
-    put(w, ".", group, "cpu.stat", V2_CPU);
-    put(w, ".", group, "memory.current", V2_MEMORY);
-    put(w, ".", group, "memory.stat", V2_MEMORY_STAT);
-    put(w, ".", group, "memory.peak", V2_PEAK);
-    put(w, ".", group, "memory.events", V2_EVENTS);
-    put(w, ".", group, "io.stat", V2_IO);
-    put(w, ".", group, "pids.current", V2_PIDS);
 }
 
 static void remove_file(const struct world *w, const char *name)
@@ -193,7 +161,7 @@ static void assert_group(struct world *w, void (*check)(const struct cw_usage *u
 #define PLACE_TEST(name, version, files, group)                                                    \
     static void name(void **state)                                                                 \
     {                                                                                              \
-        put_##version(*state, group);                                                              \
+        cgroup_tree_##version(((struct world *)*state)->root, group);                              \
         assert_group(*state, assert_##version, files, (files) == 9 ? CW_CGROUP_V1 : CW_CGROUP_V2); \
     }
 
@@ -210,7 +178,7 @@ static void parent_of_ones_own(void **state)
 
     cw_usage_source_free(w->source);
     w->source = cw_usage_source_new(w->root, w->proc, "user-actions.slice");
-    put_v2(w, "user.slice/user-actions.slice/docker-" ID ".scope");
+    cgroup_tree_v2(w->root, "user.slice/user-actions.slice/docker-" ID ".scope");
     assert_group(w, assert_v2, 7, CW_CGROUP_V2);
 }
 
@@ -220,8 +188,8 @@ static void controllers_may_share_a_hierarchy(void **state)
     struct cw_usage_group *g;
     struct cw_usage u;
 
-    put(w, "cpu,cpuacct", "docker/" ID, "cpuacct.usage", V1_CPU);
-    put(w, "cpu,cpuacct", "docker/" ID, "cpu.stat", V1_THROTTLE);
+    cgroup_tree_put(w->root, "cpu,cpuacct", "docker/" ID, "cpuacct.usage", V1_CPU);
+    cgroup_tree_put(w->root, "cpu,cpuacct", "docker/" ID, "cpu.stat", V1_THROTTLE);
     g = open_group(w, CW_USAGE_CPU | CW_USAGE_THROTTLE);
     u = sample(g, CW_USAGE_CPU | CW_USAGE_THROTTLE);
     assert_int_equal(u.have, CW_USAGE_CPU | CW_USAGE_THROTTLE);
@@ -237,7 +205,7 @@ static void only_what_is_wanted_is_read(void **state)
     struct cw_usage_group *g;
     struct cw_usage u;
 
-    put_v1(w, "docker/" ID);
+    cgroup_tree_v1(w->root, "docker/" ID);
     g = open_group(w, CW_USAGE_HOT);
     cw_usage_source_stats(w->source, &before);
     u = sample(g, CW_USAGE_CPU | CW_USAGE_MEMORY);
@@ -258,7 +226,7 @@ static void unknown_container_has_no_group(void **state)
     struct world *w = *state;
     struct cw_err err = {0};
 
-    put_v2(w, "docker/" OTHER);
+    cgroup_tree_v2(w->root, "docker/" OTHER);
     for (int i = 0; i < 20; i++)
         assert_null(cw_usage_open(w->source, ID, CW_USAGE_ALL, &err));
     assert_int_equal(err.code, CW_NOT_FOUND);
@@ -272,8 +240,9 @@ static void missing_controllers_are_named(void **state)
     struct cw_usage_group *g;
     struct cw_usage u;
 
-    put(w, ".", "docker/" ID, "cpu.stat", "usage_usec 5\nuser_usec 3\nsystem_usec 2\n");
-    put(w, ".", "docker/" ID, "pids.current", "1\n");
+    cgroup_tree_put(w->root, ".", "docker/" ID, "cpu.stat",
+                    "usage_usec 5\nuser_usec 3\nsystem_usec 2\n");
+    cgroup_tree_put(w->root, ".", "docker/" ID, "pids.current", "1\n");
     g = open_group(w, CW_USAGE_ALL);
     u = sample(g, CW_USAGE_ALL);
     assert_int_equal(u.have, CW_USAGE_CPU | CW_USAGE_CPU_SPLIT | CW_USAGE_PIDS);
@@ -296,7 +265,7 @@ static void missing_hierarchy_is_named(void **state)
     struct world *w = *state;
     struct cw_usage_group *g;
 
-    put(w, "cpuacct", "docker/" ID, "cpuacct.usage", V1_CPU);
+    cgroup_tree_put(w->root, "cpuacct", "docker/" ID, "cpuacct.usage", V1_CPU);
     g = open_group(w, CW_USAGE_CPU | CW_USAGE_MEMORY);
     assert_int_equal(sample(g, CW_USAGE_CPU | CW_USAGE_MEMORY).have, CW_USAGE_CPU);
     assert_fault(w, "memory.usage_in_bytes: not measured: the group is not in the hierarchy");
@@ -313,7 +282,7 @@ static void group_that_vanishes_before_its_files_are_opened(void **state)
     struct cw_err err = {0};
     char command[256];
 
-    put_v2(w, "docker/" ID);
+    cgroup_tree_v2(w->root, "docker/" ID);
     g = open_group(w, 0);
     (void)snprintf(command, sizeof(command), "rm -r '%s/docker'", w->root);
     assert_int_equal(system(command), 0);
@@ -333,13 +302,14 @@ static void garbage_is_told_once_and_left_out(void **state)
     struct cw_usage_stats stats;
     struct cw_usage_group *g;
 
-    put_v2(w, "docker/" ID);
-    put(w, ".", "docker/" ID, "memory.current", "max\n");
-    put(w, ".", "docker/" ID, "memory.stat", "anon 1\nfile -3\nshmem 1\ninactive_file 2\n");
-    put(w, ".", "docker/" ID, "cpu.stat", "");
-    put(w, ".", "docker/" ID, "pids.current", "12 13\n");
-    put(w, ".", "docker/" ID, "io.stat", "8:0 rbytes=x wbytes=1\n");
-    put(w, ".", "docker/" ID, "memory.peak", "99999999999999999999\n");
+    cgroup_tree_v2(w->root, "docker/" ID);
+    cgroup_tree_put(w->root, ".", "docker/" ID, "memory.current", "max\n");
+    cgroup_tree_put(w->root, ".", "docker/" ID, "memory.stat",
+                    "anon 1\nfile -3\nshmem 1\ninactive_file 2\n");
+    cgroup_tree_put(w->root, ".", "docker/" ID, "cpu.stat", "");
+    cgroup_tree_put(w->root, ".", "docker/" ID, "pids.current", "12 13\n");
+    cgroup_tree_put(w->root, ".", "docker/" ID, "io.stat", "8:0 rbytes=x wbytes=1\n");
+    cgroup_tree_put(w->root, ".", "docker/" ID, "memory.peak", "99999999999999999999\n");
     g = open_group(w, CW_USAGE_ALL);
     for (int i = 0; i < 2; i++) {
         struct cw_usage u = sample(g, CW_USAGE_ALL);
@@ -367,8 +337,8 @@ static void file_that_is_too_long_is_left_out(void **state)
     struct cw_usage_group *g;
 
     memset(text, 'x', sizeof(text) - 1);
-    put_v2(w, "docker/" ID);
-    put(w, ".", "docker/" ID, "io.stat", text);
+    cgroup_tree_v2(w->root, "docker/" ID);
+    cgroup_tree_put(w->root, ".", "docker/" ID, "io.stat", text);
     g = open_group(w, CW_USAGE_ALL);
     assert_int_equal(sample(g, CW_USAGE_ALL).have, CW_USAGE_ALL & ~CW_USAGE_IO);
     assert_fault(w, "io.stat: File too large: not measured");
@@ -381,16 +351,16 @@ static void counter_that_steps_back_counts_as_no_progress(void **state)
     struct cw_usage_stats stats;
     struct cw_usage_group *g;
 
-    put(w, "cpuacct", "docker/" ID, "cpuacct.usage", "1000\n");
+    cgroup_tree_put(w->root, "cpuacct", "docker/" ID, "cpuacct.usage", "1000\n");
     g = open_group(w, CW_USAGE_CPU);
     assert_int_equal(sample(g, CW_USAGE_CPU).cpu_ns, 1000);
-    put(w, "cpuacct", "docker/" ID, "cpuacct.usage", "40\n");
+    cgroup_tree_put(w->root, "cpuacct", "docker/" ID, "cpuacct.usage", "40\n");
     assert_int_equal(sample(g, CW_USAGE_CPU).cpu_ns, 1000);
-    put(w, "cpuacct", "docker/" ID, "cpuacct.usage", "140\n");
+    cgroup_tree_put(w->root, "cpuacct", "docker/" ID, "cpuacct.usage", "140\n");
     assert_int_equal(sample(g, CW_USAGE_CPU).cpu_ns, 1100);
-    put(w, "cpuacct", "docker/" ID, "cpuacct.usage", "18446744073709551615\n");
+    cgroup_tree_put(w->root, "cpuacct", "docker/" ID, "cpuacct.usage", "18446744073709551615\n");
     assert_int_equal(sample(g, CW_USAGE_CPU).cpu_ns, UINT64_MAX); /* does not wrap */
-    put(w, "cpuacct", "docker/" ID, "cpuacct.usage", "7\n");
+    cgroup_tree_put(w->root, "cpuacct", "docker/" ID, "cpuacct.usage", "7\n");
     assert_int_equal(sample(g, CW_USAGE_CPU).cpu_ns, UINT64_MAX);
     cw_usage_source_stats(w->source, &stats);
     assert_int_equal(stats.backwards, 2);
@@ -403,8 +373,8 @@ static void inactive_cache_beyond_the_usage_gives_no_working_set(void **state)
     struct world *w = *state;
     struct cw_usage_group *g;
 
-    put_v1(w, "docker/" ID);
-    put(w, "memory", "docker/" ID, "memory.usage_in_bytes", "1000\n");
+    cgroup_tree_v1(w->root, "docker/" ID);
+    cgroup_tree_put(w->root, "memory", "docker/" ID, "memory.usage_in_bytes", "1000\n");
     g = open_group(w, CW_USAGE_HOT);
     assert_int_equal(sample(g, CW_USAGE_HOT).working_set_bytes, 0);
     cw_usage_close(g);
@@ -418,7 +388,7 @@ static void no_descriptors_left_is_not_taken_for_a_missing_file(void **state)
     struct cw_usage_group *g;
     uint32_t have;
 
-    put_v2(w, "docker/" ID);
+    cgroup_tree_v2(w->root, "docker/" ID);
     g = open_group(w, CW_USAGE_CPU);
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
     none = (struct rlimit){.rlim_cur = 0, .rlim_max = limit.rlim_max};
@@ -440,7 +410,7 @@ static void peak_begins_anew_where_its_file_can_be_written(void **state)
     struct cw_usage_group *g;
     char text[32];
 
-    put_v1(w, "docker/" ID);
+    cgroup_tree_v1(w->root, "docker/" ID);
     g = open_group(w, CW_USAGE_HOT);
     assert_true(cw_usage_reset_peak(g));
     assert_true(
@@ -462,9 +432,9 @@ static void older_kernels_have_blkio_under_another_name(void **state)
     struct cw_usage_group *g;
     struct cw_usage u;
 
-    put(w, "cpuacct", "docker/" ID, "cpuacct.usage", V1_CPU);
-    put(w, "blkio", "docker/" ID, "blkio.throttle.io_service_bytes", V1_IO_BYTES);
-    put(w, "blkio", "docker/" ID, "blkio.throttle.io_serviced", "Total 0\n");
+    cgroup_tree_put(w->root, "cpuacct", "docker/" ID, "cpuacct.usage", V1_CPU);
+    cgroup_tree_put(w->root, "blkio", "docker/" ID, "blkio.throttle.io_service_bytes", V1_IO_BYTES);
+    cgroup_tree_put(w->root, "blkio", "docker/" ID, "blkio.throttle.io_serviced", "Total 0\n");
     g = open_group(w, CW_USAGE_IO);
     u = sample(g, CW_USAGE_IO);
     assert_int_equal(u.have, CW_USAGE_IO);

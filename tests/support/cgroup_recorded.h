@@ -1,4 +1,4 @@
-/* tests/unit/cgroup/recorded.h -- files of groups as kernels wrote them: version 1 by Linux 6.18,
+/* tests/support/cgroup_recorded.h -- files of groups as kernels wrote them: version 1 by Linux 6.18,
  * version 2 by Linux 6.1 (a container that was throttled, with three megabytes in a tmpfs). */
 #pragma once
 

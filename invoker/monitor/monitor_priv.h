@@ -1,0 +1,102 @@
+/* invoker/monitor/monitor_priv.h -- what the monitor's files share: monitor.c (looks at
+ * containers), monitor_run.c (runs), monitor_kinds.c (metrics), monitor_page.c (JSON). */
+#pragma once
+
+#include "common/base/list.h"
+#include "common/base/map.h"
+#include "common/loop/loop.h"
+#include "invoker/monitor/monitor.h"
+
+struct cw_counter;
+struct cw_gauge;
+struct cw_histogram;
+
+#define COMPONENT "Monitor"
+
+enum { INV_WATCHED_ID_LEN = 64 };
+
+struct inv_monitor {
+    struct inv_monitor_conf conf; /* its strings are not kept */
+    struct cw_usage_source *source;
+    struct cw_list active;  /* looked at, the next first */
+    struct cw_list resting; /* paused, or their groups are gone */
+    struct cw_timer tick, host_tick;
+    struct inv_host_usage host;
+    struct cw_map kinds; /* struct inv_monitor_kind */
+    bool told_unseen;
+    struct cw_gauge *descriptors, *host_cores, *host_cpu, *host_memory, *host_available;
+    struct cw_gauge *pressure[6]; /* some and full of cpu, memory, io */
+    struct cw_counter *samples, *unreadable, *backwards, *vanished;
+    struct cw_usage_stats counted; /* what these say */
+};
+
+/* Metrics of all containers of one kind of runtime. */
+struct inv_monitor_kind {
+    struct cw_map_node node; /* key: name */
+    struct cw_histogram *cpu, *working_set, *peak;
+    struct cw_counter *throttled_us, *oom_kills;
+    struct cw_gauge *containers, *memory, *working_set_now, *limit, *cpu_now;
+    uint64_t sum_containers, sum_memory, sum_working_set, sum_limit, sum_cpu_millis;
+    char name[];
+};
+
+struct inv_watched {
+    struct cw_link link; /* active or resting */
+    struct inv_monitor *m;
+    char id[INV_WATCHED_ID_LEN + 1];
+    char *name, *namespace_name;
+    struct cw_action *action;
+    const char *state;
+    bool paused, forgotten;
+    struct cw_usage_group *group; /* NULL: gone */
+    uint64_t memory_bytes;
+    struct cw_usage last;
+    int64_t due_us, sampled_us, full_us;
+    int64_t stat_us; /* when memory's details were read, and what was in use then */
+    uint64_t stat_memory;
+    int64_t rate_us; /* of cpu_millis: the earlier of two looks */
+    uint64_t rate_cpu_ns;
+    uint32_t cpu_millis;
+    struct cw_list beginning, running, ended; /* struct inv_meter */
+    struct cw_defer settle;
+    uint64_t runs;
+    int64_t ended_us;
+    bool measured; /* last_run */
+    struct inv_run_usage last_run;
+};
+
+struct inv_meter {
+    struct cw_link link;
+    struct inv_watched *w;
+    int64_t begun_us;
+    uint64_t cpu_ns, throttled_ns, oom_kills; /* at its begin */
+    bool oom;                                 /* the engine said so */
+    bool measured;                            /* the group was there when it began */
+    struct inv_run_usage usage;
+};
+
+static inline int64_t inv_monitor_now_us(const struct inv_monitor *m)
+{
+    return cw_loop_mono_us(m->conf.loop);
+}
+
+/* ---- monitor.c ---- */
+
+/* Reads these parts now, into w->last. false: the group is gone. */
+bool inv_watched_look(struct inv_watched *w, uint32_t want);
+/* The same, and the details of memory when they may have changed. */
+bool inv_watched_look_closely(struct inv_watched *w, uint32_t want);
+void inv_watched_free(struct inv_watched *w);
+
+/* ---- monitor_run.c ---- */
+
+void inv_watched_init_runs(struct inv_watched *w);
+void inv_watched_free_runs(struct inv_watched *w);
+/* A working set was seen. */
+void inv_watched_note_memory(struct inv_watched *w);
+
+/* ---- monitor_kinds.c ---- */
+
+void inv_monitor_make_metrics(struct inv_monitor *m);
+void inv_monitor_free_metrics(struct inv_monitor *m);
+void inv_monitor_count_run(struct inv_monitor *m, const struct inv_run_report *run);

@@ -1,0 +1,225 @@
+/* Runs begin and end in deferred calls: when the request was written, and when the answer was
+ * passed on. One look ends all runs that have ended, then begins those that begin. What the look of
+ * a begin leaves out (throttling, kills for memory) has not changed since the last run: the
+ * container was idle. */
+#include "common/model/action_doc.h"
+#include "invoker/monitor/monitor.h"
+#include "invoker/monitor/monitor_priv.h"
+
+enum { NEAR_LIMIT = 16 }; /* within a sixteenth of it, something may have been killed */
+
+static struct inv_meter *entry(struct cw_link *n)
+{
+    return CW_LIST_ENTRY(n, struct inv_meter, link);
+}
+
+static void note_memory_of(struct cw_list *meters, uint64_t working_set_bytes)
+{
+    CW_LIST_EACH (meters, n) {
+        struct inv_run_usage *u = &entry(n)->usage;
+
+        u->samples++;
+        if (working_set_bytes > u->ws_sampled_bytes)
+            u->ws_sampled_bytes = working_set_bytes;
+    }
+}
+
+void inv_watched_note_memory(struct inv_watched *w)
+{
+    note_memory_of(&w->running, w->last.working_set_bytes);
+    note_memory_of(&w->ended, w->last.working_set_bytes);
+}
+
+/* ---- the end ---- */
+
+static void tell(struct inv_meter *meter)
+{
+    struct inv_watched *w = meter->w;
+    struct inv_run_report report = {
+        .namespace_name = w->namespace_name,
+        .action = w->action,
+        .container_id = w->id,
+        .container_name = w->name,
+        .usage = meter->usage,
+    };
+
+    w->runs++;
+    if (!meter->measured || !w->action)
+        return;
+    w->last_run = meter->usage;
+    w->measured = true;
+    inv_monitor_count_run(w->m, &report);
+    if (w->m->conf.on_run)
+        w->m->conf.on_run(w->m->conf.arg, &report);
+}
+
+static bool may_have_been_killed(const struct inv_watched *w)
+{
+    uint64_t limit = w->memory_bytes;
+
+    return !limit || !(w->last.have & CW_USAGE_PEAK) ||
+           w->last.peak_bytes >= limit - limit / NEAR_LIMIT;
+}
+
+/* The last look, for all that have ended. */
+static bool look_at_end(struct inv_watched *w)
+{
+    const uint32_t want = CW_USAGE_CPU | CW_USAGE_PEAK | CW_USAGE_THROTTLE;
+    bool there = inv_watched_look_closely(w, want);
+
+    if (there && may_have_been_killed(w))
+        there = inv_watched_look(w, CW_USAGE_OOM);
+    return there;
+}
+
+static void fill(struct inv_meter *meter, bool there)
+{
+    const struct cw_usage *last = &meter->w->last;
+    struct inv_run_usage *u = &meter->usage;
+
+    u->partial = !there;
+    u->cpu_ns = cw_usage_since(last->cpu_ns, meter->cpu_ns);
+    u->throttled_ns = cw_usage_since(last->throttled_ns, meter->throttled_ns);
+    u->oom_kills = (uint32_t)cw_usage_since(last->oom_kills, meter->oom_kills);
+    if (meter->oom && u->oom_kills == 0)
+        u->oom_kills = 1; /* the group went with the container */
+    u->peak_bytes = last->peak_bytes;
+    if (u->ws_sampled_bytes == 0)
+        u->ws_sampled_bytes = last->working_set_bytes;
+    if (u->peak_bytes && u->peak_bytes < u->ws_sampled_bytes)
+        u->peak_bytes = u->ws_sampled_bytes; /* of a look after the group's last */
+}
+
+static void finish_ended(struct inv_watched *w)
+{
+    struct cw_link *n;
+    bool there;
+
+    if (cw_list_empty(&w->ended))
+        return;
+    there = look_at_end(w);
+    while ((n = cw_list_pop_front(&w->ended))) {
+        fill(entry(n), there);
+        tell(entry(n));
+        free(entry(n));
+    }
+}
+
+/* ---- the begin ---- */
+
+static void mark_overlapped(struct cw_list *list)
+{
+    CW_LIST_EACH (list, n) {
+        entry(n)->usage.overlapped = true;
+        entry(n)->usage.peak_of_run = false;
+    }
+}
+
+static void begin_waiting(struct inv_watched *w)
+{
+    const bool first = w->runs == 0;
+    struct cw_link *n;
+
+    if (cw_list_empty(&w->beginning))
+        return;
+    (void)inv_watched_look(w, first ? CW_USAGE_CPU | CW_USAGE_THROTTLE : CW_USAGE_CPU);
+    while ((n = cw_list_pop_front(&w->beginning))) {
+        struct inv_meter *meter = entry(n);
+
+        meter->measured = w->group != NULL;
+        meter->cpu_ns = w->last.cpu_ns;
+        meter->throttled_ns = w->last.throttled_ns;
+        meter->oom_kills = w->last.oom_kills;
+        meter->usage.peak_of_run =
+            cw_list_empty(&w->running) && w->group && cw_usage_reset_peak(w->group);
+        cw_list_push_back(&w->running, n);
+    }
+    if (w->running.count > 1)
+        mark_overlapped(&w->running);
+}
+
+static void settle(void *arg)
+{
+    struct inv_watched *w = arg;
+
+    finish_ended(w);
+    begin_waiting(w);
+    if (w->forgotten)
+        inv_watched_free(w);
+}
+
+/* ---- calls of the container ---- */
+
+struct inv_meter *inv_monitor_begin(struct inv_watched *w)
+{
+    struct inv_meter *meter;
+
+    if (!w)
+        return NULL;
+    meter = cw_alloc(sizeof(*meter));
+    meter->w = w;
+    meter->begun_us = inv_monitor_now_us(w->m);
+    cw_list_push_back(&w->beginning, &meter->link);
+    cw_defer_post(&w->settle);
+    return meter;
+}
+
+static bool has_begun(const struct inv_meter *meter)
+{
+    CW_LIST_EACH (&meter->w->beginning, n) {
+        if (n == &meter->link)
+            return false;
+    }
+    return true;
+}
+
+void inv_monitor_drop(struct inv_meter *meter)
+{
+    if (!meter)
+        return;
+    cw_list_remove(has_begun(meter) ? &meter->w->running : &meter->w->beginning, &meter->link);
+    free(meter);
+}
+
+/* One that ends in the turn in which it began was not run. */
+void inv_monitor_end(struct inv_meter *meter, bool oom)
+{
+    struct inv_watched *w = meter ? meter->w : NULL;
+
+    if (!meter)
+        return;
+    if (!has_begun(meter)) {
+        inv_monitor_drop(meter);
+        return;
+    }
+    w->ended_us = inv_monitor_now_us(w->m);
+    meter->usage.wall_ns = (uint64_t)(w->ended_us - meter->begun_us) * 1000;
+    meter->oom = oom;
+    cw_list_remove(&w->running, &meter->link);
+    cw_list_push_back(&w->ended, &meter->link);
+    cw_defer_post(&w->settle);
+}
+
+void inv_watched_init_runs(struct inv_watched *w)
+{
+    cw_list_init(&w->beginning);
+    cw_list_init(&w->running);
+    cw_list_init(&w->ended);
+    cw_defer_init(&w->settle, w->m->conf.loop, settle, w);
+}
+
+static void free_meters(struct cw_list *list)
+{
+    struct cw_link *n;
+
+    while ((n = cw_list_pop_front(list)))
+        free(entry(n));
+}
+
+void inv_watched_free_runs(struct inv_watched *w)
+{
+    cw_defer_cancel(&w->settle);
+    free_meters(&w->beginning);
+    free_meters(&w->running);
+    free_meters(&w->ended);
+}

@@ -1,0 +1,548 @@
+#include "tests/support/cmocka_all.h"
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "common/base/err.h"
+#include "common/loop/loop.h"
+#include "common/model/action_doc.h"
+#include "common/model/manifest.h"
+#include "common/obs/log.h"
+#include "common/obs/metrics.h"
+#include "invoker/monitor/monitor.h"
+#include "tests/support/cgroup_recorded.h"
+#include "tests/support/cgroup_tree.h"
+#include "tests/support/jobs.h"
+#include "tests/support/scratch.h"
+#include "tests/support/turns.h"
+
+#define HEX16 "0123456789abcdef"
+#define ID HEX16 HEX16 HEX16 HEX16
+#define GROUP "docker/" ID
+
+enum { WITHIN_MS = 30000, MIB = 1 << 20, LIMIT = 256 * MIB, LOG_BYTES = 4096 };
+
+struct world {
+    char root[SCRATCH_MAX];
+    struct cw_loop *loop;
+    struct cw_metrics *metrics;
+    struct cw_manifest *manifest;
+    struct cw_action *action;
+    struct inv_monitor *monitor;
+    unsigned runs;
+    struct inv_run_usage last;
+    char last_action[128], last_namespace[64];
+    bool in_call; /* one of the monitor's */
+    int log_fds[2];
+    char log[LOG_BYTES];
+};
+
+static void on_run(void *arg, const struct inv_run_report *run)
+{
+    struct world *w = arg;
+
+    assert_false(w->in_call);
+    w->runs++;
+    w->last = run->usage;
+    (void)snprintf(w->last_action, sizeof(w->last_action), "%s %s %s", run->action->path,
+                   run->action->kind, run->container_id);
+    (void)snprintf(w->last_namespace, sizeof(w->last_namespace), "%s", run->namespace_name);
+}
+
+static void start_monitor(struct world *w, int64_t interval_ms)
+{
+    inv_monitor_free(w->monitor);
+    w->monitor = inv_monitor_new(&(struct inv_monitor_conf){
+        .loop = w->loop,
+        .metrics = w->metrics,
+        .cgroup_root = w->root,
+        .proc = "/proc",
+        .interval_ms = interval_ms,
+        .on_run = on_run,
+        .arg = w,
+    });
+}
+
+static int make_world(void **state)
+{
+    struct world *w = cw_alloc(sizeof(*w));
+
+    assert_int_equal(pipe2(w->log_fds, O_CLOEXEC | O_NONBLOCK), 0);
+    cw_log_setup(&(struct cw_log_conf){.level = CW_LOG_INFO, .fd = w->log_fds[1]});
+    scratch_make(w->root);
+    w->loop = cw_loop_new(NULL, NULL);
+    w->metrics = cw_metrics_new();
+    w->manifest = test_manifest();
+    w->action = test_action(w->manifest, "hello", 60000, 256, 10, 1);
+    start_monitor(w, 3600000);
+    *state = w;
+    return 0;
+}
+
+static int free_world(void **state)
+{
+    struct world *w = *state;
+
+    inv_monitor_free(w->monitor);
+    cw_action_unref(w->action);
+    cw_manifest_free(w->manifest);
+    cw_metrics_free(w->metrics);
+    cw_loop_free(w->loop);
+    scratch_remove(w->root);
+    cw_log_setup(&(struct cw_log_conf){.level = CW_LOG_INFO, .fd = 1});
+    close(w->log_fds[0]);
+    close(w->log_fds[1]);
+    free(w);
+    return 0;
+}
+
+static const char *logged(struct world *w)
+{
+    ssize_t n = read(w->log_fds[0], w->log, sizeof(w->log) - 1);
+
+    w->log[n > 0 ? n : 0] = '\0';
+    return w->log;
+}
+
+static void put(struct world *w, const char *controller, const char *name, const char *text)
+{
+    cgroup_tree_put(w->root, controller, GROUP, name, text);
+}
+
+static void put_number(struct world *w, const char *controller, const char *name, uint64_t v)
+{
+    char text[32];
+
+    (void)snprintf(text, sizeof(text), "%llu\n", (unsigned long long)v);
+    put(w, controller, name, text);
+}
+
+static void remove_group(struct world *w)
+{
+    char command[256];
+
+    (void)snprintf(command, sizeof(command), "rm -r '%s'/*", w->root);
+    assert_int_equal(system(command), 0);
+}
+
+static struct inv_watched *watch(struct world *w)
+{
+    struct inv_watched *c;
+
+    cgroup_tree_v1(w->root, GROUP);
+    c = inv_monitor_watch(w->monitor, ID, "wsk0_1_guest_hello", LIMIT);
+    assert_non_null(c);
+    inv_monitor_adopt(c, "guest", w->action);
+    return c;
+}
+
+static struct inv_meter *begin(struct world *w, struct inv_watched *c)
+{
+    struct inv_meter *meter = inv_monitor_begin(c);
+
+    run_turns(w->loop);
+    return meter;
+}
+
+static void end(struct world *w, struct inv_meter *meter, bool oom)
+{
+    w->in_call = true;
+    inv_monitor_end(meter, oom);
+    w->in_call = false;
+    run_turns(w->loop);
+}
+
+static struct inv_container_usage known(struct world *w)
+{
+    struct inv_container_usage c;
+
+    assert_true(inv_monitor_find(w->monitor, ID, &c));
+    return c;
+}
+
+/* ---- runs ---- */
+
+static void run_is_measured_and_told(void **state)
+{
+    struct world *w = *state;
+    struct inv_watched *c = watch(w);
+    struct inv_meter *meter = begin(w, c);
+
+    put_number(w, "cpuacct", "cpuacct.usage", 3014729871ULL + 70000000);
+    put_number(w, "memory", "memory.usage_in_bytes", 20 * MIB);
+    put_number(w, "memory", "memory.max_usage_in_bytes", 30 * MIB);
+    put(w, "cpu", "cpu.stat", "nr_periods 40\nnr_throttled 31\nthrottled_time 2369597133\n");
+    end(w, meter, false);
+    assert_int_equal(w->runs, 1);
+    assert_int_equal(w->last.cpu_ns, 70000000);
+    assert_true(w->last.wall_ns < UINT64_C(60000000000));
+    assert_int_equal(w->last.ws_sampled_bytes, 20 * MIB - 1048576);
+    assert_int_equal(w->last.peak_bytes, 30 * MIB);
+    assert_int_equal(w->last.throttled_ns, 10);
+    assert_int_equal(w->last.oom_kills, 0);
+    assert_int_equal(w->last.samples, 1);
+    assert_true(w->last.peak_of_run);
+    assert_false(w->last.overlapped);
+    assert_false(w->last.partial);
+    assert_string_equal(w->last_action, "guest/hello nodejs:20 " ID);
+    assert_string_equal(w->last_namespace, "guest");
+    inv_monitor_forget(c);
+}
+
+static void time_between_runs_is_nobodys(void **state)
+{
+    struct world *w = *state;
+    struct inv_watched *c = watch(w);
+
+    end(w, begin(w, c), false);
+    assert_int_equal(w->last.cpu_ns, 0);
+    put_number(w, "cpuacct", "cpuacct.usage", 4000000000);
+    end(w, begin(w, c), false);
+    assert_int_equal(w->runs, 2);
+    assert_int_equal(w->last.cpu_ns, 0);
+    inv_monitor_forget(c);
+}
+
+static void run_that_follows_at_once_begins_where_the_last_ended(void **state)
+{
+    struct world *w = *state;
+    struct inv_watched *c = watch(w);
+    struct inv_meter *first = begin(w, c), *second;
+
+    put_number(w, "cpuacct", "cpuacct.usage", 4000000000);
+    inv_monitor_end(first, false);
+    second = inv_monitor_begin(c);
+    run_turns(w->loop);
+    assert_int_equal(w->runs, 1);
+    assert_int_equal(w->last.cpu_ns, 4000000000 - 3014729871);
+    assert_false(w->last.overlapped);
+    put_number(w, "cpuacct", "cpuacct.usage", 4000000001);
+    end(w, second, false);
+    assert_int_equal(w->last.cpu_ns, 1);
+    assert_false(w->last.overlapped);
+    inv_monitor_forget(c);
+}
+
+static void overlapping_runs_share_and_say_so(void **state)
+{
+    struct world *w = *state;
+    struct inv_watched *c = watch(w);
+    struct inv_meter *first = begin(w, c), *second = begin(w, c);
+
+    put_number(w, "cpuacct", "cpuacct.usage", 4000000000);
+    end(w, first, false);
+    assert_true(w->last.overlapped);
+    assert_false(w->last.peak_of_run);
+    assert_int_equal(w->last.cpu_ns, 4000000000 - 3014729871);
+    end(w, second, false);
+    assert_true(w->last.overlapped);
+    assert_int_equal(w->runs, 2);
+    end(w, begin(w, c), false);
+    assert_false(w->last.overlapped);
+    inv_monitor_forget(c);
+}
+
+static void run_that_was_not_run_is_not_told(void **state)
+{
+    struct world *w = *state;
+    struct inv_watched *c = watch(w);
+
+    inv_monitor_drop(inv_monitor_begin(c));
+    inv_monitor_drop(begin(w, c));
+    end(w, inv_monitor_begin(c), false); /* in the turn in which it began */
+    assert_int_equal(w->runs, 0);
+    assert_int_equal(known(w).jobs, 0);
+    inv_monitor_forget(c);
+}
+
+static void kill_for_memory_is_counted(void **state)
+{
+    struct world *w = *state;
+    struct inv_watched *c = watch(w);
+    struct inv_meter *meter = begin(w, c);
+
+    put(w, "memory", "memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 5\n");
+    put_number(w, "memory", "memory.max_usage_in_bytes", LIMIT);
+    end(w, meter, false);
+    assert_int_equal(w->last.oom_kills, 3);
+    meter = begin(w, c);
+    put_number(w, "memory", "memory.max_usage_in_bytes", LIMIT);
+    remove_group(w); /* with the container */
+    end(w, meter, true);
+    assert_int_equal(w->runs, 2);
+    assert_int_equal(w->last.oom_kills, 1);
+    assert_true(w->last.partial);
+    assert_int_equal(w->last.peak_bytes, LIMIT);
+    assert_null(known(w).group);
+    end(w, begin(w, c), false); /* nothing is known of it */
+    assert_int_equal(w->runs, 2);
+    inv_monitor_forget(c);
+}
+
+static void run_is_told_though_its_container_is_forgotten_at_once(void **state)
+{
+    struct world *w = *state;
+    struct inv_watched *c = watch(w);
+    struct inv_meter *meter = begin(w, c);
+    struct inv_container_usage usage;
+
+    inv_monitor_end(meter, false);
+    inv_monitor_forget(c);
+    assert_false(inv_monitor_find(w->monitor, ID, &usage));
+    run_turns(w->loop);
+    assert_int_equal(w->runs, 1);
+}
+
+static void null_is_nothing(void **state)
+{
+    struct world *w = *state;
+
+    assert_null(inv_monitor_watch(NULL, ID, "x", LIMIT));
+    inv_monitor_adopt(NULL, "guest", w->action);
+    inv_monitor_state(NULL, "paused", true);
+    assert_null(inv_monitor_begin(NULL));
+    inv_monitor_end(NULL, false);
+    inv_monitor_drop(NULL);
+    inv_monitor_forget(NULL);
+    inv_monitor_free(NULL);
+}
+
+/* ---- looks in between ---- */
+
+static bool saw_big_memory(void *arg)
+{
+    return known(arg).usage.memory_bytes == 200 * (uint64_t)MIB;
+}
+
+static void largest_working_set_of_a_run_is_kept(void **state)
+{
+    struct world *w = *state;
+    struct inv_watched *c;
+    struct inv_meter *meter;
+
+    start_monitor(w, 1);
+    c = watch(w);
+    meter = begin(w, c);
+    put_number(w, "memory", "memory.usage_in_bytes", 200 * (uint64_t)MIB);
+    assert_true(cw_loop_run_until(w->loop, saw_big_memory, w, WITHIN_MS));
+    put_number(w, "memory", "memory.usage_in_bytes", 10 * MIB);
+    end(w, meter, false);
+    assert_int_equal(w->last.ws_sampled_bytes, 200 * (uint64_t)MIB - 1048576);
+    assert_true(w->last.samples >= 2);
+    assert_int_equal(w->last.peak_bytes, 200 * (uint64_t)MIB - 1048576); /* not below */
+    inv_monitor_forget(c);
+}
+
+struct after {
+    struct world *w;
+    int64_t since_us;
+};
+
+static bool was_looked_at_again(void *arg)
+{
+    struct after *a = arg;
+
+    return known(a->w).sampled_us > a->since_us;
+}
+
+static bool host_was_read(void *arg)
+{
+    return inv_monitor_host(((struct world *)arg)->monitor)->sampled_us > 0;
+}
+
+static void paused_container_is_not_looked_at(void **state)
+{
+    struct world *w = *state;
+    struct inv_watched *c;
+    struct after a = {.w = w};
+
+    start_monitor(w, 1);
+    c = watch(w);
+    a.since_us = known(w).sampled_us;
+    assert_true(cw_loop_run_until(w->loop, was_looked_at_again, &a, WITHIN_MS));
+    inv_monitor_state(c, "paused", true);
+    a.since_us = known(w).sampled_us;
+    assert_false(cw_loop_run_until(w->loop, was_looked_at_again, &a, 30)); /* thirty intervals */
+    assert_string_equal(known(w).state, "paused");
+    assert_int_equal(known(w).cpu_millis, 0);
+    inv_monitor_state(c, "running", false);
+    assert_true(cw_loop_run_until(w->loop, was_looked_at_again, &a, WITHIN_MS));
+    inv_monitor_forget(c);
+}
+
+static void host_is_read(void **state)
+{
+    struct world *w = *state;
+
+    assert_true(cw_loop_run_until(w->loop, host_was_read, w, WITHIN_MS));
+    assert_true(inv_monitor_host(w->monitor)->now.memory_total_bytes > 0);
+    assert_true(inv_monitor_host(w->monitor)->now.cores > 0);
+}
+
+/* ---- where nothing can be seen ---- */
+
+static void container_out_of_sight_is_known_all_the_same(void **state)
+{
+    struct world *w = *state;
+    struct inv_watched *c = inv_monitor_watch(w->monitor, ID, "name", LIMIT);
+    struct inv_watched *other = inv_monitor_watch(w->monitor, "short", "other", LIMIT);
+
+    assert_non_null(strstr(logged(w), "cgroup of container " ID ": none below "));
+    assert_non_null(strstr(w->log, "cwhisk.cgroup-root"));
+    assert_null(strstr(w->log, "container short"));
+    inv_monitor_adopt(c, "guest", w->action);
+    inv_monitor_state(c, "paused", true);
+    inv_monitor_state(c, "running", false);
+    end(w, begin(w, c), false);
+    assert_int_equal(w->runs, 0);
+    assert_int_equal(known(w).runs, 1);
+    assert_int_equal(known(w).usage.have, 0);
+    inv_monitor_forget(c);
+    inv_monitor_forget(other);
+}
+
+static void interval_of_zero_measures_nothing(void **state)
+{
+    struct world *w = *state;
+    struct inv_watched *c;
+
+    start_monitor(w, 0);
+    c = watch(w);
+    end(w, begin(w, c), false);
+    assert_int_equal(w->runs, 0);
+    assert_int_equal(known(w).usage.have, 0);
+    assert_string_equal(logged(w), "");
+    inv_monitor_forget(c);
+}
+
+/* ---- what is shown ---- */
+
+static json_t *page(struct world *w)
+{
+    cw_auto_str struct cw_str text;
+    json_t *doc;
+
+    cw_str_init(&text, MIB);
+    inv_monitor_render(w->monitor, &text);
+    doc = json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(doc);
+    return doc;
+}
+
+static int64_t int_at(const json_t *o, const char *key)
+{
+    const json_t *v = json_object_get(o, key);
+
+    assert_true(json_is_integer(v));
+    return json_integer_value(v);
+}
+
+static void page_tells_of_containers_and_host(void **state)
+{
+    struct world *w = *state;
+    struct inv_watched *c = watch(w), *fresh;
+    json_t *doc, *first, *second;
+
+    fresh = inv_monitor_watch(w->monitor, "none", "wsk0_2_prewarm", LIMIT);
+    inv_monitor_state(c, "ready", false);
+    assert_true(cw_loop_run_until(w->loop, host_was_read, w, WITHIN_MS));
+    end(w, begin(w, c), false);
+    doc = page(w);
+    first = json_array_get(json_object_get(doc, "containers"), 0);
+    second = json_array_get(json_object_get(doc, "containers"), 1);
+    assert_string_equal(json_string_value(json_object_get(first, "id")), ID);
+    assert_string_equal(json_string_value(json_object_get(first, "state")), "ready");
+    assert_string_equal(json_string_value(json_object_get(first, "action")), "guest/hello");
+    assert_int_equal(int_at(first, "memoryLimit"), LIMIT);
+    assert_int_equal(int_at(first, "memoryUsed"), 7507968 - 1048576);
+    assert_int_equal(int_at(first, "runs"), 1);
+    assert_true(int_at(first, "idleMs") >= 0);
+    assert_int_equal(int_at(json_object_get(first, "usage"), "pids"), 3);
+    assert_int_equal(int_at(json_object_get(first, "usage"), "ioReadBytes"), 5096);
+    assert_null(json_object_get(json_object_get(first, "usage"), "userNs")); /* version 2's */
+    assert_int_equal(int_at(json_object_get(first, "lastRun"), "cpuNs"), 0);
+    assert_string_equal(json_string_value(json_object_get(second, "name")), "wsk0_2_prewarm");
+    assert_null(json_object_get(second, "usage"));
+    assert_null(json_object_get(second, "lastRun"));
+    assert_true(int_at(json_object_get(doc, "host"), "memoryTotal") > 0);
+    json_decref(doc);
+    inv_monitor_forget(c);
+    inv_monitor_forget(fresh);
+}
+
+static void assert_metric(struct world *w, const char *line)
+{
+    cw_auto_str struct cw_str text;
+
+    cw_str_init(&text, MIB);
+    inv_monitor_refresh(w->monitor);
+    cw_metrics_render(w->metrics, &text);
+    if (!strstr(text.p, line))
+        fail_msg("no \"%s\" in:\n%s", line, text.p);
+}
+
+static void metrics_are_by_kind(void **state)
+{
+    struct world *w = *state;
+    struct inv_watched *c = watch(w);
+    struct inv_meter *meter = begin(w, c);
+
+    put_number(w, "cpuacct", "cpuacct.usage", 3514729871);
+    end(w, meter, false);
+    assert_metric(w, "cwhisk_run_cpu_seconds_sum{kind=\"nodejs:20\"} 0.5\n");
+    assert_metric(w, "cwhisk_run_working_set_bytes_bucket{kind=\"nodejs:20\",le=\"8388608\"} 1\n");
+    assert_metric(w, "cwhisk_container_count{kind=\"nodejs:20\"} 1\n");
+    assert_metric(w, "cwhisk_container_memory_bytes{kind=\"nodejs:20\"} 7507968\n");
+    assert_metric(w, "cwhisk_container_memory_limit_bytes{kind=\"nodejs:20\"} 268435456\n");
+    assert_metric(w, "cwhisk_monitor_descriptors 10\n");
+    inv_monitor_forget(c);
+    run_turns(w->loop);
+    assert_metric(w, "cwhisk_container_count{kind=\"nodejs:20\"} 0\n");
+    assert_metric(w, "cwhisk_monitor_descriptors 5\n"); /* the host's */
+    inv_monitor_refresh(NULL);
+}
+
+static void what_is_missing_is_said_once(void **state)
+{
+    struct world *w = *state;
+    struct inv_watched *c;
+
+    cgroup_tree_put(w->root, "cpuacct", GROUP, "cpuacct.usage", V1_CPU);
+    c = inv_monitor_watch(w->monitor, ID, "name", LIMIT);
+    assert_non_null(strstr(logged(w), "memory.usage_in_bytes: not measured: the group is not in "
+                                      "the hierarchy of the controller memory"));
+    inv_monitor_adopt(c, "guest", w->action);
+    end(w, begin(w, c), false);
+    assert_int_equal(w->runs, 1);
+    assert_int_equal(w->last.ws_sampled_bytes, 0);
+    assert_string_equal(logged(w), "");
+    inv_monitor_forget(c);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, make_world, free_world)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(run_is_measured_and_told),
+        CASE(time_between_runs_is_nobodys),
+        CASE(run_that_follows_at_once_begins_where_the_last_ended),
+        CASE(overlapping_runs_share_and_say_so),
+        CASE(run_that_was_not_run_is_not_told),
+        CASE(kill_for_memory_is_counted),
+        CASE(run_is_told_though_its_container_is_forgotten_at_once),
+        CASE(null_is_nothing),
+        CASE(largest_working_set_of_a_run_is_kept),
+        CASE(paused_container_is_not_looked_at),
+        CASE(host_is_read),
+        CASE(container_out_of_sight_is_known_all_the_same),
+        CASE(interval_of_zero_measures_nothing),
+        CASE(page_tells_of_containers_and_host),
+        CASE(metrics_are_by_kind),
+        CASE(what_is_missing_is_said_once),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
