@@ -12,6 +12,7 @@
 #include "common/cgroup/freezer.h"
 #include "common/driver/container_driver.h"
 #include "common/http/client.h"
+#include "common/kv/kv.h"
 #include "common/model/activation_message.h"
 #include "common/model/instance_id.h"
 #include "common/model/manifest.h"
@@ -32,6 +33,7 @@
 #include "invoker/event_log.h"
 #include "invoker/feed.h"
 #include "invoker/health.h"
+#include "invoker/hosts.h"
 #include "invoker/intake.h"
 #include "invoker/job.h"
 #include "invoker/kafka_conf.h"
@@ -67,6 +69,7 @@ void inv_daemon_finish(struct inv_daemon *d, struct inv_job *job, enum inv_end h
     inv_daemon_check_unsent(d);
     inv_records_add(d->records, job);
     inv_telemetry_ended(d->telemetry, job);
+    inv_hosts_changed(d->hosts);
     inv_feed_credit(d->feed, job->msg->text.n);
     inv_job_free(job);
 }
@@ -122,7 +125,10 @@ static void on_end(void *arg, struct inv_job *job, enum inv_end how)
 
 static void on_placed(void *arg, const struct inv_job *job)
 {
+    const struct inv_daemon *d = arg;
+
     inv_daemon_touch(arg, job);
+    inv_hosts_changed(d->hosts);
 }
 
 static int on_start(void *arg, struct inv_job *job, struct cw_err *err)
@@ -543,7 +549,7 @@ struct inv_daemon *inv_daemon_new(struct cw_loop *loop, const struct inv_setting
         .loop = loop, .metrics = d->metrics, .on_short = on_descriptors_short, .arg = d});
     make_lag_gauge(d);
     make_parts(d);
-    if (make_admin(d, err) != 0)
+    if (make_admin(d, err) != 0 || inv_daemon_make_hosts(d, err) != 0)
         goto fail;
     inv_daemon_begin_start(d);
     return d;
@@ -589,6 +595,8 @@ void inv_daemon_free(struct inv_daemon *d)
     inv_ledger_free(d->ledger);
     inv_trace_free(d->trace);
     inv_health_free(d->health);
+    inv_hosts_free(d->hosts);
+    cw_kv_free(d->kv);
     inv_log_hub_free(d->log_hub);
     inv_userlogs_free(d->userlogs);
     cw_docstore_free(d->store);

@@ -1,7 +1,7 @@
 /* invoker/daemon_priv.h -- what the daemon's files share: daemon.c (parts, the way of a job),
  * daemon_check.c (the settings together), daemon_feed.c (messages and their journal),
- * daemon_clients.c (connections to the outside), daemon_start.c, daemon_stop.c, daemon_tls.c (keys
- * and certificates).
+ * daemon_clients.c (connections to the outside), daemon_hosts.c (the other invokers),
+ * daemon_start.c, daemon_stop.c, daemon_tls.c (keys and certificates).
  *
  * Thread: loop. */
 #pragma once
@@ -24,6 +24,7 @@ struct cw_driver;
 struct cw_freezer;
 struct cw_gauge;
 struct cw_http;
+struct cw_kv;
 struct cw_manifest;
 struct cw_metrics;
 struct cw_param_keys;
@@ -40,6 +41,7 @@ struct inv_engine_watch;
 struct inv_event_log;
 struct inv_feed;
 struct inv_health;
+struct inv_hosts;
 struct inv_job;
 struct inv_intake;
 struct inv_ledger;
@@ -97,6 +99,8 @@ struct inv_daemon {
     struct inv_intake *intake;
     struct inv_feed *feed;
     struct inv_health *health;
+    struct cw_kv *kv; /* NULL: there is none */
+    struct inv_hosts *hosts;
     struct inv_engine_watch *engine_watch; /* NULL before left-overs are gone */
     bool engine_away;
     struct inv_admin *admin;
@@ -175,6 +179,11 @@ int inv_daemon_make_clients(struct inv_daemon *d, struct cw_err *err) CW_MUST_CH
 
 /* Measures what containers use; knows which there are. */
 void inv_daemon_make_monitor(struct inv_daemon *d);
+
+/* ---- daemon_hosts.c ---- */
+
+/* The admin interface and what hosts tell of are there. */
+int inv_daemon_make_hosts(struct inv_daemon *d, struct cw_err *err) CW_MUST_CHECK;
 
 /* ---- daemon_tls.c ---- */
 

@@ -8,6 +8,7 @@
 #include "invoker/dispatch.h"
 #include "invoker/feed.h"
 #include "invoker/health.h"
+#include "invoker/hosts.h"
 #include "invoker/intake.h"
 #include "invoker/records.h"
 #include "invoker/settings.h"
@@ -73,6 +74,7 @@ static void begin_flush(struct inv_daemon *d)
 {
     d->phase = PHASE_FLUSHING;
     inv_feed_stop(d->feed);
+    inv_hosts_leave(d->hosts);
     d->stop_by_us = cw_loop_mono_us(d->loop) + FLUSH_LIMIT_MS * INT64_C(1000);
     inv_dispatch_drain(d->dispatch, true);
     if (d->driver->ops->hurry)

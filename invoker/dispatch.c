@@ -585,3 +585,8 @@ void inv_dispatch_stats(const struct inv_dispatch *d, struct inv_pool_stats *poo
     *waiting = d->waiting.jobs.count;
     *waiting_mb = d->waiting.memory_mb;
 }
+
+size_t inv_dispatch_idle_pairs(const struct inv_dispatch *d, uint64_t *pairs, size_t max)
+{
+    return inv_pool_idle_pairs(d->pool, pairs, max);
+}

@@ -82,3 +82,5 @@ bool inv_dispatch_holds(const struct inv_dispatch *d, const char *name);
 size_t inv_dispatch_containers(const struct inv_dispatch *d);
 void inv_dispatch_stats(const struct inv_dispatch *d, struct inv_pool_stats *pool, size_t *waiting,
                         uint64_t *waiting_mb);
+/* inv_pool_idle_pairs */
+size_t inv_dispatch_idle_pairs(const struct inv_dispatch *d, uint64_t *pairs, size_t max);

@@ -243,6 +243,23 @@ static const struct cw_conf_item ITEMS[] = {
      .help = "On SIGTERM, activations that were taken but not started: leave them to the next invoker of this id, or answer them with an error because there will be none."},
     {.section = "Operation", .key = "cwhisk.stall-warn", .env = "CWHISK_STALL_WARN", .type = CW_CONF_DURATION, FIELD(stall_warn_ms), .def = "100 ms", .min = "0 ms", .max = "1 hour",
      .help = "A turn of the event loop that takes this long is a stall: it is counted and logged, with what held the loop up. 0: nobody watches."},
+
+    {.section = "Cluster", .key = "cwhisk.redis.hosts", .env = "CWHISK_REDIS_HOSTS", .type = CW_CONF_STRING, FIELD(redis_hosts), .def = "",
+     .help = "Redis servers (4.0 or later) through which invokers of one cwhisk.cluster see each other and share what they learn: host:port separated by commas, [address]:port for IPv6; one that takes writes is looked for. Empty: none, this invoker is on its own."},
+    {.section = "Cluster", .key = "cwhisk.redis.user", .env = "CWHISK_REDIS_USER", .type = CW_CONF_STRING, FIELD(redis_user), .def = "",
+     .help = "User of Redis' access lists; needs a password. Empty: the default user."},
+    {.section = "Cluster", .key = "cwhisk.redis.password", .env = "CWHISK_REDIS_PASSWORD", .type = CW_CONF_STRING, .flags = CW_CONF_SECRET, FIELD(redis_password), .def = "",
+     .help = "Password of Redis."},
+    {.section = "Cluster", .key = "cwhisk.redis.database", .env = "CWHISK_REDIS_DATABASE", .type = CW_CONF_INT, FIELD(redis_db), .def = "0", .min = "0", .max = "65535",
+     .help = "Number of the database in Redis."},
+    {.section = "Cluster", .key = "cwhisk.redis.tls", .env = "CWHISK_REDIS_TLS", .type = CW_CONF_BOOL, FIELD(redis_tls), .def = "false",
+     .help = "Speak TLS with Redis; its certificate must be valid for the name under which it is reached."},
+    {.section = "Cluster", .key = "cwhisk.redis.ca-file", .env = "CWHISK_REDIS_CA_FILE", .type = CW_CONF_STRING, FIELD(redis_ca_file), .def = "",
+     .help = "With TLS: file with the authorities (PEM) that may have signed Redis' certificate. Empty: the system's."},
+    {.section = "Cluster", .key = "cwhisk.redis.timeout", .env = "CWHISK_REDIS_TIMEOUT", .type = CW_CONF_DURATION, FIELD(redis_ms), .def = "1 second", .min = "10 ms", .max = "1 minute",
+     .help = "Redis counts as away when a command is not answered for this long, or a connection not ready within twice that."},
+    {.section = "Cluster", .key = "cwhisk.hosts.read", .env = "CWHISK_HOSTS_READ", .type = CW_CONF_INT, FIELD(hosts_read), .def = "64", .min = "5", .max = "1000",
+     .help = "So many other invokers are followed at a time. Where there are more, they are drawn by lot, a quarter of them anew every five seconds; two neighbours by number on each side are always among them."},
 };
 /* clang-format on */
 

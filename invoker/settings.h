@@ -117,6 +117,11 @@ struct inv_settings {
     int drain;        /* enum inv_drain */
     int64_t spool_bytes;
     int64_t catalog_bytes;
+    /* other invokers */
+    char *redis_hosts, *redis_user, *redis_password, *redis_ca_file;
+    int64_t redis_db, redis_ms;
+    bool redis_tls;
+    int64_t hosts_read;
 };
 
 const struct cw_conf_table *inv_settings_table(void);

@@ -426,3 +426,25 @@ void inv_pool_stats(const struct inv_pool *p, struct inv_pool_stats *ret)
         .prewarmed = p->count[INV_SLOT_PREPARING] + p->count[INV_SLOT_PREWARMED],
     };
 }
+
+/* No secret: hosts compare these. */
+static uint64_t pair_of(struct cw_slice key)
+{
+    return cw_siphash(0, 0, key);
+}
+
+uint64_t inv_pool_pair(const struct inv_pool_need *need)
+{
+    char key[KEY_MAX];
+
+    return pair_of(cw_slice(key, group_key(need, key)));
+}
+
+size_t inv_pool_idle_pairs(const struct inv_pool *p, uint64_t *pairs, size_t max)
+{
+    size_t n = 0;
+
+    for (const struct cw_link *l = p->idle.head.prev; l != &p->idle.head && n < max; l = l->prev)
+        pairs[n++] = pair_of(CW_LIST_ENTRY(l, const struct inv_slot, state_link)->group->node.key);
+    return n;
+}

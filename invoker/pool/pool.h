@@ -113,6 +113,12 @@ struct inv_slot *inv_pool_expire(struct inv_pool *p, int64_t now_us, size_t limi
 /* Containers of the cell: prepared and being prepared. */
 size_t inv_cell_count(const struct inv_cell *cell);
 
+/* A number for the pair of namespace and action content: the same on every host. */
+uint64_t inv_pool_pair(const struct inv_pool_need *need);
+/* The pairs of idle slots, the most recently used first, one for each slot; how many (at most max).
+ */
+size_t inv_pool_idle_pairs(const struct inv_pool *p, uint64_t *pairs, size_t max);
+
 struct inv_pool_stats {
     /* used = active + idle + prewarmed */
     uint32_t memory_mb, used_mb, idle_mb, prewarmed_mb;

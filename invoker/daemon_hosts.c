@@ -1,0 +1,113 @@
+/* The other invokers: what this one says of itself, and where it says it. */
+#include <inttypes.h>
+#include <unistd.h>
+
+#include <openssl/rand.h>
+
+#include "common/base/err.h"
+#include "common/kv/redis_kv.h"
+#include "common/loop/loop.h"
+#include "invoker/admin.h"
+#include "invoker/daemon_priv.h"
+#include "invoker/dispatch.h"
+#include "invoker/feed.h"
+#include "invoker/health.h"
+#include "invoker/hosts.h"
+#include "invoker/intake.h"
+#include "invoker/settings.h"
+
+enum { MIB_SHIFT = 20, NAME_MAX_BYTES = 4096 };
+
+static uint64_t draw_seed(void)
+{
+    uint64_t seed = 0;
+
+    (void)RAND_bytes((unsigned char *)&seed, sizeof(seed)); /* any value does */
+    return seed | 1;
+}
+
+static int make_kv(struct inv_daemon *d, struct cw_err *err)
+{
+    const struct inv_settings *s = d->settings;
+    const struct cw_redis_conf conf = {
+        .hosts = s->redis_hosts,
+        .cluster = *s->cluster ? s->cluster : "default",
+        .user = s->redis_user,
+        .password = s->redis_password,
+        .db = s->redis_db,
+        .tls = s->redis_tls,
+        .ca_file = s->redis_ca_file,
+        .connect_ms = 2 * s->redis_ms,
+        .answer_ms = s->redis_ms,
+        .seed = draw_seed(),
+    };
+
+    if (!*s->redis_hosts)
+        return 0;
+    d->kv = cw_redis_kv_new(d->loop, &conf, err);
+    return d->kv ? 0 : cw_err_wrap(err, "cwhisk.redis");
+}
+
+/* What the CPU shares of running containers buy, when all of them want it. */
+static int64_t share_millis(const struct inv_pool_stats *pool, int64_t total_millis)
+{
+    uint32_t active_mb = pool->used_mb - pool->idle_mb - pool->prewarmed_mb;
+
+    return pool->memory_mb ? total_millis * active_mb / pool->memory_mb : 0;
+}
+
+static void fill(void *arg, struct inv_host_view *v)
+{
+    struct inv_daemon *d = arg;
+    struct inv_pool_stats pool;
+    uint64_t waiting_mb;
+    size_t waiting;
+
+    inv_dispatch_stats(d->dispatch, &pool, &waiting, &waiting_mb);
+    v->cpu_total_millis = (int64_t)sysconf(_SC_NPROCESSORS_ONLN) * 1000;
+    v->cpu_reserved_millis = share_millis(&pool, v->cpu_total_millis);
+    v->memory_total_bytes = (int64_t)pool.memory_mb << MIB_SHIFT;
+    v->memory_reserved_bytes = (int64_t)pool.used_mb << MIB_SHIFT;
+    v->memory_idle_bytes = (int64_t)pool.idle_mb << MIB_SHIFT;
+    v->running = (uint32_t)(inv_dispatch_jobs(d->dispatch) - waiting);
+    v->idle = (uint32_t)pool.idle;
+    v->queued = (uint32_t)(waiting + inv_intake_fetching(d->intake));
+    v->draining = d->phase != PHASE_RUNNING || !d->health || !inv_health_enabled(d->health);
+    if (!d->feed)
+        return;
+    v->queued += (uint32_t)inv_feed_queued(d->feed);
+    v->lag = inv_feed_lag(d->feed) > 0 ? (uint64_t)inv_feed_lag(d->feed) : 0;
+}
+
+static size_t idle_pairs(void *arg, uint64_t *pairs, size_t max)
+{
+    const struct inv_daemon *d = arg;
+
+    return inv_dispatch_idle_pairs(d->dispatch, pairs, max);
+}
+
+int inv_daemon_make_hosts(struct inv_daemon *d, struct cw_err *err)
+{
+    const struct inv_settings *s = d->settings;
+    cw_auto_str struct cw_str topic;
+
+    cw_str_init(&topic, NAME_MAX_BYTES);
+    if (make_kv(d, err) != 0)
+        return -1;
+    cw_str_addf(&topic, "%scwhisk%" PRId64, s->topic_prefix, s->id);
+    d->hosts = inv_hosts_new(&(struct inv_hosts_conf){
+        .loop = d->loop,
+        .kv = d->kv,
+        .metrics = d->metrics,
+        .id = (uint64_t)s->id,
+        .topic = topic.p,
+        .instance = d->instance.p,
+        .peers = (size_t)s->hosts_read,
+        .seed = draw_seed(),
+        .fill = fill,
+        .idle_pairs = idle_pairs,
+        .arg = d,
+    });
+    inv_admin_add(d->admin, &(struct inv_admin_route){"GET", "/hosts", inv_hosts_answer, d->hosts});
+    return 0;
+}

@@ -1,0 +1,228 @@
+/* Who is drawn: everybody has a number for each epoch, by hash, and the lowest are read. The epochs
+ * of a quarter of them begin every EPOCH_US, so that at any time most of those who are read were
+ * read before, and a peer does not look dead because it has just been drawn. */
+#include <stdlib.h>
+
+#include "common/base/map.h"
+#include "invoker/hosts_priv.h"
+
+enum { EPOCH_US = 5 * 1000 * 1000, PHASES = 4, NEIGHBOURS = 2 /* on each side */ };
+
+struct lot {
+    uint64_t rank, id;
+};
+
+void peers_init(struct peers *p, uint64_t self, uint64_t seed, size_t limit)
+{
+    *p = (struct peers){.self = self, .seed = seed, .limit = limit};
+    cw_list_init(&p->known);
+}
+
+void peers_drop(struct peers *p, struct peer *peer)
+{
+    cw_list_remove(&p->known, &peer->link);
+    cw_arena_done(&peer->arena);
+    free(peer->warm);
+    free(peer);
+}
+
+void peers_done(struct peers *p)
+{
+    CW_LIST_EACH (&p->known, n)
+        peers_drop(p, CW_LIST_ENTRY(n, struct peer, link));
+    free(p->members);
+    free(p->wanted);
+}
+
+/* ---- members ---- */
+
+static int by_id(const void *a, const void *b)
+{
+    const struct peer_member *x = a, *y = b;
+
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+struct peer_member *peers_member(const struct peers *p, uint64_t id)
+{
+    const struct peer_member key = {.id = id};
+
+    if (p->member_count == 0)
+        return NULL;
+    return bsearch(&key, p->members, p->member_count, sizeof(key), by_id);
+}
+
+static bool parse_key(struct cw_slice key, uint64_t *ret_id)
+{
+    static const char PREFIX[] = "host:";
+    const size_t skip = sizeof(PREFIX) - 1;
+    int64_t id;
+
+    if (key.n <= skip || memcmp(key.p, PREFIX, skip) != 0 ||
+        cw_parse_i64(cw_slice(key.p + skip, key.n - skip), "host", 0, UINT32_MAX, &id, NULL) != 0)
+        return false;
+    *ret_id = (uint64_t)id;
+    return true;
+}
+
+void peers_set_members(struct peers *p, const struct cw_slice *keys, size_t count,
+                       void (*gone)(void *arg, const struct peer *peer), void *arg)
+{
+    struct peer_member *members = cw_calloc(count, sizeof(*members));
+    size_t n = 0;
+
+    for (size_t i = 0; i < count && n < PEER_MEMBERS_MAX; i++) {
+        const struct peer_member *before;
+
+        if (!parse_key(keys[i], &members[n].id) || members[n].id == p->self)
+            continue;
+        before = peers_member(p, members[n].id);
+        members[n].missing_us = before ? before->missing_us : 0;
+        members[n].complained = before && before->complained;
+        n++;
+    }
+    if (n)
+        qsort(members, n, sizeof(*members), by_id);
+    free(p->members);
+    p->members = members;
+    p->member_count = n;
+    CW_LIST_EACH (&p->known, l) {
+        struct peer *peer = CW_LIST_ENTRY(l, struct peer, link);
+
+        if (peers_member(p, peer->state.view.id))
+            continue;
+        gone(arg, peer);
+        peers_drop(p, peer);
+    }
+    p->epoch = 0; /* drawn anew */
+}
+
+/* ---- the lot ---- */
+
+static uint64_t rank_of(const struct peers *p, uint64_t id, uint64_t epoch)
+{
+    uint64_t text[2] = {id, 0};
+    uint64_t phase = cw_siphash(p->seed, 1, cw_slice((const char *)text, sizeof(text))) % PHASES;
+
+    text[1] = (epoch + phase) / PHASES;
+    return cw_siphash(p->seed, 2, cw_slice((const char *)text, sizeof(text)));
+}
+
+static int by_rank(const void *a, const void *b)
+{
+    const struct lot *x = a, *y = b;
+
+    return (x->rank > y->rank) - (x->rank < y->rank);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+
+    return (*x > *y) - (*x < *y);
+}
+
+/* Members between that one and us on the ring, the shorter way; own: where we would be. */
+static size_t distance(const struct peers *p, size_t own, size_t index)
+{
+    size_t up = (index + p->member_count - own) % p->member_count, down = p->member_count - 1 - up;
+
+    return up < down ? up : down;
+}
+
+static bool is_wanted(const struct peers *p, uint64_t id)
+{
+    return p->wanted_count &&
+           bsearch(&id, p->wanted, p->wanted_count, sizeof(*p->wanted), by_value);
+}
+
+/* Those that somebody waits for are read in any case. */
+static void add_pinned(struct peers *p)
+{
+    size_t drawn = p->wanted_count, count = drawn;
+
+    CW_LIST_EACH (&p->known, n) {
+        const struct peer *peer = CW_LIST_ENTRY(n, struct peer, link);
+
+        if (peer->pins && count < p->member_count && !is_wanted(p, peer->state.view.id))
+            p->wanted[count++] = peer->state.view.id;
+    }
+    p->wanted_count = count;
+    qsort(p->wanted, p->wanted_count, sizeof(*p->wanted), by_value);
+}
+
+static void draw_some(struct peers *p, uint64_t epoch)
+{
+    struct lot *lots = cw_calloc(p->member_count, sizeof(*lots));
+    size_t own = 0;
+
+    while (own < p->member_count && p->members[own].id < p->self)
+        own++;
+    for (size_t i = 0; i < p->member_count; i++) {
+        bool near = distance(p, own, i) < NEIGHBOURS && p->limit > (size_t)2 * NEIGHBOURS;
+
+        lots[i] = (struct lot){near ? 0 : rank_of(p, p->members[i].id, epoch), p->members[i].id};
+    }
+    qsort(lots, p->member_count, sizeof(*lots), by_rank);
+    for (size_t i = 0; i < p->limit; i++)
+        p->wanted[i] = lots[i].id;
+    p->wanted_count = p->limit;
+    qsort(p->wanted, p->wanted_count, sizeof(*p->wanted), by_value);
+    add_pinned(p);
+    free(lots);
+}
+
+bool peers_draw(struct peers *p, int64_t now_us)
+{
+    uint64_t epoch = (uint64_t)now_us / EPOCH_US + 1;
+
+    if (epoch == p->epoch || (p->epoch && p->member_count <= p->limit))
+        return false;
+    p->epoch = epoch;
+    free(p->wanted);
+    p->wanted = cw_calloc(p->member_count, sizeof(*p->wanted));
+    if (p->member_count > p->limit) {
+        draw_some(p, epoch);
+    } else {
+        for (size_t i = 0; i < p->member_count; i++)
+            p->wanted[i] = p->members[i].id;
+        p->wanted_count = p->member_count;
+    }
+    CW_LIST_EACH (&p->known, n) {
+        struct peer *peer = CW_LIST_ENTRY(n, struct peer, link);
+
+        if (!is_wanted(p, peer->state.view.id))
+            peers_drop(p, peer);
+    }
+    return true;
+}
+
+/* ---- peers ---- */
+
+struct peer *peers_find(const struct peers *p, uint64_t id)
+{
+    CW_LIST_EACH (&p->known, n) {
+        struct peer *peer = CW_LIST_ENTRY(n, struct peer, link);
+
+        if (peer->state.view.id == id)
+            return peer;
+    }
+    return NULL;
+}
+
+struct peer *peers_take(struct peers *p, uint64_t id)
+{
+    struct peer *peer = peers_find(p, id);
+    struct cw_link *at = &p->known.head;
+
+    if (peer)
+        return peer;
+    peer = cw_alloc(sizeof(*peer));
+    peer->state.view.id = id;
+    cw_arena_init(&peer->arena);
+    while (at->prev != &p->known.head &&
+           CW_LIST_ENTRY(at->prev, struct peer, link)->state.view.id > id)
+        at = at->prev;
+    cw_list_insert_before(&p->known, at, &peer->link);
+    return peer;
+}

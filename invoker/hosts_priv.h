@@ -1,0 +1,66 @@
+/* invoker/hosts_priv.h -- what hosts.c (the exchange) and hosts_peers.c (who is known) share.
+ *
+ * Thread: loop. */
+#pragma once
+
+#include "common/base/arena.h"
+#include "common/base/list.h"
+#include "invoker/host_state.h"
+#include "invoker/hosts.h"
+
+enum {
+    PEER_MEMBERS_MAX = 4096, /* INV_PLACEMENT_MAX_HOSTS */
+    PEER_FORWARDS = 64,
+};
+
+/* An invoker whose key is in the index. */
+struct peer_member {
+    uint64_t id;
+    int64_t missing_us; /* since then its state is not there; 0: it is, or nobody looked */
+    bool complained;    /* of what it says, until it makes sense again */
+};
+
+/* One whose state was read. */
+struct peer {
+    struct cw_link link;   /* by id */
+    struct cw_arena arena; /* texts of state */
+    struct inv_host_state state;
+    int64_t changed_us;
+    bool alive;
+    unsigned pins;              /* somebody waits for it: it is read whoever is drawn */
+    struct inv_warm_pair *warm; /* rising */
+    size_t warm_count;
+    uint64_t forwarded[PEER_FORWARDS]; /* pairs, since it published */
+};
+
+struct peers {
+    uint64_t self, seed;
+    size_t limit; /* are read */
+    struct peer_member *members;
+    size_t member_count;
+    uint64_t *wanted; /* those to be read, rising */
+    size_t wanted_count;
+    uint64_t epoch;       /* of the lot */
+    struct cw_list known; /* struct peer */
+};
+
+void peers_init(struct peers *p, uint64_t self, uint64_t seed, size_t limit);
+void peers_done(struct peers *p);
+/* The index has been read; keys "host:<number>", others are skipped. gone is told who is known and
+ * is not in it any more; it is freed afterwards. */
+void peers_set_members(struct peers *p, const struct cw_slice *keys, size_t count,
+                       void (*gone)(void *arg, const struct peer *peer), void *arg);
+/* Whom to read now. true: others than before. */
+bool peers_draw(struct peers *p, int64_t now_us);
+struct peer_member *peers_member(const struct peers *p, uint64_t id);
+struct peer *peers_find(const struct peers *p, uint64_t id);
+/* The peer, made when it is not known. */
+struct peer *peers_take(struct peers *p, uint64_t id);
+void peers_drop(struct peers *p, struct peer *peer);
+
+/* ---- hosts.c ---- */
+
+struct peers *hosts_peers(struct inv_hosts *h);
+const struct cw_kv *hosts_kv(const struct inv_hosts *h);
+/* Since it said something new. */
+int64_t hosts_age_us(const struct inv_hosts *h, const struct peer *p);
