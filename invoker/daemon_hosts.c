@@ -14,6 +14,7 @@
 #include "invoker/health.h"
 #include "invoker/hosts.h"
 #include "invoker/intake.h"
+#include "invoker/monitor/monitor.h"
 #include "invoker/settings.h"
 
 enum { MIB_SHIFT = 20, NAME_MAX_BYTES = 4096 };
@@ -56,6 +57,14 @@ static int64_t share_millis(const struct inv_pool_stats *pool, int64_t total_mil
     return pool->memory_mb ? total_millis * active_mb / pool->memory_mb : 0;
 }
 
+static void add_usage(void *arg, const struct inv_container_usage *c)
+{
+    struct inv_host_view *v = arg;
+
+    v->cpu_used_millis += c->cpu_millis;
+    v->memory_used_bytes += (int64_t)c->usage.memory_bytes;
+}
+
 static void fill(void *arg, struct inv_host_view *v)
 {
     struct inv_daemon *d = arg;
@@ -72,6 +81,7 @@ static void fill(void *arg, struct inv_host_view *v)
     v->running = (uint32_t)(inv_dispatch_jobs(d->dispatch) - waiting);
     v->idle = (uint32_t)pool.idle;
     v->queued = (uint32_t)(waiting + inv_intake_fetching(d->intake));
+    inv_monitor_each(d->monitor, add_usage, v);
     v->draining = d->phase != PHASE_RUNNING || !d->health || !inv_health_enabled(d->health);
     if (!d->feed)
         return;
