@@ -10,6 +10,7 @@
 #include "common/base/err.h"
 #include "common/bus/bus.h"
 #include "common/cgroup/freezer.h"
+#include "common/cgroup/usage.h"
 #include "common/driver/container_driver.h"
 #include "common/http/client.h"
 #include "common/kv/kv.h"
@@ -24,7 +25,6 @@
 #include "invoker/admin.h"
 #include "invoker/blacklist.h"
 #include "invoker/catalog.h"
-#include "invoker/cleanup.h"
 #include "invoker/container/spec.h"
 #include "invoker/daemon_priv.h"
 #include "invoker/descriptors.h"
@@ -35,6 +35,8 @@
 #include "invoker/health.h"
 #include "invoker/hosts.h"
 #include "invoker/intake.h"
+#include "invoker/janitor/janitor.h"
+#include "invoker/janitor/owners.h"
 #include "invoker/job.h"
 #include "invoker/kafka_conf.h"
 #include "invoker/ledger.h"
@@ -459,6 +461,19 @@ static void make_parts(struct inv_daemon *d)
     });
 }
 
+static void add_pages(struct inv_daemon *d)
+{
+    const struct inv_admin_route pages[] = {
+        {"GET", "/events", inv_event_log_answer, d->events},
+        {"GET", "/containers", inv_monitor_answer, d->monitor},
+        {"GET", "/clean", inv_janitor_answer, d->janitor},
+        {"POST", "/clean", inv_janitor_answer, d->janitor},
+    };
+
+    for (size_t i = 0; i < CW_ARRAY_LEN(pages); i++)
+        inv_admin_add(d->admin, &pages[i]);
+}
+
 static int make_admin(struct inv_daemon *d, struct cw_err *err)
 {
     const struct inv_settings *s = d->settings;
@@ -489,10 +504,7 @@ static int make_admin(struct inv_daemon *d, struct cw_err *err)
     SSL_CTX_free(tls);
     if (!d->admin)
         return -1;
-    inv_admin_add(d->admin,
-                  &(struct inv_admin_route){"GET", "/events", inv_event_log_answer, d->events});
-    inv_admin_add(d->admin,
-                  &(struct inv_admin_route){"GET", "/containers", inv_monitor_answer, d->monitor});
+    add_pages(d);
     return 0;
 }
 
@@ -549,6 +561,7 @@ struct inv_daemon *inv_daemon_new(struct cw_loop *loop, const struct inv_setting
         .loop = loop, .metrics = d->metrics, .on_short = on_descriptors_short, .arg = d});
     make_lag_gauge(d);
     make_parts(d);
+    inv_daemon_make_janitor(d);
     if (make_admin(d, err) != 0 || inv_daemon_make_hosts(d, err) != 0)
         goto fail;
     inv_daemon_begin_start(d);
@@ -577,8 +590,9 @@ void inv_daemon_free(struct inv_daemon *d)
     inv_feed_free(d->feed);
     inv_daemon_forget_left(d);
     inv_intake_free(d->intake);
-    inv_cleanup_cancel(d->cleanup);
     inv_engine_watch_free(d->engine_watch);
+    inv_janitor_free(d->janitor);
+    cw_usage_source_free(d->janitor_usage);
     if (d->dispatch && inv_dispatch_containers(d->dispatch) == 0)
         inv_dispatch_free(d->dispatch);
     inv_monitor_free(d->monitor);
@@ -591,6 +605,7 @@ void inv_daemon_free(struct inv_daemon *d)
     cw_freezer_free(d->freezer);
     cw_bus_free(d->bus); /* tells acks and health nothing more */
     inv_ownership_free(d->ownership);
+    inv_owners_free(d->owners);
     inv_acks_free(d->acks);
     inv_ledger_free(d->ledger);
     inv_trace_free(d->trace);

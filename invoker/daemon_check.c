@@ -80,5 +80,9 @@ int inv_daemon_check_settings(const struct inv_settings *s, struct cw_err *err)
     if (inv_providers_check(s, err) != 0 ||
         inv_log_store_parse(s->log_store_provider, &store, err) != 0 || check_engine(s, err) != 0)
         return -1;
+    if (s->janitor_others && !s->cluster[0])
+        return cw_fail(err, CW_INVALID,
+                       "cwhisk.janitor.others: needs cwhisk.cluster, which tells our invokers from "
+                       "those of other deployments on the same engine");
     return check_extra_args(s, err);
 }

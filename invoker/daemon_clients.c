@@ -65,8 +65,7 @@ const char *inv_daemon_engine(const struct inv_settings *s)
     return s->docker_host && s->docker_host[0] ? s->docker_host : "/var/run/docker.sock";
 }
 
-/* Of the flags of docker run; NULL: the engine's default. */
-static const char *cgroup_parent(const struct inv_settings *s)
+const char *inv_daemon_cgroup_parent(const struct inv_settings *s)
 {
     static const char FLAG[] = "cgroup-parent";
 
@@ -80,7 +79,7 @@ static int64_t oom_kills(void *arg, const char *id)
 {
     const struct inv_daemon *d = arg;
 
-    return cw_cgroup_oom_kills(d->settings->cgroup_root, cgroup_parent(d->settings), id);
+    return cw_cgroup_oom_kills(d->settings->cgroup_root, inv_daemon_cgroup_parent(d->settings), id);
 }
 
 static int freeze(void *arg, const char *id)
@@ -104,7 +103,7 @@ static struct cw_docker_freezer make_freezer(struct inv_daemon *d)
 {
     struct cw_docker_freezer hooks = {.release = release};
 
-    d->freezer = cw_freezer_new(d->settings->cgroup_root, cgroup_parent(d->settings));
+    d->freezer = cw_freezer_new(d->settings->cgroup_root, inv_daemon_cgroup_parent(d->settings));
     hooks.arg = d->freezer;
     if (d->settings->freezer == INV_FREEZER_AUTO) {
         hooks.freeze = freeze;
@@ -123,8 +122,8 @@ static const char *const *owner_labels(struct inv_daemon *d)
     (void)snprintf(boot, sizeof(boot), "%" PRId64, cw_loop_wall_ms(d->loop));
     labels[0] = "org.cwhisk.invoker";
     labels[1] = d->printed_id;
-    labels[2] = "org.cwhisk.boot";
-    labels[3] = cw_arena_dup(&d->arena, cw_slice_of(boot));
+    labels[2] = CW_LABEL_BOOT;
+    labels[3] = d->boot = cw_arena_dup(&d->arena, cw_slice_of(boot));
     labels[4] = NULL;
     return labels;
 }
@@ -216,7 +215,7 @@ void inv_daemon_make_monitor(struct inv_daemon *d)
         .loop = d->loop,
         .metrics = d->metrics,
         .cgroup_root = d->settings->cgroup_root,
-        .cgroup_parent = cgroup_parent(d->settings),
+        .cgroup_parent = inv_daemon_cgroup_parent(d->settings),
         .proc = "/proc",
         .interval_ms = d->settings->monitor_ms,
     });

@@ -28,13 +28,13 @@ struct cw_kv;
 struct cw_manifest;
 struct cw_metrics;
 struct cw_param_keys;
+struct cw_usage_source;
 struct inv_acks;
 struct inv_admin;
 struct inv_blacklist;
 struct inv_stale;
 struct inv_store_check;
 struct inv_catalog;
-struct inv_cleanup;
 struct inv_descriptors;
 struct inv_dispatch;
 struct inv_engine_watch;
@@ -44,10 +44,12 @@ struct inv_health;
 struct inv_hosts;
 struct inv_job;
 struct inv_intake;
+struct inv_janitor;
 struct inv_ledger;
 struct inv_lifecycle;
 struct inv_log_hub;
 struct inv_monitor;
+struct inv_owners;
 struct inv_ownership;
 struct inv_records;
 struct inv_telemetry;
@@ -71,7 +73,7 @@ struct inv_daemon {
     struct cw_arena arena; /* names below */
     const char *const *topic_config;
     const char *invoker_topic, *health_topic, *events_topic, *source, *printed_id, *member_id,
-        *container_prefix;
+        *container_prefix, *boot;
     struct cw_str instance; /* JSON of our id */
     int64_t max_message_bytes;
     struct cw_manifest *manifest;
@@ -104,7 +106,9 @@ struct inv_daemon {
     struct inv_engine_watch *engine_watch; /* NULL before left-overs are gone */
     bool engine_away;
     struct inv_admin *admin;
-    struct inv_cleanup *cleanup;
+    struct inv_janitor *janitor;
+    struct inv_owners *owners; /* NULL: other invokers are not looked at */
+    struct cw_usage_source *janitor_usage;
     struct inv_blacklist *blacklist;
     struct inv_store_check *store_check;
     struct inv_stale *stale;
@@ -123,6 +127,7 @@ struct inv_daemon {
     bool leaving;        /* waiting for that */
     bool recovered;      /* what a predecessor left has been read again */
     bool refusing;       /* what was not started is answered with an error */
+    bool cleaning;       /* that is under way */
     bool clean;          /* left-over containers are gone; nothing is handed out before */
     struct cw_watch sigterm, sigint;
     struct cw_timer stop_tick;
@@ -172,6 +177,8 @@ int inv_daemon_check_settings(const struct inv_settings *s, struct cw_err *err) 
 
 /* ---- daemon_clients.c ---- */
 
+/* Of the flags of docker run; NULL: the engine's default. */
+const char *inv_daemon_cgroup_parent(const struct inv_settings *s);
 /* Where the container engine is: a path, or what DOCKER_HOST says. */
 const char *inv_daemon_engine(const struct inv_settings *s);
 /* Kafka, CouchDB, Docker, log files: clients only, nothing is awaited. */
@@ -184,6 +191,11 @@ void inv_daemon_make_monitor(struct inv_daemon *d);
 
 /* The admin interface and what hosts tell of are there. */
 int inv_daemon_make_hosts(struct inv_daemon *d, struct cw_err *err) CW_MUST_CHECK;
+
+/* ---- daemon_janitor.c ---- */
+
+/* After the dispatch. */
+void inv_daemon_make_janitor(struct inv_daemon *d);
 
 /* ---- daemon_tls.c ---- */
 

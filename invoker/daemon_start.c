@@ -9,13 +9,13 @@
 #include "common/driver/container_driver.h"
 #include "common/obs/log.h"
 #include "invoker/admin.h"
-#include "invoker/cleanup.h"
 #include "invoker/daemon_priv.h"
 #include "invoker/dispatch.h"
 #include "invoker/engine_watch.h"
 #include "invoker/feed.h"
 #include "invoker/health.h"
 #include "invoker/hosts.h"
+#include "invoker/janitor/janitor.h"
 #include "invoker/ownership.h"
 #include "invoker/records.h"
 #include "invoker/settings.h"
@@ -62,8 +62,8 @@ static void watch_engine(struct inv_daemon *d)
         .driver = d->driver,
         .dispatch = d->dispatch,
         .metrics = d->metrics,
+        .janitor = d->janitor,
         .prefix = d->container_prefix,
-        .cluster = d->settings->cluster,
         .patience_ms = ENGINE_PATIENCE_MS,
         .on_well = on_engine_well,
         .arg = d,
@@ -74,7 +74,7 @@ static void on_clean(void *arg, size_t removed, const struct cw_err *err)
 {
     struct inv_daemon *d = arg;
 
-    d->cleanup = NULL;
+    d->cleaning = false;
     if (err)
         cw_log(CW_LOG_ERROR, NULL, COMPONENT, "left-over containers are not removed, going on: %s",
                err->msg);
@@ -100,9 +100,10 @@ static void on_topic_owned(void *arg, bool owned)
         d->topic_seen = 0;
         cw_timer_set_ms(&d->topic_retry, 0);
     }
-    if (owned && !d->clean && !d->cleanup)
-        d->cleanup = inv_cleanup_start(d->loop, d->driver, d->container_prefix,
-                                       d->settings->cluster, CLEANUP_LIMIT_MS, on_clean, d);
+    if (owned && !d->clean && !d->cleaning) {
+        d->cleaning = true;
+        inv_janitor_begin(d->janitor, CLEANUP_LIMIT_MS, on_clean, d);
+    }
 }
 
 static void on_topic_lost(void *arg, const struct cw_err *err)

@@ -403,14 +403,38 @@ void inv_dispatch_compare(struct inv_dispatch *d, const struct cw_owned_containe
     }
 }
 
-bool inv_dispatch_holds(const struct inv_dispatch *d, const char *name)
+static struct holding *find_holding(const struct inv_dispatch *d, const char *name)
 {
     CW_LIST_EACH (&d->holdings, n) {
-        if (strcmp(inv_container_name(CW_LIST_ENTRY(n, struct holding, link)->container), name) ==
-            0)
-            return true;
+        struct holding *h = CW_LIST_ENTRY(n, struct holding, link);
+
+        if (strcmp(inv_container_name(h->container), name) == 0)
+            return h;
     }
-    return false;
+    return NULL;
+}
+
+bool inv_dispatch_holds(const struct inv_dispatch *d, const char *name, struct inv_held *ret)
+{
+    const struct holding *h = find_holding(d, name);
+
+    if (!h || !ret)
+        return h != NULL;
+    ret->memory_bytes = (uint64_t)h->slot->memory_mb << 20;
+    ret->idle_ms = h->slot->state == INV_SLOT_IDLE && inv_container_idle_us(h->container)
+                       ? (now_us(d) - inv_container_idle_us(h->container)) / 1000
+                       : -1;
+    return true;
+}
+
+bool inv_dispatch_remove_idle(struct inv_dispatch *d, const char *name)
+{
+    struct holding *h = find_holding(d, name);
+
+    if (!h || h->slot->state != INV_SLOT_IDLE)
+        return false;
+    inv_container_remove(h->container);
+    return h->slot->state == INV_SLOT_GONE; /* not while it still collects logs */
 }
 
 /* ---- life ---- */

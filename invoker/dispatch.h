@@ -76,8 +76,14 @@ void inv_dispatch_died(struct inv_dispatch *d, const char *id, int64_t exit_code
  * there or do not run have ended. */
 void inv_dispatch_compare(struct inv_dispatch *d, const struct cw_owned_container *list,
                           size_t count, int64_t since_us);
-/* Is a container of this name held here, in whatever state? */
-bool inv_dispatch_holds(const struct inv_dispatch *d, const char *name);
+struct inv_held {
+    int64_t idle_ms;       /* it has been idle for so long; -1: it is at work, or prewarmed */
+    uint64_t memory_bytes; /* in the books */
+};
+/* Is a container of this name held here, in whatever state? ret may be NULL. */
+bool inv_dispatch_holds(const struct inv_dispatch *d, const char *name, struct inv_held *ret);
+/* Removes the container of this name if it is idle; false: it is not, any more. */
+bool inv_dispatch_remove_idle(struct inv_dispatch *d, const char *name);
 /* Real containers, those being removed included. */
 size_t inv_dispatch_containers(const struct inv_dispatch *d);
 void inv_dispatch_stats(const struct inv_dispatch *d, struct inv_pool_stats *pool, size_t *waiting,

@@ -7,72 +7,20 @@
 #include "common/loop/loop.h"
 #include "common/obs/log.h"
 #include "common/obs/metrics.h"
-#include "invoker/cleanup.h"
 #include "invoker/dispatch.h"
+#include "invoker/janitor/janitor.h"
 
 #define COMPONENT "DockerClient"
-
-enum { SWEEP_EVERY_MS = 300000, SWEEP_LIMIT_MS = 60000 };
 
 struct inv_engine_watch {
     struct inv_engine_watch_conf conf;
     struct cw_driver_call *call;
-    struct inv_cleanup *sweep;
-    bool sweep_again;       /* what it found is older than the engine's return */
-    int64_t swept_us;       /* when the sweep under way began */
     struct cw_timer unwell; /* patience */
-    struct cw_timer next;   /* sweep */
     int64_t away_us;        /* since then; 0: it answers */
     bool told_unwell;
     struct cw_counter *deaths;
     struct cw_gauge *up;
 };
-
-static void sweep(void *arg);
-
-/* ---- comparing ---- */
-
-static void on_list(void *arg, const struct cw_owned_container *list, size_t count)
-{
-    struct inv_engine_watch *w = arg;
-
-    inv_dispatch_compare(w->conf.dispatch, list, count, w->swept_us);
-}
-
-static bool is_held(void *arg, const struct cw_owned_container *c)
-{
-    struct inv_engine_watch *w = arg;
-
-    return inv_dispatch_holds(w->conf.dispatch, c->name);
-}
-
-static void on_swept(void *arg, size_t removed, const struct cw_err *err)
-{
-    struct inv_engine_watch *w = arg;
-
-    w->sweep = NULL;
-    if (err)
-        cw_log(CW_LOG_WARN, NULL, COMPONENT,
-               "the engine's containers are not compared with ours this time: %s", err->msg);
-    else if (removed)
-        cw_log(CW_LOG_WARN, NULL, COMPONENT, "removed %zu containers that nobody used", removed);
-    cw_timer_set_ms(&w->next, w->sweep_again ? 0 : SWEEP_EVERY_MS);
-}
-
-static void sweep(void *arg)
-{
-    static const struct inv_cleanup_look LOOK = {on_list, is_held};
-    struct inv_engine_watch *w = arg;
-
-    if (w->sweep) {
-        w->sweep_again = true;
-        return;
-    }
-    w->sweep_again = false;
-    w->swept_us = cw_loop_mono_us(w->conf.loop);
-    w->sweep = inv_cleanup_sweep(w->conf.loop, w->conf.driver, w->conf.prefix, w->conf.cluster,
-                                 SWEEP_LIMIT_MS, &LOOK, on_swept, w);
-}
 
 /* ---- what the engine tells ---- */
 
@@ -117,7 +65,7 @@ static void engine_answers(struct inv_engine_watch *w)
         w->told_unwell = false;
         w->conf.on_well(w->conf.arg, true);
     }
-    sweep(w);
+    inv_janitor_soon(w->conf.janitor);
 }
 
 static void on_engine(void *arg, const struct cw_err *err)
@@ -140,7 +88,6 @@ struct inv_engine_watch *inv_engine_watch_new(const struct inv_engine_watch_conf
     w = cw_alloc(sizeof(*w));
     w->conf = *conf;
     cw_timer_init(&w->unwell, conf->loop, on_unwell, w);
-    cw_timer_init(&w->next, conf->loop, sweep, w);
     w->deaths = cw_metrics_counter(conf->metrics, "cwhisk_container_deaths_total", NULL,
                                    "Ends of containers as the engine tells them, removals too.");
     w->up = cw_metrics_gauge(conf->metrics, "cwhisk_engine_up", NULL,
@@ -156,8 +103,6 @@ void inv_engine_watch_free(struct inv_engine_watch *w)
         return;
     if (w->call)
         w->conf.driver->ops->cancel(w->conf.driver, w->call);
-    inv_cleanup_cancel(w->sweep);
     cw_timer_done(&w->unwell);
-    cw_timer_done(&w->next);
     free(w);
 }

@@ -2,10 +2,10 @@
  * and which of our containers end without our doing.
  *
  * While it is away no containers are asked for, and what needs one waits (inv_dispatch_engine).
- * A death is passed on as it is told. Whenever the engine is back, and now and then, its containers
- * are compared with ours: ours that do not run have ended, and those under our names that nobody
- * holds (a create whose answer was lost, a removal that was given up) are removed. An engine that
- * is away for longer than a restart takes makes the invoker unwell. Thread: loop. */
+ * A death is passed on as it is told. Whenever the engine is back the janitor does a round, which
+ * compares its containers with ours: some may have ended unseen, and a create whose answer was lost
+ * may have left one. An engine that is away for longer than a restart takes makes the invoker
+ * unwell. Thread: loop. */
 #pragma once
 
 #include <stdbool.h>
@@ -15,6 +15,7 @@ struct cw_driver;
 struct cw_loop;
 struct cw_metrics;
 struct inv_dispatch;
+struct inv_janitor;
 struct inv_engine_watch;
 
 struct inv_engine_watch_conf {
@@ -22,8 +23,9 @@ struct inv_engine_watch_conf {
     struct cw_driver *driver;
     struct inv_dispatch *dispatch;
     struct cw_metrics *metrics;
-    const char *prefix, *cluster; /* as inv_cleanup_start takes them; borrowed */
-    int64_t patience_ms;          /* an engine may be away for so long */
+    struct inv_janitor *janitor;
+    const char *prefix;  /* of our containers' names */
+    int64_t patience_ms; /* an engine may be away for so long */
     /* false: it is away for longer; true: it is back after that. */
     void (*on_well)(void *arg, bool well);
     void *arg;

@@ -101,6 +101,9 @@ struct inv_settings {
     bool prometheus; /* stock: needs kamon too; ours is on by default */
     bool log_markers, kamon_tags;
     int64_t trace_activations, events_kept;
+    int64_t janitor_ms, janitor_idle_ms, janitor_containers, janitor_others_ms;
+    double janitor_memory;
+    bool janitor_dry_run, janitor_others;
     bool remove_on_incomplete_logs;
     char *log_store_provider; /* inv_log_store_parse */
     char *userlogs_dir;

@@ -58,12 +58,18 @@ struct cw_container {
 };
 
 #define CW_LABEL_CLUSTER "org.cwhisk.cluster"
+#define CW_LABEL_INSTANCE "org.cwhisk.instance" /* the invoker's id, a number */
+#define CW_LABEL_BOOT "org.cwhisk.boot"         /* which process of that invoker */
+#define CW_LABEL_ACTION "org.cwhisk.action"
 
 struct cw_owned_container {
     const char *id, *name;
     const char
         *cluster; /* label org.cwhisk.cluster; NULL: not made by us, or before there was one */
+    const char *instance, *boot, *action; /* labels; NULL: none */
     bool paused, running;
+    bool dead;         /* the engine could not remove it, or is about to */
+    int64_t created_s; /* epoch; 0: not told */
 };
 
 /* err NULL on success. */

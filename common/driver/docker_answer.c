@@ -248,6 +248,11 @@ static int decode_listed(const json_t *item, const char *prefix, struct cw_owned
                        ID_LEN);
     ret->name = own_name(names);
     ret->cluster = json_string_value(json_object_get(labels, CW_LABEL_CLUSTER));
+    ret->instance = json_string_value(json_object_get(labels, CW_LABEL_INSTANCE));
+    ret->boot = json_string_value(json_object_get(labels, CW_LABEL_BOOT));
+    ret->action = json_string_value(json_object_get(labels, CW_LABEL_ACTION));
+    ret->created_s = json_integer_value(json_object_get(item, "Created")); /* Podman: a text */
+    ret->dead = strcmp(state, "dead") == 0 || strcmp(state, "removing") == 0;
     ret->paused = strcmp(state, "paused") == 0;
     ret->running = ret->paused || strcmp(state, "running") == 0;
     return ret->name && strncmp(ret->name, prefix, strlen(prefix)) == 0;

@@ -468,6 +468,7 @@ void inv_ct_advance_idle(struct inv_container *c)
     inv_ct_run_waiting(c);
     if (c->state == CT_RUNNING && cw_list_empty(&c->runs) && cw_list_empty(&c->waiting)) {
         inv_ct_set_state(c, CT_READY);
+        c->idle_us = inv_ct_now_us(c);
         cw_timer_set_ms(&c->timer,
                         c->env->driver->ops->pause ? c->env->pause_grace_ms : c->env->idle_ms);
     }
@@ -576,6 +577,11 @@ const char *inv_container_id(const struct inv_container *c)
 int64_t inv_container_since_us(const struct inv_container *c)
 {
     return c->since_us;
+}
+
+int64_t inv_container_idle_us(const struct inv_container *c)
+{
+    return c->idle_us;
 }
 
 void *inv_container_owner(const struct inv_container *c)

@@ -102,5 +102,7 @@ void inv_container_died(struct inv_container *c, int64_t exit_code);
 const char *inv_container_id(const struct inv_container *c);
 /* Monotonic time since when it has that id; 0: not yet. */
 int64_t inv_container_since_us(const struct inv_container *c);
+/* Monotonic time since when it has been idle, if it is; 0: it never was. */
+int64_t inv_container_idle_us(const struct inv_container *c);
 void *inv_container_owner(const struct inv_container *c);
 const char *inv_container_name(const struct inv_container *c);

@@ -70,6 +70,7 @@ struct inv_container {
         *command; /* of the engine, as the docker command calls it: under way, or the last one */
     int64_t command_begun_us;
     int64_t since_us;      /* created */
+    int64_t idle_us;       /* since then it has been idle, if it is */
     bool died;             /* the engine said so */
     int64_t exit_code;     /* then */
     struct cw_timer death; /* last words may be on their way */

@@ -116,10 +116,10 @@ static const char *const *labels(int64_t instance, const char *kind, const char 
     char number[24];
 
     (void)snprintf(number, sizeof(number), "%lld", (long long)instance);
-    list[0] = label(arena, "org.cwhisk.instance", number);
+    list[0] = label(arena, CW_LABEL_INSTANCE, number);
     if (a) {
         list[1] = label(arena, "org.cwhisk.namespace", namespace_name);
-        list[2] = label(arena, "org.cwhisk.action", a->id);
+        list[2] = label(arena, CW_LABEL_ACTION, a->id);
     }
     list[a ? 3 : 1] = label(arena, "org.cwhisk.kind", kind);
     return list;

@@ -22,7 +22,7 @@ LEVELS = [
 ]
 DAEMONS = ["invoker", "fnmanager", "preopt"]
 MAIN = "cmd"  # picks a daemon and runs it
-PURE_PATHS = ("invoker/id_plan.", "invoker/placement/", "invoker/pool/", "invoker/resize/solver")
+PURE_PATHS = ("invoker/id_plan.", "invoker/janitor/rules.", "invoker/placement/", "invoker/pool/", "invoker/resize/solver")
 PURE_MAY_INCLUDE = ["base", "json", "model"]
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"', re.MULTILINE)

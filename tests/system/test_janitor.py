@@ -9,6 +9,7 @@ from harness.code import NODE_ECHO
 from harness.invoker import binary
 from harness.wait import PATIENCE, wait_until
 
+IMAGE = "whisk/action-nodejs-v20:local"
 OPERATIONS = ["create", "connect", "start", "die", "disconnect", "destroy"]
 
 
@@ -43,3 +44,94 @@ def test_operations_are_timed_and_told_in_order(make_invoker, controller, ns):
     assert next(event for event in events if event["event"] == "die")["detail"] == "exit code 137"
     status, table, _ = ctl(invoker, "events")
     assert status == 0 and len(table.splitlines()) == len(events) + 1 and table.split()[:2] == ["TIME", "EVENT"]
+
+
+def lay_out(docker, invoker, cluster="blue"):
+    """Containers that somebody left: → (names that are ours, names that are not)"""
+    def create(name, start=False, **labels):
+        docker.call("POST", f"/containers/create?name={name}",
+                    {"Image": IMAGE, "Labels": {f"org.cwhisk.{key}": value for key, value in labels.items()}})
+        if start:
+            docker.call("POST", f"/containers/{name}/start")
+        return name
+    ours = [create(f"{invoker.prefix}901_guest_stopped", cluster=cluster, action="guest/stopped"),
+            create(f"{invoker.prefix}902_guest_runs", start=True, cluster=cluster),
+            create(f"{invoker.prefix}903_stock", start=True)]
+    docker.pause(ours[2])
+    foreign = [create(f"{invoker.prefix}x_guest_hello", start=True, cluster=cluster), create(f"{invoker.prefix}904", cluster=cluster),
+               create(f"my-{invoker.prefix}905_guest_hello", start=True), create(f"{invoker.prefix}906_guest_hello", cluster="green")]
+    return ours, foreign
+
+
+def removed(invoker):
+    """{reason: how many}"""
+    found = re.findall(r'^cwhisk_janitor_removed_total\{reason="(\w+)"\} (\d+)$', invoker.http("/metrics").text, re.M)
+    return {reason: int(value) for reason, value in found if value != "0"}
+
+
+def test_clean_removes_what_is_ours_and_only_that(make_invoker, controller, docker, ns):
+    invoker = make_invoker().start(controller)
+    action = controller.put(f"{ns}/held", "nodejs:20", NODE_ECHO)
+    assert controller.invoke(invoker, action, {"a": 1}).finished()
+    held = list(invoker.containers())
+    ours, foreign = lay_out(docker, invoker, "")
+    try:
+        shown = ctl_json(invoker, "clean", "--dry-run")
+        assert {row["name"]: row["reason"] for row in shown["containers"]} == dict(zip(ours, ["stopped", "orphaned", "orphaned"]))
+        assert shown["dryRun"] and [row["result"] for row in shown["containers"]] == ["would be removed"] * 3
+        assert removed(invoker) == {} and all(docker.inspect(name) for name in ours)
+        status, table, err = ctl(invoker, "clean")
+        assert status == 0, err
+        assert "3 of " in table and table.count(" removed") == 4 and "guest/stopped" in table
+        left = docker.containers("")
+        assert set(foreign) | set(held) <= set(left) and not set(ours) & set(left)
+        assert removed(invoker) == {"stopped": 1, "orphaned": 2}
+        running = next(row for row in shown["containers"] if row["name"] == ours[1])
+        assert running["memoryBytes"] > 0 and running["ageMs"] >= 0
+        cleaned = [event for event in ctl_json(invoker, "events")["events"] if event["event"] == "clean"]
+        assert sorted(event["container"] for event in cleaned) == sorted(ours)
+        assert ctl_json(invoker, "clean")["containers"] == []
+    finally:
+        for name in [*ours, *foreign]:
+            docker.remove(name)
+
+
+def test_rounds_clean_by_themselves_and_a_dry_run_only_says_so(make_invoker, controller, docker):
+    invoker = make_invoker({"CWHISK_JANITOR_INTERVAL": "300 ms", "CWHISK_JANITOR_DRY_RUN": "true"}).start(controller)
+    ours, foreign = lay_out(docker, invoker, "")
+    try:
+        wait_until(lambda: f"{ours[0]} (stopped, stopped) would be removed" in invoker.log(), what="the round says what it would do")
+        assert set(ours) <= set(docker.containers(""))
+        invoker.terminate()
+        second = make_invoker({"CWHISK_JANITOR_INTERVAL": "300 ms"}, number=invoker.number, unique=invoker.unique).start(controller)
+        wait_until(lambda: not set(ours) & set(docker.containers("")), what="the start removes them")
+        docker.run(IMAGE, ours[0])
+        wait_until(lambda: ours[0] not in docker.containers(""), what="a round removes it")
+        assert set(foreign) <= set(docker.containers(""))
+        assert removed(second)["orphaned"] >= 1
+    finally:
+        for name in [*ours, *foreign]:
+            docker.remove(name)
+
+
+def test_containers_of_a_killed_invoker_go_and_those_of_a_living_one_stay(make_invoker, controller, docker, ns):
+    cluster = {"CWHISK_JANITOR_OTHERS": "true", "CWHISK_JANITOR_OTHERS_AFTER": "1 s", "CWHISK_JANITOR_INTERVAL": "500 ms",
+               "CONFIG_whisk_kafka_consumer_sessionTimeoutMs": "6000", "CONFIG_whisk_kafka_consumer_heartbeatIntervalMs": "1000"}
+    named = {"INVOKER_OPTS": f"-Dcwhisk.cluster={ns}"}
+    plain = {key: value for key, value in cluster.items() if "JANITOR" not in key}
+    killed, living, other = (make_invoker({**env, **named}) for env in (plain, cluster, plain))
+    for invoker in (killed, other, living):
+        invoker.start(controller)
+        action = controller.put(f"{ns}/of{invoker.number}", "nodejs:20", NODE_ECHO)
+        assert controller.invoke(invoker, action, {"a": 1}).finished()
+    killed.kill()
+    wait_until(lambda: not killed.containers(), timeout=40, what=lambda: f"its containers go:\n{living.tail()}")
+    assert len(other.containers()) == 1 and len(living.containers()) == 1
+    assert removed(living) == {"orphaned": 1}
+    assert "cwhisk.janitor.others: needs cwhisk.cluster" in refusal(make_invoker(cluster))
+
+
+def refusal(invoker):
+    invoker.spawn()
+    assert invoker.wait_exit() == 1
+    return invoker.log()

@@ -3,7 +3,8 @@
 
 #include "common/base/err.h"
 #include "common/loop/loop.h"
-#include "invoker/cleanup.h"
+#include "invoker/janitor/cleanup.h"
+#include "invoker/janitor/rules.h"
 #include "tests/support/fake_driver.h"
 #include "tests/support/turns.h"
 
@@ -14,7 +15,7 @@ struct world {
     struct fake_driver driver;
     struct inv_cleanup *cleanup;
     unsigned calls;
-    size_t removed;
+    size_t removed, failed;
     struct cw_err err;
 };
 
@@ -36,10 +37,44 @@ static void begin(struct world *w, const struct cw_owned_container *owned, size_
     w->driver.owned_count = count;
 }
 
+/* By the rules, with nothing held. */
+static size_t pick(void *arg, const struct cw_owned_container *list, size_t count, size_t *rows)
+{
+    const struct inv_janitor_policy policy = {
+        .prefix = "wsk00_", .cluster = "blue", .memory_part = 1};
+    const struct inv_janitor_host host = {0};
+    cw_auto_free struct inv_owned *table = cw_calloc(count, sizeof(*table));
+    cw_auto_free struct inv_removal *removals = cw_calloc(count, sizeof(*removals));
+    size_t n;
+
+    (void)arg;
+    for (size_t i = 0; i < count; i++)
+        table[i] =
+            (struct inv_owned){.name = list[i].name, .cluster = list[i].cluster, .idle_ms = -1};
+    n = inv_janitor_judge(&policy, &host, table, count, removals);
+    for (size_t i = 0; i < n; i++)
+        rows[i] = removals[i].row;
+    return n;
+}
+
+static void on_removed(void *arg, size_t n, const struct cw_err *err)
+{
+    struct world *w = arg;
+
+    if (err)
+        w->failed = n;
+}
+
 static void start(struct world *w, int64_t limit_ms)
 {
-    w->cleanup =
-        inv_cleanup_start(w->loop, &w->driver.base, "wsk00_", "blue", limit_ms, on_done, w);
+    w->cleanup = inv_cleanup_start(&(struct inv_cleanup_conf){.loop = w->loop,
+                                                              .driver = &w->driver.base,
+                                                              .prefix = "wsk00_",
+                                                              .limit_ms = limit_ms,
+                                                              .pick = pick,
+                                                              .on_removed = on_removed,
+                                                              .fn = on_done,
+                                                              .arg = w});
     assert_int_equal(w->calls, 0); /* never inside the call */
 }
 
@@ -192,6 +227,7 @@ static void one_that_resists_does_not_keep_the_others(void **state)
     w.driver.resists = "b";
     start(&w, LIMIT_MS);
     wait_done(&w);
+    assert_int_equal(w.failed, 1);
     assert_int_equal(w.removed, 2);
     assert_int_equal(w.err.code, CW_OK); /* what is left is no reason not to start */
     end(&w);

@@ -8,6 +8,7 @@
 #include "common/loop/loop.h"
 #include "invoker/dispatch.h"
 #include "invoker/engine_watch.h"
+#include "invoker/janitor/janitor.h"
 #include "tests/component/invoker/dispatch_world.h"
 
 #define PREFIX "wsk0_"
@@ -15,6 +16,7 @@
 struct watched {
     struct world *w;
     struct inv_engine_watch *watch;
+    struct inv_janitor *janitor;
     bool well;
     unsigned changes;
 };
@@ -36,13 +38,22 @@ static struct watched begin(scripted_fn *script)
 
 static void start_watch(struct watched *x, int64_t patience_ms)
 {
+    x->janitor = inv_janitor_new(&(struct inv_janitor_conf){
+        .loop = x->w->loop,
+        .driver = &x->w->driver.base,
+        .dispatch = x->w->dispatch,
+        .metrics = x->w->metrics,
+        .policy = {.prefix = PREFIX, .cluster = "", .memory_part = 1},
+        .boot = "1",
+        .interval_ms = 300000,
+    });
     x->watch = inv_engine_watch_new(&(struct inv_engine_watch_conf){
         .loop = x->w->loop,
         .driver = &x->w->driver.base,
         .dispatch = x->w->dispatch,
         .metrics = x->w->metrics,
+        .janitor = x->janitor,
         .prefix = PREFIX,
-        .cluster = "",
         .patience_ms = patience_ms,
         .on_well = on_well,
         .arg = x,
@@ -54,6 +65,7 @@ static void start_watch(struct watched *x, int64_t patience_ms)
 static void end(struct watched *x)
 {
     inv_engine_watch_free(x->watch);
+    inv_janitor_free(x->janitor);
     end_world(x->w);
 }
 

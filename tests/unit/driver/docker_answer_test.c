@@ -317,13 +317,16 @@ static void list_of_every_engine_is_read(void **state)
     }
 }
 
-static void list_tells_the_cluster_by_its_label(void **state)
+static void list_tells_whose_a_container_is_by_its_labels(void **state)
 {
     static const char LIST[] =
         "[{\"Id\":\"" ID "\",\"Names\":[\"/a1\"],\"State\":\"running\","
-        "\"Labels\":{\"org.cwhisk.cluster\":\"blue\"}},"
+        "\"Created\":1795276765,\"Labels\":{\"org.cwhisk.cluster\":\"blue\",\"org.cwhisk."
+        "instance\":"
+        "\"3\",\"org.cwhisk.boot\":\"17\",\"org.cwhisk.action\":\"n/a\"}},"
         "{\"Id\":\"" ID "\",\"Names\":[\"/a2\"],\"State\":\"running\",\"Labels\":{\"x\":\"y\"}},"
-        "{\"Id\":\"" ID "\",\"Names\":[\"/a3\"],\"State\":\"running\",\"Labels\":null}]";
+        "{\"Id\":\"" ID
+        "\",\"Names\":[\"/a3\"],\"State\":\"dead\",\"Created\":\"now\",\"Labels\":null}]";
     cw_auto_json json_t *doc = NULL;
     cw_auto_free struct cw_owned_container *list = NULL;
     size_t count;
@@ -332,6 +335,11 @@ static void list_tells_the_cluster_by_its_label(void **state)
     assert_int_equal(cw_docker_decode_list(cw_slice_of(LIST), "a", &list, &count, &doc, NULL), 0);
     assert_int_equal(count, 3);
     assert_string_equal(list[0].cluster, "blue");
+    assert_string_equal(list[0].instance, "3");
+    assert_string_equal(list[0].boot, "17");
+    assert_string_equal(list[0].action, "n/a");
+    assert_int_equal(list[0].created_s, 1795276765);
+    assert_true(list[2].dead && !list[0].dead && list[2].created_s == 0);
     assert_null(list[1].cluster);
     assert_null(list[2].cluster);
 }
@@ -532,7 +540,7 @@ int main(void)
         cmocka_unit_test(list_keeps_only_names_with_the_exact_prefix),
         cmocka_unit_test(list_of_every_engine_is_read),
         cmocka_unit_test(taken_names_and_missing_images_are_told_by_engine),
-        cmocka_unit_test(list_tells_the_cluster_by_its_label),
+        cmocka_unit_test(list_tells_whose_a_container_is_by_its_labels),
         cmocka_unit_test(list_refuses_nonsense),
         cmocka_unit_test(error_text_is_the_message_or_printable_bytes),
         cmocka_unit_test(missing_executables_are_told_from_a_missing_shim),
