@@ -64,6 +64,9 @@ struct cw_usage {
     uint64_t io_read_bytes, io_written_bytes; /* of block devices */
     uint64_t io_reads, io_writes;
     uint64_t pids; /* processes and threads now */
+    /* The container has said so of itself (usage_probe.h): never to raise a need above the limit,
+     * never to decide what is admitted. */
+    bool untrusted;
 };
 
 /* cgroup_root: where the host's control groups are mounted ("/sys/fs/cgroup"); proc: "/proc";

@@ -48,6 +48,7 @@ struct cw_container_spec {
     int64_t nofile;                 /* ulimit, soft and hard; 0: engine's default */
     const char *log_driver;         /* NULL: engine's default */
     const char *const *log_options; /* NULL-terminated "k=v" or NULL */
+    bool probe;                     /* to run under cwhisk-probe, if that can be */
 };
 
 struct cw_container {
@@ -55,6 +56,9 @@ struct cw_container {
     char address[46];   /* numeric IP */
     uint16_t port;      /* 8080 */
     char log_path[512]; /* engine's json file as the engine names it; "" when there is none */
+    uint16_t
+        probe_port; /* cwhisk-probe answers there (common/model/probe_wire.h); 0: there is none */
+    char probe_token[33];
 };
 
 #define CW_LABEL_CLUSTER "org.cwhisk.cluster"

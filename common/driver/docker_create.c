@@ -1,27 +1,30 @@
 /* A create is a row of requests, one after the other:
  *
- *   PULL -> QUEUED -> CREATE -> START -> INSPECT -> (answer)
+ *   PULL -> QUEUED -> (IMAGE) -> CREATE -> START -> INSPECT -> (answer)
  *    ^                | |  ^
  *    '---- 404: ------' |  |   no such image, and no pull has been tried
  *                 409:  v  |   a container of that name is left from an earlier process
  *             LOOK -> EVICT    (LOOK: is it of our cluster? otherwise the create fails)
  *
  * An image that is not pulled by rule is pulled all the same when it is missing, as "docker run"
- * does. A slot (parallel_creates) is held from CREATE to the end; pulls, which may take minutes,
- * need none. CREATE to START share one time limit, as stock's "docker run". Whatever the engine may
- * have made by the time something fails is handed to cw_docker_clean_up. A step that does not reach
- * the engine is tried again for the driver's patience. An abandoned create stays
- * until the answer under way has come, since only then it is known what is there to remove. */
+ * does. IMAGE asks what the image runs, for containers with a probe. A slot (parallel_creates) is
+ * held from CREATE to the end; pulls, which may take minutes, need none. CREATE to START share one
+ * time limit, as stock's "docker run". Whatever the engine may have made by the time something
+ * fails is handed to cw_docker_clean_up. A step that does not reach the engine is tried again for
+ * the driver's patience. An abandoned create stays until the answer under way has come, since only
+ * then it is known what is there to remove. */
 #include <stdio.h>
 
 #include "common/driver/docker_answer.h"
 #include "common/driver/docker_priv.h"
+#include "common/driver/docker_probe.h"
 #include "common/driver/docker_spec.h"
 
 enum create_step {
     STEP_REFUSED,
     STEP_PULL,
     STEP_QUEUED,
+    STEP_IMAGE,
     STEP_CREATE,
     STEP_LOOK,
     STEP_EVICT,
@@ -48,13 +51,15 @@ struct create {
     struct cw_err refusal;
     enum cw_pull_policy policy;
     char *name, *image, *network;
-    struct cw_str body;
+    struct cw_str body, probed;              /* probed: the same with a probe; empty: without */
+    char probe_token[33];                    /* "": no probe is wanted */
     char id[65];                             /* "" before the engine has named it */
     int64_t deadline_us, begun_us, asked_us; /* asked: wall clock */
     cw_created_fn *fn;
     void *arg;
 };
 
+static void send_image(struct create *c);
 static void send_create(struct create *c);
 static void start_pull(struct create *c);
 
@@ -68,7 +73,11 @@ static void take_slot(struct create *c)
     c->has_slot = true;
     c->deadline_us = cw_loop_mono_us(docker->api.loop) + docker->api.limit_ms[DOCKER_RUN] * 1000;
     c->begun_us = cw_docker_begin(&docker->api, DOCKER_RUN);
-    send_create(c);
+    cw_str_reset(&c->probed);
+    if (c->probe_token[0] && docker->probe_path)
+        send_image(c);
+    else
+        send_create(c);
 }
 
 static void enter_queue(struct create *c)
@@ -109,6 +118,7 @@ static void create_free(struct cw_driver_call *call)
     cw_defer_cancel(&c->refuse);
     cw_timer_done(&c->again);
     cw_str_done(&c->body);
+    cw_str_done(&c->probed);
     free(c->name);
     free(c->image);
     free(c->network);
@@ -177,6 +187,10 @@ static void succeed(struct create *c, const struct cw_docker_inspect *seen)
     memcpy(made.id, c->id, sizeof(made.id));
     memcpy(made.address, seen->address, sizeof(made.address));
     memcpy(made.log_path, seen->log_path, sizeof(made.log_path));
+    if (c->probed.n) {
+        made.probe_port = c->call.docker->probe_port;
+        memcpy(made.probe_token, c->probe_token, sizeof(made.probe_token));
+    }
     retire(c);
     fn(arg, &made, CW_CREATE_PLATFORM, NULL);
 }
@@ -445,6 +459,10 @@ static void on_created(void *arg, const struct cw_http_reply *reply, const struc
         send_start(c);
         return;
     }
+    if (!ok && !c->abandoned && cw_docker_probe_given_up(c->call.docker, reply, &c->probed)) {
+        send_create(c);
+        return;
+    }
     if (!ok && !c->pull_tried && !c->abandoned && lacks_image(reply)) {
         pull_missing(c);
         return;
@@ -462,13 +480,39 @@ static void send_create(struct create *c)
     c->asked_us = cw_docker_wall_us(c->call.docker);
     cw_str_init(&path, 64 + CW_DOCKER_MAX_NAME);
     cw_str_addf(&path, "/containers/create?name=%s", c->name);
-    c->call.http = cw_docker_send(&c->call.docker->api,
-                                  &(struct docker_request){.method = "POST",
-                                                           .path = cw_str_slice(&path),
-                                                           .body = cw_str_slice(&c->body),
-                                                           .timeout_ms = run_ms_left(c),
-                                                           .max_answer = CW_DOCKER_SMALL_ANSWER},
-                                  on_created, c);
+    c->call.http = cw_docker_send(
+        &c->call.docker->api,
+        &(struct docker_request){.method = "POST",
+                                 .path = cw_str_slice(&path),
+                                 .body = cw_str_slice(c->probed.n ? &c->probed : &c->body),
+                                 .timeout_ms = run_ms_left(c),
+                                 .max_answer = CW_DOCKER_SMALL_ANSWER},
+        on_created, c);
+}
+
+/* ---- IMAGE ---- */
+
+/* Whatever is wrong with the image, the create will say. */
+static void on_image(void *arg, const struct cw_http_reply *reply, const struct cw_err *http_err)
+{
+    struct create *c = arg;
+
+    c->call.http = NULL;
+    if (try_again(c, http_err))
+        return;
+    if (reply && reply->status == 200)
+        cw_docker_probe_into(c->call.docker, c->probe_token, cw_str_slice(&c->body), reply->body,
+                             &c->probed);
+    send_create(c);
+}
+
+static void send_image(struct create *c)
+{
+    c->step = STEP_IMAGE;
+    c->call.http =
+        cw_docker_send_image_inspect(c->call.docker, c->image, run_ms_left(c), on_image, c);
+    if (!c->call.http)
+        send_create(c);
 }
 
 /* ---- PULL ---- */
@@ -509,6 +553,9 @@ static void on_again(void *arg)
     struct create *c = arg;
 
     switch (c->step) {
+    case STEP_IMAGE:
+        send_image(c);
+        break;
     case STEP_CREATE:
         send_create(c);
         break;
@@ -556,6 +603,10 @@ static void abandon(struct cw_driver_call *call)
         return;
 
     switch (c->step) {
+    case STEP_IMAGE:
+        cw_docker_end(&call->docker->api, DOCKER_RUN, c->begun_us, false);
+        retire(c);
+        return;
     case STEP_CREATE:
     case STEP_LOOK:
     case STEP_EVICT:
@@ -586,6 +637,9 @@ struct cw_driver_call *cw_docker_create(struct cw_driver *d, const struct cw_con
     cw_defer_init(&c->refuse, docker->api.loop, on_refused, c);
     cw_timer_init(&c->again, docker->api.loop, on_again, c);
     cw_str_init(&c->body, CW_DOCKER_MAX_BODY);
+    cw_str_init(&c->probed, CW_DOCKER_MAX_BODY);
+    if (spec->probe)
+        cw_docker_probe_token(c->probe_token);
     c->pull.fn = on_pulled;
     c->policy = spec->pull;
     c->fn = fn;

@@ -338,6 +338,7 @@ static void docker_free(struct cw_driver *d)
     cw_docker_flags_free(docker->flags);
     cw_docker_config_done(&docker->config);
     free(docker->cluster);
+    free(docker->probe_path);
     free(docker);
 }
 
@@ -383,6 +384,10 @@ struct cw_driver *cw_docker_driver_new(struct cw_loop *loop, struct cw_http *htt
     docker->oom_kills = conf->oom_kills;
     docker->oom_kills_arg = conf->oom_kills_arg;
     docker->freezer = conf->freezer;
+    docker->probe_path = cw_strdup(conf->probe_path);
+    docker->probe_port = conf->probe_port;
+    docker->warn = conf->warn;
+    docker->warn_arg = conf->warn_arg;
     docker->on_moment = conf->on_moment;
     docker->on_moment_arg = conf->on_moment_arg;
     cw_list_init(&docker->calls);

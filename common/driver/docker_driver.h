@@ -38,9 +38,13 @@ struct cw_docker_conf {
     struct cw_metrics *metrics; /* may be NULL: invoker_docker.<cmd>_{start,finish,error} of
                                    openwhisk invoker.md 6 */
     const char *config_folder;  /* the one with Docker's config.json; NULL: no credentials */
-    /* What is wrong with that file; may be NULL. */
+    /* What is wrong with that file, or with the probe; may be NULL. */
     void (*warn)(void *arg, const char *text);
     void *warn_arg;
+    /* For containers that want a probe: the program on the engine's host. When it is not there, it
+     * is said once, and containers go without from then on. NULL: there is none. */
+    const char *probe_path;
+    uint16_t probe_port;
     /* How often the kernel has killed a process of this container for memory, -1: unknown; not to
      * wait. NULL: only the engine is asked. */
     int64_t (*oom_kills)(void *arg, const char *id);

@@ -37,6 +37,10 @@ struct docker {
     struct watch *watch;       /* of docker_watch.c; NULL: nobody watches */
     unsigned parallel_creates; /* 0: no limit */
     int64_t patience_ms;       /* of creates, with an engine out of reach */
+    char *probe_path;          /* NULL: there is none, or it has turned out to be missing */
+    uint16_t probe_port;
+    void (*warn)(void *arg, const char *text); /* or NULL */
+    void *warn_arg;
 };
 
 struct cw_driver_call {
@@ -118,6 +122,22 @@ void cw_docker_out_of_reach(struct docker *docker, const struct cw_err *http_err
 /* One GET /containers/{id}/json. fn is a cw_http_fn. id must have been checked. */
 struct cw_http_call *cw_docker_send_inspect(struct docker *docker, const char *id,
                                             int64_t timeout_ms, cw_http_fn *fn, void *arg);
+
+/* ---- docker_wrap.c ---- */
+
+/* A fresh one; "" when there is no randomness to be had. */
+void cw_docker_probe_token(char ret_token[33]);
+/* One GET /images/{name}/json; NULL: the name is none. fn is a cw_http_fn. */
+struct cw_http_call *cw_docker_send_image_inspect(struct docker *docker, const char *image,
+                                                  int64_t timeout_ms, cw_http_fn *fn, void *arg);
+/* The create request with the probe into *out; what is wrong with the image's answer is a warning,
+ * and leaves *out empty. */
+void cw_docker_probe_into(struct docker *docker, const char *token, struct cw_slice body,
+                          struct cw_slice image, struct cw_str *out);
+/* The create failed because the probe is not on the engine's host: it is said, *probed is emptied,
+ * and from now on there is none. */
+bool cw_docker_probe_given_up(struct docker *docker, const struct cw_http_reply *reply,
+                              struct cw_str *probed);
 
 /* ---- docker_pull.c ---- */
 

@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#include "common/cgroup/probe_wire.h"
+#include "common/model/probe_wire.h"
 #include "docker/probe/groups.h"
 
 static const int64_t PB_FRESH_NS = 50 * 1000000;

@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-#include "common/cgroup/probe_wire.h"
+#include "common/model/probe_wire.h"
 
 enum pb_group_file {
     PB_CPU,

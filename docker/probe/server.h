@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/cgroup/probe_wire.h"
+#include "common/model/probe_wire.h"
 #include "docker/probe/figures.h"
 
 enum {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "common/base/err.h"
-#include "common/cgroup/probe_wire.h"
+#include "common/model/probe_wire.h"
 #include "tests/fuzz/require.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -1,7 +1,7 @@
 #include "tests/support/cmocka_all.h"
 
 #include "common/base/err.h"
-#include "common/cgroup/probe_wire.h"
+#include "common/model/probe_wire.h"
 
 #define TOKEN "0123456789abcdef0123456789abcdef"
 #define LEAST "cwhisk-probe/1 cpu_ns=1 memory_bytes=2 pids=3"

@@ -1,4 +1,4 @@
-/* common/cgroup/probe_wire.h -- what cwhisk-probe is asked, and what it answers.
+/* common/model/probe_wire.h -- what cwhisk-probe is asked, and what it answers.
  *
  * Over TCP, lines of text. The asker: "cwhisk-probe/1 <token>". The answer: one line of key=value
  * pairs separated by single spaces,

@@ -1,4 +1,4 @@
-#include "common/cgroup/probe_wire.h"
+#include "common/model/probe_wire.h"
 
 #include <stdio.h>
 
