@@ -185,6 +185,8 @@ int inv_daemon_make_clients(struct inv_daemon *d, struct cw_err *err)
         .oom_kills_arg = d,
         .freezer = make_freezer(d),
         .config_folder = s->docker_config,
+        .probe_path = s->probe_path,
+        .probe_port = (uint16_t)s->probe_port,
         .warn = on_docker_warning,
         .on_moment = inv_lifecycle_moment,
         .on_moment_arg = d->lifecycle,
@@ -218,5 +220,6 @@ void inv_daemon_make_monitor(struct inv_daemon *d)
         .cgroup_parent = inv_daemon_cgroup_parent(d->settings),
         .proc = "/proc",
         .interval_ms = d->settings->monitor_ms,
+        .probe = (enum inv_probe_use)d->settings->probe,
     });
 }

@@ -110,6 +110,9 @@ struct inv_settings {
     int log_source; /* enum inv_log_from */
     int freezer;    /* enum inv_freezer */
     int64_t monitor_ms;
+    int probe; /* enum inv_probe_use */
+    char *probe_path;
+    int64_t probe_port;
     bool log_application_errors, log_developer_errors, log_whisk_errors;
     char **tags, **dedicated_namespaces;
     int64_t drain_ms, start_ms, stall_warn_ms, engine_wait_ms;

@@ -247,6 +247,7 @@ static int use_real_container(struct inv_container *c, const struct cw_container
         (void)snprintf(c->log_path, sizeof(c->log_path), "%s", real->log_path);
     c->log_source = inv_log_source_new(c->env->logs, c->log_path, real->id);
     c->watched = inv_monitor_watch(c->env->monitor, real->id, c->name, c->memory_bytes);
+    inv_monitor_use_probe(c->watched, real);
     return 0;
 }
 
@@ -322,8 +323,11 @@ static void on_timer(void *arg);
 
 static void ask_create(struct inv_container *c, const struct cw_container_spec *spec)
 {
+    struct cw_container_spec full = *spec;
+
+    full.probe = inv_monitor_wants_probe(c->env->monitor);
     inv_ct_tell_command(c, "run");
-    c->driver_call = c->env->driver->ops->create(c->env->driver, spec, on_created, c);
+    c->driver_call = c->env->driver->ops->create(c->env->driver, &full, on_created, c);
 }
 
 static struct inv_container *new_container(const struct inv_container_env *env,

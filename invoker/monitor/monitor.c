@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "common/base/err.h"
+#include "common/cgroup/usage_probe.h"
 #include "common/model/action_doc.h"
 #include "common/obs/log.h"
 #include "invoker/monitor/monitor_priv.h"
@@ -70,6 +71,7 @@ static void take_over(struct cw_usage *into, const struct cw_usage *u)
     }
     if (u->have & CW_USAGE_PIDS)
         into->pids = u->pids;
+    into->untrusted = u->untrusted;
 }
 
 /* Nanoseconds of CPU in a microsecond are thousandths of a core. */
@@ -95,7 +97,7 @@ static void rest(struct inv_watched *w)
 
 static bool is_active(const struct inv_watched *w)
 {
-    return w->group && !w->paused;
+    return (w->group || w->probe) && !w->paused;
 }
 
 /* The container has ended, which others notice in their own ways. */
@@ -114,6 +116,13 @@ bool inv_watched_look(struct inv_watched *w, uint32_t want)
     struct cw_usage u;
     int rc;
 
+    if (w->probe) {
+        if (inv_watched_look_through_probe(w, &u)) {
+            take_over(&w->last, &u);
+            find_rate(w, w->sampled_us);
+        }
+        return w->last.have != 0;
+    }
     if (!w->group)
         return false;
     rc = cw_usage_sample(w->group, want, &u, &err);
@@ -194,7 +203,7 @@ static void on_tick(void *arg)
             break;
         cw_list_remove(&m->active, &w->link);
         stand_last(w);
-        if (w->sampled_us - w->full_us >= FULL_US)
+        if (w->group && w->sampled_us - w->full_us >= FULL_US)
             look_all(w);
         else
             (void)inv_watched_look_closely(w, LOOK);
@@ -230,6 +239,7 @@ struct inv_monitor *inv_monitor_new(const struct inv_monitor_conf *conf)
     cw_list_init(&m->resting);
     cw_map_init(&m->kinds);
     inv_monitor_make_metrics(m);
+    inv_monitor_start_probes(m, conf->cgroup_root);
     cw_timer_init(&m->tick, conf->loop, on_tick, m);
     cw_timer_init(&m->host_tick, conf->loop, on_host_tick, m);
     cw_timer_set_ms(&m->host_tick, 0);
@@ -253,12 +263,14 @@ void inv_monitor_free(struct inv_monitor *m)
     cw_timer_done(&m->tick);
     cw_timer_done(&m->host_tick);
     cw_usage_source_free(m->source);
+    cw_usage_probes_free(m->probes);
     inv_monitor_free_metrics(m);
     free(m);
 }
 
 static void tell_unseen(struct inv_monitor *m, const struct cw_err *err)
 {
+    m->hidden = m->hidden || err->code == CW_NOT_FOUND;
     if (m->told_unseen)
         return;
     m->told_unseen = true;
@@ -294,10 +306,21 @@ struct inv_watched *inv_monitor_watch(struct inv_monitor *m, const char *id, con
         cw_list_push_back(&m->resting, &w->link);
         return w;
     }
+    m->hidden = false;
     stand_last(w);
     look_all(w);
     arm(m);
     return w;
+}
+
+void inv_watched_activate(struct inv_watched *w)
+{
+    if (!is_active(w))
+        return;
+    cw_list_remove(&w->m->resting, &w->link);
+    stand_last(w);
+    look_all(w);
+    arm(w->m);
 }
 
 void inv_monitor_adopt(struct inv_watched *w, const char *namespace_name, struct cw_action *action)
@@ -317,6 +340,8 @@ void inv_monitor_state(struct inv_watched *w, const char *state, bool paused)
     w->state = state;
     if (w->paused == paused)
         return;
+    if (w->probe)
+        cw_usage_probe_rest(w->probe, paused);
     if (is_active(w))
         rest(w);
     w->paused = paused;
@@ -332,6 +357,7 @@ void inv_watched_free(struct inv_watched *w)
     cw_list_remove(is_active(w) ? &w->m->active : &w->m->resting, &w->link);
     inv_watched_free_runs(w);
     cw_usage_close(w->group);
+    cw_usage_probe_close(w->probe);
     cw_action_unref(w->action);
     free(w->namespace_name);
     free(w->name);

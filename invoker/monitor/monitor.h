@@ -13,6 +13,7 @@
 #include "common/cgroup/usage.h"
 
 struct cw_action;
+struct cw_container;
 struct cw_http_exchange;
 struct cw_loop;
 struct cw_metrics;
@@ -33,6 +34,7 @@ struct inv_run_usage {
     uint32_t samples; /* looks at the container meanwhile, the last included */
     bool overlapped;  /* others ran in the container meanwhile */
     bool partial;     /* the container was gone before the last look */
+    bool untrusted;   /* the container itself said so, and not at the very begin and end */
     bool
         peak_of_run; /* else since the container started (v2 before Linux 6.12, overlapping runs) */
 };
@@ -45,12 +47,20 @@ struct inv_run_report {
     struct inv_run_usage usage;
 };
 
+/* Which containers run under cwhisk-probe. */
+enum inv_probe_use {
+    INV_PROBE_OFF,
+    INV_PROBE_HIDDEN, /* those that are created while groups cannot be seen */
+    INV_PROBE_ALWAYS, /* asked only where the group cannot be seen */
+};
+
 struct inv_monitor_conf {
     struct cw_loop *loop;
     struct cw_metrics *metrics;
     const char *cgroup_root, *proc;
     const char *cgroup_parent; /* or NULL */
     int64_t interval_ms;       /* between looks at a container; 0: none is measured */
+    enum inv_probe_use probe;
     /* A run has ended, and was measured. From a deferred call. May be NULL. */
     void (*on_run)(void *arg, const struct inv_run_report *run);
     void *arg;
@@ -68,6 +78,10 @@ void inv_monitor_free(struct inv_monitor *m);
  * where its group cannot be seen. */
 struct inv_watched *inv_monitor_watch(struct inv_monitor *m, const char *id, const char *name,
                                       uint64_t memory_bytes);
+/* Is a container that is created now to have a probe? */
+bool inv_monitor_wants_probe(const struct inv_monitor *m);
+/* It may have one, which is asked where its group cannot be seen. */
+void inv_monitor_use_probe(struct inv_watched *w, const struct cw_container *real);
 /* Whose it is from now on. action: a reference is taken. */
 void inv_monitor_adopt(struct inv_watched *w, const char *namespace_name, struct cw_action *action);
 /* state: static text. paused: it is not looked at until it is no longer. */

@@ -188,6 +188,8 @@ void inv_monitor_make_metrics(struct inv_monitor *m)
                                       "Counters of the kernel that stepped back.");
     m->vanished = cw_metrics_counter(to, "cwhisk_monitor_vanished_total", NULL,
                                      "Control groups that were gone when they were looked at.");
+    m->probe_faults = cw_metrics_counter(to, "cwhisk_monitor_probe_faults_total", NULL,
+                                         "Probes that began to fail, or to tell what cannot be.");
     m->descriptors = cw_metrics_gauge(to, "cwhisk_monitor_descriptors", NULL,
                                       "File descriptors that the monitor holds.");
 }

@@ -56,6 +56,8 @@ static void put_usage(struct cw_json_writer *w, const struct cw_usage *u)
     }
     if (u->have & CW_USAGE_PIDS)
         put(w, "pids", u->pids);
+    if (u->untrusted)
+        cw_json_kv_bool(w, "untrusted", true);
     cw_json_object_end(w);
 }
 
@@ -73,6 +75,8 @@ static void put_run(struct cw_json_writer *w, const struct inv_run_usage *u)
     cw_json_kv_bool(w, "overlapped", u->overlapped);
     cw_json_kv_bool(w, "partial", u->partial);
     cw_json_kv_bool(w, "peakOfRun", u->peak_of_run);
+    if (u->untrusted)
+        cw_json_kv_bool(w, "untrusted", true);
     cw_json_object_end(w);
 }
 

@@ -8,6 +8,8 @@
 #include "invoker/monitor/monitor.h"
 
 struct cw_counter;
+struct cw_usage_probe;
+struct cw_usage_probes;
 struct cw_gauge;
 struct cw_histogram;
 
@@ -23,10 +25,12 @@ struct inv_monitor {
     struct cw_timer tick, host_tick;
     struct inv_host_usage host;
     struct cw_map kinds; /* struct inv_monitor_kind */
+    struct cw_usage_probes *probes;
+    bool hidden; /* groups cannot be seen, as far as is known */
     bool told_unseen;
     struct cw_gauge *descriptors, *host_cores, *host_cpu, *host_memory, *host_available;
     struct cw_gauge *pressure[6]; /* some and full of cpu, memory, io */
-    struct cw_counter *samples, *unreadable, *backwards, *vanished;
+    struct cw_counter *samples, *unreadable, *backwards, *vanished, *probe_faults;
     struct cw_usage_stats counted; /* what these say */
 };
 
@@ -49,6 +53,7 @@ struct inv_watched {
     const char *state;
     bool paused, forgotten;
     struct cw_usage_group *group; /* NULL: gone */
+    struct cw_usage_probe *probe; /* without a group only */
     uint64_t memory_bytes;
     struct cw_usage last;
     int64_t due_us, sampled_us, full_us;
@@ -87,6 +92,14 @@ bool inv_watched_look(struct inv_watched *w, uint32_t want);
 /* The same, and the details of memory when they may have changed. */
 bool inv_watched_look_closely(struct inv_watched *w, uint32_t want);
 void inv_watched_free(struct inv_watched *w);
+/* It can be looked at from now on. */
+void inv_watched_activate(struct inv_watched *w);
+
+/* ---- monitor_probe.c ---- */
+
+void inv_monitor_start_probes(struct inv_monitor *m, const char *cgroup_root);
+/* What is new since the last look; false: nothing. */
+bool inv_watched_look_through_probe(struct inv_watched *w, struct cw_usage *ret);
 
 /* ---- monitor_run.c ---- */
 

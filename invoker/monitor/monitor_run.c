@@ -78,6 +78,7 @@ static void fill(struct inv_meter *meter, bool there)
     struct inv_run_usage *u = &meter->usage;
 
     u->partial = !there;
+    u->untrusted = last->untrusted;
     u->cpu_ns = cw_usage_since(last->cpu_ns, meter->cpu_ns);
     u->throttled_ns = cw_usage_since(last->throttled_ns, meter->throttled_ns);
     u->oom_kills = (uint32_t)cw_usage_since(last->oom_kills, meter->oom_kills);
@@ -126,7 +127,7 @@ static void begin_waiting(struct inv_watched *w)
     while ((n = cw_list_pop_front(&w->beginning))) {
         struct inv_meter *meter = entry(n);
 
-        meter->measured = w->group != NULL;
+        meter->measured = w->group || (w->probe && w->last.have);
         meter->cpu_ns = w->last.cpu_ns;
         meter->throttled_ns = w->last.throttled_ns;
         meter->oom_kills = w->last.oom_kills;

@@ -2,7 +2,7 @@
 """cwhisk-probe as the first process of a container: signals, zombies, exit codes, the environment, and its answers to askers
 of all kinds.
 
-usage: probe_test.py PROBE LAB [unittest arguments]      LAB: the probe_lab beside this file, built
+usage: probe_test.py PROBE LAB CWHISK [unittest arguments]      LAB: the probe_lab beside this file, built
 env: CW_PROBE_STATIC=1: PROBE is the program that is shipped, so its size and linkage are judged, too"""
 
 import contextlib
@@ -16,7 +16,7 @@ import sys
 import time
 import unittest
 
-PROBE, LAB = (os.path.abspath(p) for p in sys.argv[1:3])
+PROBE, LAB, CWHISK = (os.path.abspath(p) for p in sys.argv[1:4])
 TOKEN = "0123456789abcdef" * 2
 PATIENCE_S = 20
 MAX_BYTES = 1 << 20
@@ -183,6 +183,16 @@ class Wrapping(unittest.TestCase):
                 self.assertEqual(w.end(b"\n")[0], 0)
 
 
+class Role(unittest.TestCase):
+    def test_the_role_is_the_program(self):
+        said = subprocess.run([CWHISK, "probe", "--version"], env={"PATH": os.path.dirname(PROBE)}, capture_output=True, text=True, check=True).stdout
+        self.assertRegex(said, r"^cwhisk-probe \d")
+
+    def test_without_the_program_it_says_so(self):
+        done = subprocess.run([CWHISK, "probe", "true"], env={"PATH": "/does/not/exist"}, capture_output=True, text=True, check=False)
+        self.assertEqual((done.returncode, done.stderr), (127, "cwhisk probe: cwhisk-probe: No such file or directory\n"))
+
+
 class Answering(unittest.TestCase):
     def test_the_right_token_gets_figures_again_and_again(self):
         with Wrapped("sleep", "1000") as w, w.connect() as s:
@@ -319,4 +329,4 @@ class Shipped(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=[sys.argv[0], *sys.argv[3:]])
+    unittest.main(argv=[sys.argv[0], *sys.argv[4:]])
