@@ -238,6 +238,57 @@ static void tell_start(struct inv_dispatch *d, const struct inv_job *job,
     inv_starts_tell(d->starts, job, decision, h ? inv_container_name(h->container) : NULL);
 }
 
+static void leave_run_buffer(struct inv_dispatch *d, struct inv_job *job)
+{
+    if (cw_link_on_list(&job->link))
+        inv_run_buffer_take(&d->waiting, job);
+}
+
+/* It goes at once, or it stays in the run buffer if it is there. */
+static bool goes_elsewhere(struct inv_dispatch *d, struct inv_job *job,
+                           const struct inv_pool_need *need)
+{
+    bool waits = cw_link_on_list(&job->link);
+
+    if (!d->conf.elsewhere)
+        return false;
+    leave_run_buffer(d, job);
+    if (d->conf.elsewhere(d->conf.arg, job, need)) {
+        d->jobs--;
+        return true;
+    }
+    if (waits)
+        inv_run_buffer_put_back(&d->waiting, job);
+    return false;
+}
+
+static void fail_too_large(struct inv_dispatch *d, struct inv_job *job, uint32_t memory_mb)
+{
+    char text[160];
+
+    (void)snprintf(text, sizeof(text),
+                   "The action needs %u MB of memory, more than the %lld MB of this invoker.",
+                   memory_mb, (long long)(d->conf.settings->user_memory_bytes >> 20));
+    cw_log(CW_LOG_WARN, &job->msg->tx, COMPONENT, "activation %s: %s", job->msg->activation_id,
+           text);
+    fail_job(d, job, CW_STATUS_DEVELOPER_ERROR, text);
+}
+
+static void put_into(struct inv_dispatch *d, struct inv_job *job,
+                     const struct inv_decision *decision)
+{
+    if (d->conf.on_placed)
+        d->conf.on_placed(d->conf.arg, job);
+    tell_start(d, job, decision);
+    remove_evicted(decision->evicted);
+    if (decision->choice == INV_CHOICE_CREATE || decision->choice == INV_CHOICE_RECREATE)
+        create(d, decision->slot, job);
+    else
+        inv_container_add(((struct holding *)decision->slot->owner)->container, job);
+    if (decision->choice == INV_CHOICE_PREWARMED)
+        cw_defer_post(&d->retry); /* its replacement */
+}
+
 /* false: no room, the job stays where it is; otherwise it has left the run buffer. */
 static bool place(struct inv_dispatch *d, struct inv_job *job)
 {
@@ -245,36 +296,19 @@ static bool place(struct inv_dispatch *d, struct inv_job *job)
     struct inv_pool_need need;
 
     need_of(job, &need);
-    if (inv_hold_on(d->hold))
-        inv_pool_place_existing(d->pool, &need, &decision);
-    else
-        inv_pool_place(d->pool, &need, &decision);
+    inv_pool_place_existing(d->pool, &need, &decision);
+    if (!decision.slot && goes_elsewhere(d, job, &need))
+        return true;
+    if (decision.choice == INV_CHOICE_WAIT && !inv_hold_on(d->hold))
+        inv_pool_place_new(d->pool, &need, &decision);
     if (decision.choice == INV_CHOICE_WAIT)
         return false;
-    if (cw_link_on_list(&job->link))
-        inv_run_buffer_take(&d->waiting, job);
+    leave_run_buffer(d, job);
     job->at[INV_AT_PLACED] = now_us(d);
-    if (decision.choice == INV_CHOICE_NEVER) {
-        char text[160];
-
-        (void)snprintf(text, sizeof(text),
-                       "The action needs %u MB of memory, more than the %lld MB of this invoker.",
-                       need.memory_mb, (long long)(d->conf.settings->user_memory_bytes >> 20));
-        cw_log(CW_LOG_WARN, &job->msg->tx, COMPONENT, "activation %s: %s", job->msg->activation_id,
-               text);
-        fail_job(d, job, CW_STATUS_DEVELOPER_ERROR, text);
-        return true;
-    }
-    if (d->conf.on_placed)
-        d->conf.on_placed(d->conf.arg, job);
-    tell_start(d, job, &decision);
-    remove_evicted(decision.evicted);
-    if (decision.choice == INV_CHOICE_CREATE || decision.choice == INV_CHOICE_RECREATE)
-        create(d, decision.slot, job);
+    if (decision.choice == INV_CHOICE_NEVER)
+        fail_too_large(d, job, need.memory_mb);
     else
-        inv_container_add(((struct holding *)decision.slot->owner)->container, job);
-    if (decision.choice == INV_CHOICE_PREWARMED)
-        cw_defer_post(&d->retry); /* its replacement */
+        put_into(d, job, &decision);
     return true;
 }
 
@@ -361,6 +395,11 @@ static void wake(void *arg)
 {
     struct inv_dispatch *d = arg;
 
+    cw_defer_post(&d->retry);
+}
+
+void inv_dispatch_look_again(struct inv_dispatch *d)
+{
     cw_defer_post(&d->retry);
 }
 

@@ -33,6 +33,9 @@ struct inv_dispatch_conf {
     struct cw_metrics *metrics;
     int64_t instance; /* id, for container names and labels */
     double spread;    /* 0..1, random: inv_prewarm_conf */
+    /* No container here could take it now, but for a new one: may somebody else run it? true: the
+     * callee owns the job. Asked again whenever the job's turn comes. May be NULL. */
+    bool (*elsewhere)(void *arg, struct inv_job *job, const struct inv_pool_need *need);
     /* It is about to be given to a container. May be NULL. */
     void (*on_placed)(void *arg, const struct inv_job *job);
     /* /run is about to be sent; on failure it is not, and the job fails. May be NULL. */
@@ -56,6 +59,8 @@ void inv_dispatch_start_prewarming(struct inv_dispatch *d);
 void inv_dispatch_stop_prewarming(struct inv_dispatch *d);
 /* job->action is set. */
 void inv_dispatch_submit(struct inv_dispatch *d, CW_TAKES struct inv_job *job);
+/* What waits gets another turn: something outside has changed. */
+void inv_dispatch_look_again(struct inv_dispatch *d);
 /* Gives back, in their order, those of the run buffer that `which` picks. */
 void inv_dispatch_release(struct inv_dispatch *d,
                           bool (*which)(void *arg, const struct inv_job *job),

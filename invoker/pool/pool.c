@@ -280,14 +280,17 @@ void inv_pool_place_existing(struct inv_pool *p, const struct inv_pool_need *nee
         ret->choice = INV_CHOICE_NEVER;
 }
 
-void inv_pool_place(struct inv_pool *p, const struct inv_pool_need *need, struct inv_decision *ret)
+void inv_pool_place_new(struct inv_pool *p, const struct inv_pool_need *need,
+                        struct inv_decision *ret)
 {
     uint64_t wanted = (uint64_t)p->used_mb + need->memory_mb;
     struct inv_cell *cell;
 
-    inv_pool_place_existing(p, need, ret);
-    if (ret->choice != INV_CHOICE_WAIT)
+    *ret = (struct inv_decision){.choice = INV_CHOICE_WAIT};
+    if (need->memory_mb > p->memory_mb) {
+        ret->choice = INV_CHOICE_NEVER;
         return;
+    }
     if (wanted <= p->memory_mb) {
         ret->choice = INV_CHOICE_CREATE;
     } else if (wanted - p->memory_mb <= evictable_mb(p)) {
@@ -301,6 +304,13 @@ void inv_pool_place(struct inv_pool *p, const struct inv_pool_need *need, struct
     cell = find_cell(p, need->kind, need->memory_mb);
     if (cell)
         cell->cold_starts++;
+}
+
+void inv_pool_place(struct inv_pool *p, const struct inv_pool_need *need, struct inv_decision *ret)
+{
+    inv_pool_place_existing(p, need, ret);
+    if (ret->choice == INV_CHOICE_WAIT)
+        inv_pool_place_new(p, need, ret);
 }
 
 void inv_pool_warmed(struct inv_pool *p, struct inv_slot *slot)

@@ -92,6 +92,9 @@ void inv_pool_place(struct inv_pool *p, const struct inv_pool_need *need, struct
 /* As inv_pool_place while no container can be created: those that are there, or WAIT, or NEVER. */
 void inv_pool_place_existing(struct inv_pool *p, const struct inv_pool_need *need,
                              struct inv_decision *ret);
+/* As inv_pool_place after inv_pool_place_existing has found nothing. */
+void inv_pool_place_new(struct inv_pool *p, const struct inv_pool_need *need,
+                        struct inv_decision *ret);
 /* The container can take activations now (initialised). */
 void inv_pool_warmed(struct inv_pool *p, struct inv_slot *slot);
 /* One activation left the slot. */

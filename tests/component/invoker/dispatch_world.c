@@ -10,6 +10,7 @@
 #include "invoker/dispatch.h"
 #include "invoker/job.h"
 #include "invoker/logs/log_collector.h"
+#include "invoker/pool/pool.h"
 #include "invoker/settings.h"
 #include "invoker/stale.h"
 #include "tests/support/cmocka_all.h"
@@ -38,7 +39,22 @@ static void on_end(void *arg, struct inv_job *job, enum inv_end how)
     inv_job_free(job);
 }
 
-void make_dispatch(struct world *w)
+static bool elsewhere(void *arg, struct inv_job *job, const struct inv_pool_need *need)
+{
+    struct world *w = arg;
+
+    assert_int_equal(need->memory_mb, job->action->limits.memory_mb);
+    w->asked_elsewhere++;
+    if (w->room_elsewhere == 0)
+        return false;
+    w->room_elsewhere--;
+    w->gone_elsewhere++;
+    w->last_gone = job->msg->activation_id[0];
+    inv_job_free(job);
+    return true;
+}
+
+static void make(struct world *w, bool beside)
 {
     w->dispatch = inv_dispatch_new(&(struct inv_dispatch_conf){
         .loop = w->loop,
@@ -48,10 +64,21 @@ void make_dispatch(struct world *w)
         .settings = &w->settings,
         .manifest = w->manifest,
         .metrics = w->metrics,
+        .elsewhere = beside ? elsewhere : NULL,
         .on_result = on_result,
         .on_end = on_end,
         .arg = w,
     });
+}
+
+void make_dispatch(struct world *w)
+{
+    make(w, false);
+}
+
+void make_dispatch_beside(struct world *w)
+{
+    make(w, true);
 }
 
 static int64_t wall_us(const struct cw_clock *c)

@@ -48,10 +48,15 @@ struct world {
     char *logs; /* of the last one */
     unsigned end_count, wanted;
     atomic_bool go; /* for scripts that wait for the test */
+    /* Somebody else who runs activations (make_dispatch_beside). */
+    unsigned room_elsewhere, gone_elsewhere, asked_elsewhere;
+    char last_gone; /* the digit of its id */
 };
 
 /* From settings, manifest and stale as they are; the one before was freed. */
 void make_dispatch(struct world *w);
+/* The same, with somebody else who takes as many activations as w->room_elsewhere says. */
+void make_dispatch_beside(struct world *w);
 /* A pool with nothing in it; containers behave as script says. */
 struct world *begin_world(scripted_fn *script);
 /* For cw_loop_run_until. */
