@@ -32,6 +32,8 @@
 #include "invoker/engine_watch.h"
 #include "invoker/event_log.h"
 #include "invoker/feed.h"
+#include "invoker/forward/away.h"
+#include "invoker/forward/guests.h"
 #include "invoker/health.h"
 #include "invoker/hosts.h"
 #include "invoker/intake.h"
@@ -72,8 +74,7 @@ void inv_daemon_finish(struct inv_daemon *d, struct inv_job *job, enum inv_end h
     inv_records_add(d->records, job);
     inv_telemetry_ended(d->telemetry, job);
     inv_hosts_changed(d->hosts);
-    inv_feed_credit(d->feed, job->msg->text.n);
-    inv_job_free(job);
+    inv_daemon_drop(d, job);
 }
 
 static void on_dropped(void *arg, size_t bytes)
@@ -119,10 +120,12 @@ static void on_return(void *arg, const struct inv_job *job)
 
 static void on_end(void *arg, struct inv_job *job, enum inv_end how)
 {
-    if (inv_daemon_stays_in_journal(arg, job))
-        inv_daemon_drop(arg, job);
-    else
-        inv_daemon_finish(arg, job, how);
+    struct inv_daemon *d = arg;
+
+    if (inv_daemon_stays_in_journal(d, job))
+        inv_daemon_drop(d, job);
+    else if (!d->killed || !inv_daemon_give_back(d, job))
+        inv_daemon_finish(d, job, how);
 }
 
 static void on_placed(void *arg, const struct inv_job *job)
@@ -137,14 +140,17 @@ static int on_start(void *arg, struct inv_job *job, struct cw_err *err)
 {
     struct inv_daemon *d = arg;
 
-    return inv_ledger_start(d->ledger, job->ticket, err);
+    return job->guest ? 0 : inv_ledger_start(d->ledger, job->ticket, err);
 }
 
 static void on_acked(void *arg, int64_t ticket)
 {
     struct inv_daemon *d = arg;
 
-    inv_ledger_acked(d->ledger, ticket);
+    if (inv_guests_owns(ticket))
+        inv_guests_acked(d->guests, ticket);
+    else
+        inv_ledger_acked(d->ledger, ticket);
     inv_daemon_check_unsent(d);
 }
 
@@ -152,7 +158,10 @@ static void on_safe(void *arg, int64_t ticket)
 {
     struct inv_daemon *d = arg;
 
-    inv_ledger_stored(d->ledger, ticket);
+    if (inv_guests_owns(ticket))
+        inv_guests_stored(d->guests, ticket);
+    else
+        inv_ledger_stored(d->ledger, ticket);
 }
 
 /* The successor's offsets begin behind what is read now. */
@@ -277,6 +286,7 @@ static int make_names(struct inv_daemon *d, struct cw_err *err)
     d->container_prefix = cw_arena_dup(&d->arena, cw_str_slice(&text));
     d->source = named(d, "invoker%" PRId64, s->id);
     d->invoker_topic = named(d, "%s%s", s->topic_prefix, d->source);
+    d->peer_topic = named(d, "%scwhisk%" PRId64, s->topic_prefix, s->id);
     d->member_id = named(d, "cwhisk-%s", d->invoker_topic);
     d->health_topic = named(d, "%shealth", s->topic_prefix);
     d->events_topic = s->user_events ? named(d, "%sevents", s->user_event_prefix) : NULL;
@@ -421,6 +431,7 @@ static void make_parts(struct inv_daemon *d)
         .metrics = d->metrics,
         .instance = s->id,
         .spread = random_fraction(),
+        .elsewhere = *s->redis_hosts && s->forward ? inv_daemon_elsewhere : NULL,
         .on_placed = on_placed,
         .on_start = on_start,
         .on_result = on_result,
@@ -603,10 +614,13 @@ void inv_daemon_free(struct inv_daemon *d)
     inv_records_free(d->records);
     cw_driver_free(d->driver);
     cw_freezer_free(d->freezer);
+    inv_guests_free(d->guests);
     cw_bus_free(d->bus); /* tells acks and health nothing more */
     inv_ownership_free(d->ownership);
     inv_owners_free(d->owners);
     inv_acks_free(d->acks);
+    inv_away_free(d->away);
+    free(d->views);
     inv_ledger_free(d->ledger);
     inv_trace_free(d->trace);
     inv_health_free(d->health);

@@ -13,6 +13,7 @@
 #include "invoker/daemon_priv.h"
 #include "invoker/dispatch.h"
 #include "invoker/feed.h"
+#include "invoker/forward/guests.h"
 #include "invoker/intake.h"
 #include "invoker/job.h"
 #include "invoker/ledger.h"
@@ -153,6 +154,8 @@ void inv_daemon_hold_or_hand_out(struct inv_daemon *d)
 
     if (d->feed)
         inv_feed_hold(d->feed, !d->killed && (full || !d->clean));
+    if (d->guests)
+        inv_guests_refuse(d->guests, full || !d->clean || d->phase != PHASE_RUNNING);
 }
 
 void inv_daemon_check_unsent(struct inv_daemon *d)
@@ -176,7 +179,7 @@ void inv_daemon_touch(struct inv_daemon *d, const struct inv_job *job)
 {
     bool of_topic = !inv_ledger_keeps(d->ledger) || inv_ledger_offset(d->ledger, job->ticket) >= 0;
 
-    if (of_topic && job->offset > d->touched)
+    if (!job->guest && of_topic && job->offset > d->touched)
         d->touched = job->offset;
 }
 
@@ -185,14 +188,15 @@ static bool can_be_left(void *arg, const struct inv_job *job)
 {
     const struct inv_daemon *d = arg;
 
-    return inv_ledger_keeps(d->ledger) || job->offset > d->touched;
+    return job->guest || inv_ledger_keeps(d->ledger) || job->offset > d->touched;
 }
 
 static void leave_job(void *arg, struct inv_job *job)
 {
     struct inv_daemon *d = arg;
 
-    cw_list_push_back(&d->left, &job->link);
+    if (!inv_daemon_give_back(d, job))
+        cw_list_push_back(&d->left, &job->link);
 }
 
 void inv_daemon_forget_left(struct inv_daemon *d)
@@ -205,13 +209,16 @@ void inv_daemon_forget_left(struct inv_daemon *d)
 
 bool inv_daemon_stays_in_journal(const struct inv_daemon *d, const struct inv_job *job)
 {
-    return d->killed && d->settings->drain == INV_DRAIN_LEAVE && inv_ledger_keeps(d->ledger) &&
-           job->at[INV_AT_RUN_SENT] == 0;
+    return !job->guest && d->killed && d->settings->drain == INV_DRAIN_LEAVE &&
+           inv_ledger_keeps(d->ledger) && job->at[INV_AT_RUN_SENT] == 0;
 }
 
 void inv_daemon_drop(struct inv_daemon *d, struct inv_job *job)
 {
-    inv_feed_credit(d->feed, job->msg->text.n);
+    if (job->guest)
+        inv_guests_credit(d->guests, job->msg->text.n);
+    else
+        inv_feed_credit(d->feed, job->msg->text.n);
     inv_job_free(job);
 }
 
@@ -223,6 +230,8 @@ static bool any(void *arg, const struct inv_job *job)
 
 void inv_daemon_refuse(struct inv_daemon *d, struct inv_job *job)
 {
+    if (inv_daemon_give_back(d, job))
+        return;
     inv_job_stop(job, cw_loop_wall_ms(d->loop));
     inv_daemon_finish(d, job, INV_END_FAILED_START);
 }

@@ -65,6 +65,18 @@ static void add_usage(void *arg, const struct inv_container_usage *c)
     v->memory_used_bytes += (int64_t)c->usage.memory_bytes;
 }
 
+int64_t inv_daemon_cpu_millis(void)
+{
+    return (int64_t)sysconf(_SC_NPROCESSORS_ONLN) * 1000;
+}
+
+/* Others may send something here. */
+static bool takes_guests(const struct inv_daemon *d)
+{
+    return d->phase == PHASE_RUNNING && d->guests && !d->engine_away && d->health &&
+           inv_health_enabled(d->health);
+}
+
 static void fill(void *arg, struct inv_host_view *v)
 {
     struct inv_daemon *d = arg;
@@ -73,7 +85,7 @@ static void fill(void *arg, struct inv_host_view *v)
     size_t waiting;
 
     inv_dispatch_stats(d->dispatch, &pool, &waiting, &waiting_mb);
-    v->cpu_total_millis = (int64_t)sysconf(_SC_NPROCESSORS_ONLN) * 1000;
+    v->cpu_total_millis = inv_daemon_cpu_millis();
     v->cpu_reserved_millis = share_millis(&pool, v->cpu_total_millis);
     v->memory_total_bytes = (int64_t)pool.memory_mb << MIB_SHIFT;
     v->memory_reserved_bytes = (int64_t)pool.used_mb << MIB_SHIFT;
@@ -82,7 +94,7 @@ static void fill(void *arg, struct inv_host_view *v)
     v->idle = (uint32_t)pool.idle;
     v->queued = (uint32_t)(waiting + inv_intake_fetching(d->intake));
     inv_monitor_each(d->monitor, add_usage, v);
-    v->draining = d->phase != PHASE_RUNNING || !d->health || !inv_health_enabled(d->health);
+    v->draining = !takes_guests(d);
     if (!d->feed)
         return;
     v->queued += (uint32_t)inv_feed_queued(d->feed);
@@ -96,26 +108,29 @@ static size_t idle_pairs(void *arg, uint64_t *pairs, size_t max)
     return inv_dispatch_idle_pairs(d->dispatch, pairs, max);
 }
 
+static void on_change(void *arg)
+{
+    inv_daemon_hosts_changed(arg);
+}
+
 int inv_daemon_make_hosts(struct inv_daemon *d, struct cw_err *err)
 {
     const struct inv_settings *s = d->settings;
-    cw_auto_str struct cw_str topic;
 
-    cw_str_init(&topic, NAME_MAX_BYTES);
     if (make_kv(d, err) != 0)
         return -1;
-    cw_str_addf(&topic, "%scwhisk%" PRId64, s->topic_prefix, s->id);
     d->hosts = inv_hosts_new(&(struct inv_hosts_conf){
         .loop = d->loop,
         .kv = d->kv,
         .metrics = d->metrics,
         .id = (uint64_t)s->id,
-        .topic = topic.p,
+        .topic = d->peer_topic,
         .instance = d->instance.p,
         .peers = (size_t)s->hosts_read,
         .seed = draw_seed(),
         .fill = fill,
         .idle_pairs = idle_pairs,
+        .on_change = on_change,
         .arg = d,
     });
     inv_admin_add(d->admin, &(struct inv_admin_route){"GET", "/hosts", inv_hosts_answer, d->hosts});

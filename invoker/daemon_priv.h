@@ -1,7 +1,8 @@
 /* invoker/daemon_priv.h -- what the daemon's files share: daemon.c (parts, the way of a job),
  * daemon_check.c (the settings together), daemon_feed.c (messages and their journal),
  * daemon_clients.c (connections to the outside), daemon_hosts.c (the other invokers),
- * daemon_start.c, daemon_stop.c, daemon_tls.c (keys and certificates).
+ * daemon_forward.c (work between them), daemon_start.c, daemon_stop.c, daemon_tls.c (keys and
+ * certificates).
  *
  * Thread: loop. */
 #pragma once
@@ -41,7 +42,11 @@ struct inv_engine_watch;
 struct inv_event_log;
 struct inv_feed;
 struct inv_health;
+struct inv_away;
+struct inv_guests;
+struct inv_host_view;
 struct inv_hosts;
+struct inv_pool_need;
 struct inv_job;
 struct inv_intake;
 struct inv_janitor;
@@ -103,6 +108,12 @@ struct inv_daemon {
     struct inv_health *health;
     struct cw_kv *kv; /* NULL: there is none */
     struct inv_hosts *hosts;
+    const char *peer_topic;    /* where others forward to */
+    struct inv_guests *guests; /* of others; NULL: nothing is forwarded */
+    struct inv_away *away;     /* ours, at others; likewise */
+    size_t guests_max;
+    struct inv_host_view *views; /* for placing */
+    size_t views_max;
     struct inv_engine_watch *engine_watch; /* NULL before left-overs are gone */
     bool engine_away;
     struct inv_admin *admin;
@@ -187,7 +198,21 @@ int inv_daemon_make_clients(struct inv_daemon *d, struct cw_err *err) CW_MUST_CH
 /* Measures what containers use; knows which there are. */
 void inv_daemon_make_monitor(struct inv_daemon *d);
 
+/* ---- daemon_forward.c ---- */
+
+/* Hosts are there, and the topic is ours. */
+void inv_daemon_start_forwarding(struct inv_daemon *d, size_t guests_max);
+/* Peers came or went, or have news. */
+void inv_daemon_hosts_changed(struct inv_daemon *d);
+/* inv_dispatch_conf.elsewhere. */
+bool inv_daemon_elsewhere(void *arg, struct inv_job *job, const struct inv_pool_need *need);
+/* A guest that was not started goes back to its origin, and true; others stay the caller's. */
+bool inv_daemon_give_back(struct inv_daemon *d, struct inv_job *job);
+
 /* ---- daemon_hosts.c ---- */
+
+/* Of this machine. */
+int64_t inv_daemon_cpu_millis(void);
 
 /* The admin interface and what hosts tell of are there. */
 int inv_daemon_make_hosts(struct inv_daemon *d, struct cw_err *err) CW_MUST_CHECK;

@@ -131,7 +131,7 @@ static void begin_work(struct inv_daemon *d)
     }
     d->health = inv_health_new(d->loop, d->bus, d->health_topic, cw_str_slice(&d->instance));
     d->phase = PHASE_RUNNING;
-    inv_hosts_start(d->hosts);
+    inv_daemon_start_forwarding(d, feed_capacity(d->settings));
     inv_daemon_hold_or_hand_out(d);
     cw_log(CW_LOG_INFO, NULL, COMPONENT, "%s takes work from %s after %" PRId64 " ms, port %u",
            d->printed_id, d->invoker_topic, (cw_loop_mono_us(d->loop) - d->began_us) / 1000,

@@ -7,6 +7,8 @@
 #include "invoker/daemon_priv.h"
 #include "invoker/dispatch.h"
 #include "invoker/feed.h"
+#include "invoker/forward/away.h"
+#include "invoker/forward/guests.h"
 #include "invoker/health.h"
 #include "invoker/hosts.h"
 #include "invoker/intake.h"
@@ -30,13 +32,14 @@ void inv_daemon_end(struct inv_daemon *d, int status)
 static bool all_answered(const struct inv_daemon *d)
 {
     return !d->leaving && inv_feed_queued(d->feed) == 0 && inv_intake_fetching(d->intake) == 0 &&
-           inv_dispatch_jobs(d->dispatch) == 0;
+           inv_dispatch_jobs(d->dispatch) == 0 && (!d->away || inv_away_count(d->away) == 0);
 }
 
 static bool all_flushed(const struct inv_daemon *d)
 {
     return inv_dispatch_containers(d->dispatch) == 0 && d->driver->ops->busy(d->driver) == 0 &&
-           inv_records_may_stop(d->records) && d->bus->ops->unsent(d->bus) == 0;
+           inv_records_may_stop(d->records) && d->bus->ops->unsent(d->bus) == 0 &&
+           (!d->guests || inv_guests_open(d->guests) == 0);
 }
 
 /* For long enough, where the topic is to be emptied: controllers need a moment to see the last
@@ -127,6 +130,7 @@ void inv_daemon_drain(struct inv_daemon *d, int status)
     d->status = status;
     d->stop_by_us = cw_loop_mono_us(d->loop) + d->settings->drain_ms * 1000;
     (void)inv_health_enable(d->health, false);
+    inv_hosts_changed(d->hosts);
     inv_dispatch_stop_prewarming(d->dispatch);
     inv_daemon_hold_or_hand_out(d);
     if (d->settings->drain == INV_DRAIN_FINAL) {

@@ -546,6 +546,11 @@ void inv_hosts_unpin(struct inv_hosts *h, uint64_t id)
         p->pins--;
 }
 
+uint64_t inv_hosts_boot(const struct inv_hosts *h)
+{
+    return h->boot;
+}
+
 size_t inv_hosts_alive(const struct inv_hosts *h)
 {
     size_t n = 0;

@@ -74,6 +74,8 @@ void inv_hosts_forwarded(struct inv_hosts *h, uint64_t id, uint64_t pair, uint32
  * harmless. */
 void inv_hosts_pin(struct inv_hosts *h, uint64_t id);
 void inv_hosts_unpin(struct inv_hosts *h, uint64_t id);
+/* The number of this process, as peers know it. */
+uint64_t inv_hosts_boot(const struct inv_hosts *h);
 /* Peers that are alive. */
 size_t inv_hosts_alive(const struct inv_hosts *h);
 

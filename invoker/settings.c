@@ -278,6 +278,10 @@ static const struct cw_conf_item ITEMS[] = {
      .help = "With TLS: file with the authorities (PEM) that may have signed Redis' certificate. Empty: the system's."},
     {.section = "Cluster", .key = "cwhisk.redis.timeout", .env = "CWHISK_REDIS_TIMEOUT", .type = CW_CONF_DURATION, FIELD(redis_ms), .def = "1 second", .min = "10 ms", .max = "1 minute",
      .help = "Redis counts as away when a command is not answered for this long, or a connection not ready within twice that."},
+    {.section = "Cluster", .key = "cwhisk.placement.policy", .env = "CWHISK_PLACEMENT_POLICY", .type = CW_CONF_CHOICE, FIELD(placement_policy), .def = "hybrid", .choices = "hybrid|table2|hash",
+     .help = "How the host of an activation is chosen that finds no container here: hybrid, least expected delay; table2, least use; hash, as OpenWhisk's controllers do."},
+    {.section = "Cluster", .key = "cwhisk.placement.forward", .env = "CWHISK_PLACEMENT_FORWARD", .type = CW_CONF_BOOL, FIELD(forward), .def = "true",
+     .help = "With Redis: activations that find no container here are forwarded to another invoker of the cluster where that is the better place, and those of others are taken."},
     {.section = "Cluster", .key = "cwhisk.hosts.read", .env = "CWHISK_HOSTS_READ", .type = CW_CONF_INT, FIELD(hosts_read), .def = "64", .min = "5", .max = "1000",
      .help = "So many other invokers are followed at a time. Where there are more, they are drawn by lot, a quarter of them anew every five seconds; two neighbours by number on each side are always among them."},
 };

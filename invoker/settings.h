@@ -127,6 +127,8 @@ struct inv_settings {
     char *redis_hosts, *redis_user, *redis_password, *redis_ca_file;
     int64_t redis_db, redis_ms;
     bool redis_tls;
+    int placement_policy; /* enum inv_policy */
+    bool forward;
     int64_t hosts_read;
 };
 

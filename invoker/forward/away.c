@@ -25,6 +25,7 @@ struct absence {
     struct cw_link link;
     struct inv_away *away;
     struct inv_job *job;
+    uint64_t peer;
     char boot[CW_PEER_BOOT_LEN + 1];
     int64_t give_up_us; /* then it is lost in any case */
     int64_t gone_us;    /* then it is lost because its process has ended; 0: that lives */
@@ -55,15 +56,27 @@ static void note_count(struct inv_away *a)
     cw_gauge_set(a->now, (double)a->absences.count);
 }
 
+static bool uses(const struct inv_away *a, uint64_t peer)
+{
+    CW_LIST_EACH (&a->absences, n) {
+        if (CW_LIST_ENTRY(n, struct absence, link)->peer == peer)
+            return true;
+    }
+    return false;
+}
+
 static struct inv_job *take_out(struct absence *x)
 {
     struct inv_away *a = x->away;
     struct inv_job *job = x->job;
+    uint64_t peer = x->peer;
 
     cw_map_remove(&a->by_id, &x->node);
     cw_list_remove(&a->absences, &x->link);
     free(x);
     note_count(a);
+    if (!uses(a, peer))
+        a->conf.on_use(a->conf.arg, peer, false);
     return job;
 }
 
@@ -133,14 +146,17 @@ static int64_t give_up_us(const struct inv_away *a, const struct inv_job *job)
     return cw_loop_mono_us(a->conf.loop) + (limit_ms * GIVE_UP_FACTOR + GIVE_UP_ADDON_MS) * 1000;
 }
 
-static void note(struct inv_away *a, struct inv_job *job, const char *boot)
+static void note(struct inv_away *a, struct inv_job *job, const struct inv_away_peer *peer)
 {
     struct absence *x = cw_alloc(sizeof(*x));
 
     x->away = a;
     x->job = job;
-    memcpy(x->boot, boot, strnlen(boot, CW_PEER_BOOT_LEN));
+    x->peer = peer->id;
+    memcpy(x->boot, peer->boot, strnlen(peer->boot, CW_PEER_BOOT_LEN));
     x->give_up_us = give_up_us(a, job);
+    if (!uses(a, peer->id))
+        a->conf.on_use(a->conf.arg, peer->id, true);
     cw_map_put(&a->by_id, &x->node, cw_slice(job->msg->activation_id, CW_ACTIVATION_ID_LEN));
     cw_list_push_back(&a->absences, &x->link);
     note_count(a);
@@ -184,10 +200,10 @@ static struct sending *new_sending(struct inv_away *a, const struct inv_job *job
     return s;
 }
 
-bool inv_away_send(struct inv_away *a, struct inv_job *job, const char *topic, const char *boot)
+bool inv_away_send(struct inv_away *a, struct inv_job *job, const struct inv_away_peer *peer)
 {
     const struct cw_peer_message m = {
-        .to_boot = boot,
+        .to_boot = peer->boot,
         .reply_topic = a->topic,
         .instance = a->conf.instance,
     };
@@ -196,9 +212,9 @@ bool inv_away_send(struct inv_away *a, struct inv_job *job, const char *topic, c
     if (!may_leave(a, job) || !cw_peer_forward_encode(&m, job->msg->text, &a->text) ||
         a->text.failed)
         return false;
-    note(a, job, boot);
+    note(a, job, peer);
     cw_counter_add(a->sent, 1);
-    cw_bus_publish(a->conf.bus, topic, cw_str_slice(&a->text), on_sent, new_sending(a, job));
+    cw_bus_publish(a->conf.bus, peer->topic, cw_str_slice(&a->text), on_sent, new_sending(a, job));
     return true;
 }
 
@@ -222,14 +238,15 @@ void inv_away_report(struct inv_away *a, const struct cw_peer_message *report)
     }
 }
 
-void inv_away_check(struct inv_away *a, bool (*lives)(void *arg, const char *boot), void *arg)
+void inv_away_check(struct inv_away *a, bool (*lives)(void *arg, uint64_t peer, const char *boot),
+                    void *arg)
 {
     int64_t gone_us = cw_loop_mono_us(a->conf.loop) + a->conf.gone_grace_ms * 1000;
 
     CW_LIST_EACH (&a->absences, n) {
         struct absence *x = CW_LIST_ENTRY(n, struct absence, link);
 
-        if (lives(arg, x->boot)) {
+        if (lives(arg, x->peer, x->boot)) {
             x->gone_us = 0;
         } else if (!x->gone_us) {
             x->gone_us = gone_us;
@@ -287,8 +304,12 @@ void inv_away_free(struct inv_away *a)
     if (!a)
         return;
     cw_timer_done(&a->look);
-    while ((n = cw_list_first(&a->absences)))
-        inv_job_free(take_out(CW_LIST_ENTRY(n, struct absence, link)));
+    while ((n = cw_list_pop_front(&a->absences))) {
+        struct absence *x = CW_LIST_ENTRY(n, struct absence, link);
+
+        inv_job_free(x->job);
+        free(x);
+    }
     while ((n = cw_list_first(&a->sendings)))
         free_sending(CW_LIST_ENTRY(n, struct sending, link));
     cw_map_done(&a->by_id);

@@ -36,7 +36,16 @@ struct inv_away_conf {
     void (*on_returned)(void *arg, CW_TAKES struct inv_job *job);
     /* Nobody will say how it ended; text says why, for the caller. */
     void (*on_lost)(void *arg, CW_TAKES struct inv_job *job, const char *text);
+    /* The first of ours went to this peer (true), or none is there any more. */
+    void (*on_use)(void *arg, uint64_t peer, bool used);
     void *arg;
+};
+
+/* A process that may run something for us. */
+struct inv_away_peer {
+    uint64_t id; /* instance number */
+    const char *topic;
+    const char *boot; /* CW_PEER_BOOT_LEN hex digits */
 };
 
 /* Strings are copied, bus and the others borrowed. */
@@ -44,16 +53,17 @@ struct inv_away *inv_away_new(const struct inv_away_conf *conf);
 /* Jobs that are still away are freed. The bus must be freed before. Accepts NULL. */
 void inv_away_free(struct inv_away *a);
 
-/* Forwards it to the peer whose topic and boot id these are. false: it cannot be, because it came
+/* Forwards it. peer: borrowed for the call. false: it cannot be, because it came
  * from elsewhere, or back, or would be too large, or is away already (its id came twice); the job
  * stays the caller's. */
-bool inv_away_send(struct inv_away *a, struct inv_job *job, const char *topic,
-                   const char *boot) CW_MUST_CHECK;
+bool inv_away_send(struct inv_away *a, struct inv_job *job,
+                   const struct inv_away_peer *peer) CW_MUST_CHECK;
 /* What a peer reported. Ids that are not away are no matter. */
 void inv_away_report(struct inv_away *a, const struct cw_peer_message *report);
 /* Asks of each process that has something of ours whether it lives. What is at one that does not is
  * lost, unless it is reported, or the process shows up again, within the grace. */
-void inv_away_check(struct inv_away *a, bool (*lives)(void *arg, const char *boot), void *arg);
+void inv_away_check(struct inv_away *a, bool (*lives)(void *arg, uint64_t peer, const char *boot),
+                    void *arg);
 size_t inv_away_count(const struct inv_away *a);
 /* Jobs are away no longer: each is lost, for this reason. */
 void inv_away_kill(struct inv_away *a, const char *text);

@@ -15,6 +15,7 @@ from harness.couch import Couch
 from harness.docker import Docker
 from harness.invoker import Invoker
 from harness.kafka import Kafka
+from harness.redis import Redis
 
 NUMBERS = itertools.count(secrets.randbelow(10000) + 10)
 
@@ -95,6 +96,14 @@ def invoker(request, cwhisk, kafka, couch, docker, controller, tmp_path_factory)
     folder = tmp_path_factory.mktemp("invoker")
     shared = make(request, kafka, couch, docker, folder, getattr(request.module, "INVOKER_ENV", None))
     return shared.start(controller)
+
+
+@pytest.fixture
+def redis(tmp_path):
+    """A Redis of the test's own."""
+    server = Redis(tmp_path).start()
+    yield server
+    server.kill()
 
 
 @pytest.fixture

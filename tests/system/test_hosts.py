@@ -10,19 +10,11 @@ import pytest
 
 from harness.code import NODE_ECHO
 from harness.invoker import binary
-from harness.redis import Redis
 from harness.wait import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIM = Path(os.environ.get("CW_CLOCK_SHIM", ROOT / "build/ci/tests/support/libcw_clock_shim.so"))
 CREDENTIALS = ("invoker.user", "invoker.pass")
-
-
-@pytest.fixture
-def redis(tmp_path):
-    server = Redis(tmp_path).start()
-    yield server
-    server.kill()
 
 
 @pytest.fixture

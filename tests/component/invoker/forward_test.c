@@ -31,6 +31,7 @@ struct world {
     struct inv_job *guests[8];
     size_t guest_count, wanted;
     size_t ended, returned, lost;
+    uint64_t used;        /* peer; 0: none */
     struct inv_job *back; /* given back last */
     char why[128];
 };
@@ -59,6 +60,11 @@ static void on_lost(void *arg, struct inv_job *job, const char *text)
     w->lost++;
     (void)snprintf(w->why, sizeof(w->why), "%s", text);
     inv_job_free(job);
+}
+
+static void on_use(void *arg, uint64_t peer, bool used)
+{
+    ((struct world *)arg)->used = used ? peer : 0;
 }
 
 static void on_guest(void *arg, struct inv_job *job)
@@ -120,6 +126,7 @@ static void make_away(struct world *w, struct cw_bus *bus)
         .on_ended = on_ended,
         .on_returned = on_returned,
         .on_lost = on_lost,
+        .on_use = on_use,
         .arg = w,
     });
 }
@@ -159,9 +166,11 @@ static struct inv_job *job_of(struct world *w, char id)
                     test_action(w->manifest, "hello", 1000, 256, 10, 1));
 }
 
+static const struct inv_away_peer PEER = {.id = 1, .topic = "cwhisk1", .boot = PEER_BOOT};
+
 static void send(struct world *w, char id)
 {
-    assert_true(inv_away_send(w->away, job_of(w, id), "cwhisk1", PEER_BOOT));
+    assert_true(inv_away_send(w->away, job_of(w, id), &PEER));
 }
 
 static bool has_guests(void *arg)
@@ -201,6 +210,7 @@ static void a_guest_carries_its_origins_id_and_ends_when_ack_and_record_are_safe
     send(&w, 'a');
     await_guests(&w, 1);
     job = w.guests[0];
+    assert_int_equal(w.used, PEER.id);
     assert_true(inv_guests_owns(job->ticket));
     assert_string_equal(job->guest->instance, INSTANCE);
     assert_int_equal(job->guest->instance_len, strlen(INSTANCE));
@@ -212,6 +222,7 @@ static void a_guest_carries_its_origins_id_and_ends_when_ack_and_record_are_safe
     inv_guests_stored(w.peer, job->ticket);
     await_all_back(&w);
     assert_int_equal(w.ended, 1);
+    assert_int_equal(w.used, 0);
     assert_int_equal(inv_guests_open(w.peer), 0);
     end(&w);
 }
@@ -222,8 +233,10 @@ static void a_guest_for_an_earlier_process_goes_back(void **state)
 
     (void)state;
     begin(&w);
-    assert_true(
-        inv_away_send(w.away, job_of(&w, 'a'), "cwhisk1", "0000000000000000000000000000000f"));
+    assert_true(inv_away_send(w.away, job_of(&w, 'a'),
+                              &(struct inv_away_peer){.id = 1,
+                                                      .topic = "cwhisk1",
+                                                      .boot = "0000000000000000000000000000000f"}));
     await_all_back(&w);
     assert_int_equal(w.returned, 1);
     assert_int_equal(w.guest_count, 0);
@@ -286,19 +299,20 @@ static void what_came_back_or_from_elsewhere_stays(void **state)
     begin(&w);
     send(&w, 'a');
     await_guests(&w, 1);
-    assert_false(inv_away_send(w.away, w.guests[0], "cwhisk1", PEER_BOOT));
+    assert_false(inv_away_send(w.away, w.guests[0], &PEER));
     again = job_of(&w, 'a'); /* its message came twice */
-    assert_false(inv_away_send(w.away, again, "cwhisk1", PEER_BOOT));
+    assert_false(inv_away_send(w.away, again, &PEER));
     inv_job_free(again);
     inv_guests_return(w.peer, w.guests[0]);
     w.guest_count = 0;
     await_all_back(&w);
-    assert_false(inv_away_send(w.away, w.back, "cwhisk1", PEER_BOOT));
+    assert_false(inv_away_send(w.away, w.back, &PEER));
     end(&w);
 }
 
-static bool lives(void *arg, const char *boot)
+static bool lives(void *arg, uint64_t peer, const char *boot)
 {
+    assert_int_equal(peer, PEER.id);
     return strcmp(arg, boot) == 0;
 }
 

@@ -1,5 +1,6 @@
 """A Redis of a test's own, which it may end and start again."""
 
+import contextlib
 import subprocess
 
 from .proxies import free_port
@@ -28,6 +29,13 @@ class Redis:
     def cli(self, *words):
         done = subprocess.run(["redis-cli", "-p", str(self.port), *words], capture_output=True, text=True, timeout=10, check=False)
         return done.stdout.strip()
+
+    @contextlib.contextmanager
+    def down(self):
+        """Away within the block, and empty afterwards."""
+        self.kill()
+        yield
+        self.start()
 
     def kill(self):
         if self.process is not None:

@@ -1,0 +1,282 @@
+/* Work between invokers: what we give to others, what they give to us, and where an activation had
+ * best go. Only with kv: without it there is nobody else. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/err.h"
+#include "common/bus/bus.h"
+#include "common/kv/kv.h"
+#include "common/model/action_doc.h"
+#include "common/model/activation_message.h"
+#include "common/obs/log.h"
+#include "invoker/daemon_priv.h"
+#include "invoker/dispatch.h"
+#include "invoker/forward/away.h"
+#include "invoker/forward/guests.h"
+#include "invoker/hosts.h"
+#include "invoker/intake.h"
+#include "invoker/job.h"
+#include "invoker/ledger.h"
+#include "invoker/placement/policy.h"
+#include "invoker/pool/pool.h"
+#include "invoker/settings.h"
+
+enum {
+    MIB_SHIFT = 20,
+    GUESTS_MAX_BYTES = 32 << 20,
+    GONE_GRACE_MS = 3000,
+    VIEWS_MORE = 16,
+};
+
+/* As it stands in messages: the host's number of its process. */
+static void boot_text(uint64_t boot, char ret[CW_PEER_BOOT_LEN + 1])
+{
+    (void)snprintf(ret, CW_PEER_BOOT_LEN + 1, "%0*" PRIx64, CW_PEER_BOOT_LEN, boot);
+}
+
+/* ---- what went out ---- */
+
+static void settle(struct inv_daemon *d, struct inv_job *job)
+{
+    inv_ledger_acked(d->ledger, job->ticket);
+    inv_ledger_stored(d->ledger, job->ticket);
+    inv_daemon_drop(d, job);
+}
+
+static void on_away_ended(void *arg, struct inv_job *job)
+{
+    settle(arg, job);
+}
+
+static void on_away_returned(void *arg, struct inv_job *job)
+{
+    struct inv_daemon *d = arg;
+
+    if (d->killed || d->refusing)
+        inv_daemon_refuse(d, job);
+    else
+        inv_dispatch_submit(d->dispatch, job);
+}
+
+static void on_away_use(void *arg, uint64_t peer, bool used)
+{
+    struct inv_daemon *d = arg;
+
+    if (used)
+        inv_hosts_pin(d->hosts, peer);
+    else
+        inv_hosts_unpin(d->hosts, peer);
+}
+
+static void on_away_lost(void *arg, struct inv_job *job, const char *text)
+{
+    struct inv_daemon *d = arg;
+
+    inv_job_excuse(job, text, cw_loop_wall_ms(d->loop));
+    inv_daemon_finish(d, job, INV_END_FAILED_START);
+}
+
+/* ---- where to ---- */
+
+/* What its CPU shares buy while all others want theirs, too. */
+static uint32_t share_millis(const struct inv_daemon *d, uint64_t memory_bytes)
+{
+    double part = (double)memory_bytes / (double)d->settings->user_memory_bytes;
+    double millis = part * (double)inv_daemon_cpu_millis();
+
+    return millis < 1 ? 1 : (uint32_t)millis;
+}
+
+static void ask_for(const struct inv_daemon *d, const struct inv_job *job,
+                    const struct inv_pool_need *need, struct inv_ask *ret)
+{
+    uint64_t pair = inv_pool_pair(need), memory_bytes = (uint64_t)need->memory_mb << MIB_SHIFT;
+
+    *ret = (struct inv_ask){
+        .cpu_millis = share_millis(d, memory_bytes),
+        .memory_bytes = memory_bytes,
+        .action_key = pair,
+        .home_hash = inv_home_hash(need->namespace_name, cw_slice_of(job->msg->action.full)),
+        .blackbox = job->action->image != NULL,
+        .seed = pair ^ (uint64_t)d->settings->id ^ (uint64_t)job->at[INV_AT_TAKEN],
+    };
+}
+
+/* This host comes first. -1: nowhere yet, so it waits here. */
+static int64_t choose(struct inv_daemon *d, const struct inv_ask *ask)
+{
+    size_t count = inv_hosts_alive(d->hosts) + 1;
+    struct inv_placement placed;
+
+    if (count < 2)
+        return -1;
+    if (count > d->views_max) {
+        free(d->views);
+        d->views_max = count + VIEWS_MORE;
+        d->views = cw_alloc(d->views_max * sizeof(*d->views));
+    }
+    count = inv_hosts_view(d->hosts, ask->action_key, d->views, d->views_max);
+    inv_policy_place((enum inv_policy)d->settings->placement_policy, d->views, count, ask, &placed);
+    return placed.host > 0 ? (int64_t)d->views[placed.host].id : -1;
+}
+
+static bool send_to(struct inv_daemon *d, struct inv_job *job, uint64_t host,
+                    const struct inv_ask *ask)
+{
+    char boot[CW_PEER_BOOT_LEN + 1];
+    struct cw_err err = {0};
+    struct inv_peer peer;
+
+    if (!inv_hosts_find(d->hosts, host, &peer) || !peer.alive)
+        return false;
+    if (inv_ledger_start(d->ledger, job->ticket, &err) != 0)
+        return false; /* so will its start here, which says why */
+    boot_text(peer.boot, boot);
+    if (!inv_away_send(d->away, job,
+                       &(struct inv_away_peer){.id = host, .topic = peer.topic, .boot = boot}))
+        return false;
+    inv_hosts_forwarded(d->hosts, host, ask->action_key, ask->cpu_millis, ask->memory_bytes);
+    return true;
+}
+
+bool inv_daemon_elsewhere(void *arg, struct inv_job *job, const struct inv_pool_need *need)
+{
+    struct inv_daemon *d = arg;
+    struct inv_ask ask;
+    int64_t host;
+
+    if (!d->away || d->phase != PHASE_RUNNING || job->guest || job->came_back)
+        return false;
+    ask_for(d, job, need, &ask);
+    host = choose(d, &ask);
+    if (host < 0)
+        return false;
+    inv_daemon_touch(d, job);
+    return send_to(d, job, (uint64_t)host, &ask);
+}
+
+/* ---- what came in ---- */
+
+static void on_guest(void *arg, struct inv_job *job)
+{
+    struct inv_daemon *d = arg;
+
+    inv_intake_guest(d->intake, job);
+}
+
+static void on_report(void *arg, const struct cw_peer_message *report)
+{
+    struct inv_daemon *d = arg;
+
+    inv_away_report(d->away, report);
+}
+
+bool inv_daemon_give_back(struct inv_daemon *d, struct inv_job *job)
+{
+    if (!job->guest || job->at[INV_AT_RUN_SENT] != 0)
+        return false;
+    inv_guests_return(d->guests, job);
+    return true;
+}
+
+/* ---- life ---- */
+
+/* While kv is down nobody is known to have ended. */
+static bool lives(void *arg, uint64_t peer, const char *boot)
+{
+    struct inv_daemon *d = arg;
+    char now[CW_PEER_BOOT_LEN + 1];
+    struct inv_peer found;
+
+    if (!cw_kv_up(d->kv))
+        return true;
+    if (!inv_hosts_find(d->hosts, peer, &found) || !found.alive)
+        return false;
+    boot_text(found.boot, now);
+    return strcmp(now, boot) == 0;
+}
+
+void inv_daemon_hosts_changed(struct inv_daemon *d)
+{
+    if (d->away)
+        inv_away_check(d->away, lives, d);
+    inv_dispatch_look_again(d->dispatch); /* what waits may find room elsewhere now */
+}
+
+static int make_guests(struct inv_daemon *d, struct cw_err *err)
+{
+    char boot[CW_PEER_BOOT_LEN + 1];
+
+    boot_text(inv_hosts_boot(d->hosts), boot);
+    d->guests = inv_guests_new(
+        &(struct inv_guests_conf){
+            .loop = d->loop,
+            .bus = d->bus,
+            .metrics = d->metrics,
+            .topic = d->peer_topic,
+            .instance_id = d->member_id,
+            .boot = boot,
+            .capacity = d->guests_max,
+            .max_bytes = GUESTS_MAX_BYTES,
+            .on_guest = on_guest,
+            .on_report = on_report,
+            .arg = d,
+        },
+        err);
+    return d->guests ? 0 : -1;
+}
+
+static void make_away(struct inv_daemon *d)
+{
+    d->away = inv_away_new(&(struct inv_away_conf){
+        .loop = d->loop,
+        .bus = d->bus,
+        .metrics = d->metrics,
+        .topic = d->peer_topic,
+        .instance = cw_str_slice(&d->instance),
+        .max_bytes = (size_t)d->max_message_bytes,
+        .time_std_ms = d->settings->time_std_ms,
+        .gone_grace_ms = GONE_GRACE_MS,
+        .on_ended = on_away_ended,
+        .on_returned = on_away_returned,
+        .on_lost = on_away_lost,
+        .on_use = on_away_use,
+        .arg = d,
+    });
+}
+
+/* Others are told of us when we can take what they send. */
+static void on_peer_topic(void *arg, const struct cw_err *err)
+{
+    struct inv_daemon *d = arg;
+    struct cw_err problem = {0};
+
+    if (d->phase != PHASE_RUNNING)
+        return;
+    if (!err && make_guests(d, &problem) == 0) {
+        make_away(d);
+        inv_daemon_hold_or_hand_out(d);
+    } else {
+        cw_log(CW_LOG_WARN, NULL, COMPONENT,
+               "topic %s: %s; nothing is forwarded from here or to here", d->peer_topic,
+               err ? err->msg : problem.msg);
+    }
+    inv_hosts_start(d->hosts);
+}
+
+void inv_daemon_start_forwarding(struct inv_daemon *d, size_t guests_max)
+{
+    const struct cw_topic_spec topic = {
+        .name = d->peer_topic,
+        .partitions = 1,
+        .replication_factor = (int)d->settings->replication_factor,
+        .config = d->topic_config,
+    };
+
+    d->guests_max = guests_max;
+    if (d->kv && d->settings->forward)
+        cw_bus_ensure_topic(d->bus, &topic, on_peer_topic, d);
+    else
+        inv_hosts_start(d->hosts);
+}
