@@ -61,6 +61,14 @@ struct cw_container {
     char probe_token[33];
 };
 
+/* Limits of a running container; 0: stays as it is. */
+struct cw_driver_limits {
+    uint32_t cpu_shares;   /* cgroup v1 scale, 2..262144; the engine converts */
+    uint32_t cpu_millis;   /* thousandths of a CPU */
+    uint32_t memory_mb;    /* memory and memory+swap */
+    uint32_t blkio_weight; /* 10..1000 */
+};
+
 #define CW_LABEL_CLUSTER "org.cwhisk.cluster"
 #define CW_LABEL_INSTANCE "org.cwhisk.instance" /* the invoker's id, a number */
 #define CW_LABEL_BOOT "org.cwhisk.boot"         /* which process of that invoker */
@@ -143,6 +151,10 @@ struct cw_driver_ops {
     struct cw_driver_call *(*pause)(struct cw_driver *d, const char *id, cw_driver_done_fn *fn,
                                     void *arg);
     struct cw_driver_call *(*resume)(struct cw_driver *d, const char *id, cw_driver_done_fn *fn,
+                                     void *arg);
+    /* NULL where limits are for life. */
+    struct cw_driver_call *(*update)(struct cw_driver *d, const char *id,
+                                     const struct cw_driver_limits *limits, cw_driver_done_fn *fn,
                                      void *arg);
     /* Must. Force-remove; a container that is already gone is success. */
     struct cw_driver_call *(*remove)(struct cw_driver *d, const char *id, cw_driver_done_fn *fn,

@@ -20,7 +20,8 @@ static const struct {
     [DOCKER_RUN] = {"run", 60000},         [DOCKER_RM] = {"rm", 60000},
     [DOCKER_PULL] = {"pull", 600000},      [DOCKER_PS] = {"ps", 60000},
     [DOCKER_INSPECT] = {"inspect", 60000}, [DOCKER_PAUSE] = {"pause", 10000},
-    [DOCKER_UNPAUSE] = {"unpause", 10000}, [DOCKER_VERSION] = {"version", 10000},
+    [DOCKER_UNPAUSE] = {"unpause", 10000}, [DOCKER_UPDATE] = {"update", 10000},
+    [DOCKER_VERSION] = {"version", 10000},
 };
 
 static void make_meter(struct cw_timed *meter, struct cw_metrics *metrics, const char *cmd)
@@ -40,7 +41,8 @@ static int set_limits(struct docker_api *api, const struct cw_docker_conf *conf,
         [DOCKER_RUN] = conf->run_ms,         [DOCKER_RM] = conf->rm_ms,
         [DOCKER_PULL] = conf->pull_ms,       [DOCKER_PS] = conf->ps_ms,
         [DOCKER_INSPECT] = conf->inspect_ms, [DOCKER_PAUSE] = conf->pause_ms,
-        [DOCKER_UNPAUSE] = conf->unpause_ms, [DOCKER_VERSION] = conf->version_ms,
+        [DOCKER_UNPAUSE] = conf->unpause_ms, [DOCKER_UPDATE] = conf->update_ms,
+        [DOCKER_VERSION] = conf->version_ms,
     };
 
     for (int i = 0; i < DOCKER_CMD_COUNT; i++) {

@@ -26,6 +26,7 @@ enum docker_cmd {
     DOCKER_INSPECT,
     DOCKER_PAUSE,
     DOCKER_UNPAUSE,
+    DOCKER_UPDATE,
     DOCKER_VERSION,
     DOCKER_CMD_COUNT,
 };

@@ -66,6 +66,7 @@ struct simple {
     struct cw_defer refuse; /* for a target that cannot be sent */
     struct cw_err refusal;
     char *target; /* id, or name prefix; NULL for check */
+    char *body;   /* of an update */
     int64_t begun_us;
     union {
         cw_driver_done_fn *done;
@@ -80,6 +81,7 @@ static void simple_free(struct cw_driver_call *call)
 
     cw_defer_cancel(&s->refuse);
     free(s->target);
+    free(s->body);
     free(s);
 }
 
@@ -118,11 +120,11 @@ static void simple_answered(struct simple *s, bool ok)
     cw_docker_end(&s->call.docker->api, s->cmd, s->begun_us, ok);
 }
 
-/* ---- pause, resume, remove ---- */
+/* ---- pause, resume, update, remove ---- */
 
 static const char *verb_of(enum docker_cmd cmd)
 {
-    return cmd == DOCKER_PAUSE ? "pause" : "unpause";
+    return cmd == DOCKER_PAUSE ? "pause" : cmd == DOCKER_UPDATE ? "update" : "unpause";
 }
 
 static void on_verb(void *arg, const struct cw_http_reply *reply, const struct cw_err *http_err)
@@ -131,7 +133,8 @@ static void on_verb(void *arg, const struct cw_http_reply *reply, const struct c
     struct cw_err err;
     int failed = s->cmd == DOCKER_RM
                      ? cw_docker_judge_removal(reply, http_err, s->target, &err)
-                     : cw_docker_judge(reply, http_err, 204, verb_of(s->cmd), s->target, &err);
+                     : cw_docker_judge(reply, http_err, s->cmd == DOCKER_UPDATE ? 200 : 204,
+                                       verb_of(s->cmd), s->target, &err);
 
     cw_docker_out_of_reach(s->call.docker, http_err);
     simple_answered(s, failed == 0);
@@ -148,17 +151,21 @@ static struct cw_http_call *send_verb(struct simple *s)
     return cw_docker_send(api,
                           &(struct docker_request){.method = "POST",
                                                    .path = cw_str_slice(&path),
+                                                   .body = cw_slice_of(s->body),
                                                    .timeout_ms = api->limit_ms[s->cmd],
                                                    .max_answer = CW_DOCKER_SMALL_ANSWER},
                           on_verb, s);
 }
 
-static struct cw_driver_call *start_verb(struct cw_driver *d, enum docker_cmd cmd, const char *id,
-                                         cw_driver_done_fn *fn, void *arg)
+/* body: NULL for those that have none. */
+static struct cw_driver_call *start_verb_with(struct cw_driver *d, enum docker_cmd cmd,
+                                              const char *id, CW_TAKES char *body,
+                                              cw_driver_done_fn *fn, void *arg)
 {
     struct simple *s = simple_new(d, cmd, arg);
 
     s->fn.done = fn;
+    s->body = body;
     cw_defer_init(&s->refuse, s->call.docker->api.loop, on_simple_refused, s);
     if (cw_docker_check_name(id, "container id", &s->refusal) != 0) {
         cw_defer_post(&s->refuse);
@@ -169,6 +176,19 @@ static struct cw_driver_call *start_verb(struct cw_driver *d, enum docker_cmd cm
     s->call.http = cmd == DOCKER_RM ? cw_docker_send_removal(s->call.docker, s->target, on_verb, s)
                                     : send_verb(s);
     return &s->call;
+}
+
+static struct cw_driver_call *start_verb(struct cw_driver *d, enum docker_cmd cmd, const char *id,
+                                         cw_driver_done_fn *fn, void *arg)
+{
+    return start_verb_with(d, cmd, id, NULL, fn, arg);
+}
+
+static struct cw_driver_call *docker_update(struct cw_driver *d, const char *id,
+                                            const struct cw_driver_limits *limits,
+                                            cw_driver_done_fn *fn, void *arg)
+{
+    return start_verb_with(d, DOCKER_UPDATE, id, cw_docker_encode_limits(limits), fn, arg);
 }
 
 static struct cw_driver_call *docker_pause(struct cw_driver *d, const char *id,
@@ -347,6 +367,7 @@ static const struct cw_driver_ops DOCKER_OPS = {
     .create = cw_docker_create,
     .pause = docker_pause,
     .resume = docker_resume,
+    .update = docker_update,
     .remove = docker_remove,
     .was_oom_killed = cw_docker_was_oom_killed,
     .list = docker_list,

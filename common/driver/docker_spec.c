@@ -195,6 +195,25 @@ int cw_docker_create_body(const struct cw_container_spec *spec, const struct cw_
     return 0;
 }
 
+static void put_if_given(json_t *body, const char *key, int64_t v)
+{
+    if (v > 0)
+        put_int(body, key, v);
+}
+
+char *cw_docker_encode_limits(const struct cw_driver_limits *limits)
+{
+    cw_auto_json json_t *body = json_object();
+    int64_t memory_bytes = (int64_t)limits->memory_mb << 20;
+
+    put_if_given(body, "CpuShares", limits->cpu_shares);
+    put_if_given(body, "NanoCpus", limits->cpu_millis * INT64_C(1000000));
+    put_if_given(body, "Memory", memory_bytes);
+    put_if_given(body, "MemorySwap", memory_bytes);
+    put_if_given(body, "BlkioWeight", limits->blkio_weight);
+    return json_dumps(body, JSON_COMPACT);
+}
+
 void cw_docker_image_parts(const char *image, struct cw_slice *ret_name, struct cw_slice *ret_tag)
 {
     const char *digest = strchr(image, '@');

@@ -9,6 +9,7 @@
 
 struct cw_container_spec;
 struct cw_docker_flags;
+struct cw_driver_limits;
 struct cw_err;
 
 enum {
@@ -26,6 +27,9 @@ int cw_docker_check_name(const char *name, const char *what, struct cw_err *err)
  * must be empty, its maximum is the caller's. */
 int cw_docker_create_body(const struct cw_container_spec *spec, const struct cw_docker_flags *flags,
                           struct cw_str *out, struct cw_err *err) CW_MUST_CHECK;
+
+/* Body of POST /containers/{id}/update; free() it. */
+char *cw_docker_encode_limits(const struct cw_driver_limits *limits);
 
 /* Parts of an image reference as POST /images/create takes them: a digest counts as the tag (and
  * wins over one), and a missing tag is "latest", since the engine would pull all tags without. */

@@ -124,6 +124,36 @@ static void pause_and_resume_report_what_the_engine_says(void **state)
     assert_int_equal(counter(f, "counter_invoker_docker_unpause_error_total"), 1);
 }
 
+static struct result run_update(struct fixture *f, const struct cw_driver_limits *limits)
+{
+    struct result r = {.f = f};
+
+    f->inside = true;
+    f->driver->ops->update(f->driver, ID, limits, done_fn, &r);
+    f->inside = false;
+    wait_for(&r);
+    return r;
+}
+
+static void update_sends_only_the_limits_that_change(void **state)
+{
+    struct fixture *f = *state;
+    struct result r;
+
+    ready_driver(f, NULL);
+    answer(f, "POST", V "/containers/" ID "/update", 200, "{\"Warnings\":null}");
+    assert_true(run_update(f, &(struct cw_driver_limits){.cpu_shares = 512}).ok);
+    assert_string_equal(scripted_http_request(f->peer, 1)->body, "{\"CpuShares\":512}");
+    answer(f, "POST", V "/containers/" ID "/update", 500, "{\"message\":\"device busy\"}");
+    r = run_update(
+        f, &(struct cw_driver_limits){.memory_mb = 128, .cpu_millis = 1500, .blkio_weight = 500});
+    assert_string_equal(scripted_http_request(f->peer, 2)->body,
+                        "{\"NanoCpus\":1500000000,\"Memory\":134217728,\"MemorySwap\":134217728,"
+                        "\"BlkioWeight\":500}");
+    assert_true(!r.ok);
+    assert_non_null(strstr(r.err.msg, "update " ID ": 500: device busy"));
+}
+
 static void pause_that_hangs_times_out(void **state)
 {
     struct fixture *f = *state;
@@ -353,6 +383,7 @@ int main(void)
         DOCKER_CASE(output_of_a_container_that_is_not_there_is_an_error),
         DOCKER_CASE(cancelled_output_is_silent),
         DOCKER_CASE(pause_and_resume_report_what_the_engine_says),
+        DOCKER_CASE(update_sends_only_the_limits_that_change),
         DOCKER_CASE(pause_that_hangs_times_out),
         DOCKER_CASE(removal_of_what_is_gone_or_going_is_success),
         DOCKER_CASE(ids_that_could_change_the_url_are_refused),
