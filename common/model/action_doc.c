@@ -106,17 +106,25 @@ static int check_parameters(struct cw_slice array, const char *path, struct cw_e
 }
 
 /* Of equal keys the last one counts, as in the map that stock builds. */
-static bool annotated(struct cw_slice annotations, const char *name, bool missing)
+static bool find_annotation(struct cw_slice annotations, const char *name,
+                            struct cw_slice *ret_value)
 {
     struct cw_raw_iter it = cw_raw_iter(annotations);
-    struct cw_slice element, key, value;
-    bool yes = missing;
+    struct cw_slice element, key;
+    bool found = false;
 
     while (cw_raw_next_element(&it, &element))
         if (cw_raw_get(element, "key", &key) && cw_raw_string_is(key, name) &&
-            cw_raw_get(element, "value", &value))
-            yes = is_truthy(value);
-    return yes;
+            cw_raw_get(element, "value", ret_value))
+            found = true;
+    return found;
+}
+
+static bool annotated(struct cw_slice annotations, const char *name, bool missing)
+{
+    struct cw_slice value;
+
+    return find_annotation(annotations, name, &value) ? is_truthy(value) : missing;
 }
 
 static int read_limits(struct action_doc *a, struct cw_slice object,
@@ -188,7 +196,8 @@ static void compute_hash(struct action_doc *a)
 
     cw_content_hash_text(h, p->namespace_path);
     cw_content_hash_text(h, p->name);
-    cw_content_hash_text(h, p->version);
+    if (!a->warm_limits)
+        cw_content_hash_text(h, p->version);
     cw_content_hash_int(h, a->publish);
     cw_content_hash_text(h, p->kind);
     cw_content_hash_text(h, p->image);
@@ -198,10 +207,14 @@ static void compute_hash(struct action_doc *a)
     if (strcmp(p->kind, "sequence") == 0)
         cw_content_hash_json(h, a->exec);
     cw_content_hash_parameters(h, a->parameters);
-    cw_content_hash_parameters(h, p->annotations);
-    cw_content_hash_int(h, p->limits.timeout_ms);
-    cw_content_hash_int(h, p->limits.memory_mb);
-    cw_content_hash_int(h, p->limits.logs_mb);
+    if (a->warm_limits) {
+        cw_content_hash_parameters_but(h, p->annotations, "cwhisk.");
+    } else {
+        cw_content_hash_parameters(h, p->annotations);
+        cw_content_hash_int(h, p->limits.timeout_ms);
+        cw_content_hash_int(h, p->limits.memory_mb);
+        cw_content_hash_int(h, p->limits.logs_mb);
+    }
     cw_content_hash_int(h, p->limits.concurrency);
     cw_content_hash_int(h, a->instances);
     cw_content_hash_json(h, a->binding);
@@ -238,6 +251,7 @@ static int decode(struct action_doc *a, const struct cw_manifest *manifest,
     a->exec = w.exec;
     a->binding = w.binding;
     a->publish = w.publish;
+    a->warm_limits = defaults->warm_limits;
     return 0;
 }
 
@@ -290,6 +304,11 @@ void cw_action_unref(struct cw_action *a)
     cw_str_done(&p->code);
     cw_arena_done(&a->arena);
     free(p);
+}
+
+bool cw_action_annotation(const struct cw_action *a, const char *name, struct cw_slice *ret_value)
+{
+    return find_annotation(a->annotations, name, ret_value);
 }
 
 size_t cw_action_bytes(const struct cw_action *a)

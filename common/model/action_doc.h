@@ -54,6 +54,9 @@ struct cw_action {
 /* Defaults for limits that a document leaves out. */
 struct cw_limit_defaults {
     int64_t logs_mb, concurrency;
+    /* The hash leaves out what a container can be given while it lives (design 7): version,
+     * annotations cwhisk.*, limits.timeout, limits.logs and limits.memory. */
+    bool warm_limits;
 };
 
 /* text is copied. mem: attachments are decoded at once. Returns a reference. err codes: CW_INVALID
@@ -70,5 +73,7 @@ int cw_action_set_code(struct cw_action *a, struct cw_slice bytes,
 struct cw_action *cw_action_ref(struct cw_action *a);
 /* Accepts NULL. */
 void cw_action_unref(struct cw_action *a);
+/* The annotation's value; of equal keys the last one. false: there is none. */
+bool cw_action_annotation(const struct cw_action *a, const char *name, struct cw_slice *ret_value);
 /* Bytes held, for the cache's bound. */
 size_t cw_action_bytes(const struct cw_action *a);

@@ -9,6 +9,7 @@ struct action_doc {
     struct cw_str code;   /* JSON form of attached code */
     struct cw_slice parameters, exec, binding;
     bool publish;
+    bool warm_limits;       /* cw_limit_defaults */
     int64_t instances;      /* -1: absent */
     int64_t attached_bytes; /* that the attachment must have; -1: unknown */
 };

@@ -292,16 +292,39 @@ void cw_content_hash_json(struct cw_content_hash *h, struct cw_slice value)
     }
 }
 
-void cw_content_hash_parameters(struct cw_content_hash *h, struct cw_slice array)
+static bool begins_with(struct cw_slice text, const char *prefix)
+{
+    size_t n = strlen(prefix);
+
+    return text.n >= n && memcmp(text.p, prefix, n) == 0;
+}
+
+/* prefix NULL: all of them. */
+static void feed_parameters(struct cw_content_hash *h, struct cw_slice array, const char *prefix)
 {
     struct cw_raw_iter it = cw_raw_iter(array);
     struct members m = {0};
     struct cw_slice element, key;
 
-    while (cw_raw_next_element(&it, &element))
-        if (cw_raw_get(element, "key", &key) && cw_raw_type(key) == CW_RAW_STRING)
-            members_add(&m, key, element);
+    while (cw_raw_next_element(&it, &element)) {
+        if (!cw_raw_get(element, "key", &key) || cw_raw_type(key) != CW_RAW_STRING)
+            continue;
+        members_add(&m, key, element);
+        if (prefix && begins_with(m.at[m.n - 1].key, prefix))
+            m.n--; /* once its key is unescaped it can be told */
+    }
     feed_members(h, 'p', &m);
+}
+
+void cw_content_hash_parameters(struct cw_content_hash *h, struct cw_slice array)
+{
+    feed_parameters(h, array, NULL);
+}
+
+void cw_content_hash_parameters_but(struct cw_content_hash *h, struct cw_slice array,
+                                    const char *prefix)
+{
+    feed_parameters(h, array, prefix);
 }
 
 void cw_content_hash_text(struct cw_content_hash *h, const char *text)

@@ -25,4 +25,7 @@ void cw_content_hash_json(struct cw_content_hash *h, struct cw_slice value);
 /* Checked array of {"key":…,"value":…,…} objects whose order does not matter; of equal keys the
  * last one counts. */
 void cw_content_hash_parameters(struct cw_content_hash *h, struct cw_slice array);
+/* The same without those whose key begins with this. */
+void cw_content_hash_parameters_but(struct cw_content_hash *h, struct cw_slice array,
+                                    const char *prefix);
 void cw_content_hash_end(struct cw_content_hash *h, unsigned char ret[CW_CONTENT_HASH_LEN]);

@@ -713,6 +713,75 @@ static void different_content_has_a_different_hash(void **state)
     cw_manifest_free(m);
 }
 
+static struct cw_action *warm_action(const struct cw_manifest *m, const char *key,
+                                     const char *value)
+{
+    const struct cw_limit_defaults defaults = {
+        .logs_mb = 10, .concurrency = 1, .warm_limits = true};
+    cw_auto_free char *text = changed(key, value);
+    struct cw_err err = {0};
+    struct cw_action *a = cw_action_decode(cw_slice_of(text), m, &defaults, &err);
+
+    if (!a)
+        fail_msg("%s", err.msg);
+    return a;
+}
+
+static bool stays_warm(const struct cw_manifest *m, const char *key, const char *value)
+{
+    struct cw_action *a = warm_action(m, "updated", "1"), *b = warm_action(m, key, value);
+    bool same = memcmp(a->hash, b->hash, sizeof(a->hash)) == 0;
+
+    cw_action_unref(a);
+    cw_action_unref(b);
+    return same;
+}
+
+static void with_warm_limits_what_a_live_container_can_be_given_is_not_in_the_hash(void **state)
+{
+    static const struct {
+        const char *key, *value;
+        bool warm;
+    } CASES[] = {
+        {"version", "\"0.0.2\"", true},
+        {"limits.timeout", "1", true},
+        {"limits.logs", "0", true},
+        {"limits.memory", "512", true},
+        {"annotations", "[{\"key\":\"cwhisk.cpu-guarantee\",\"value\":0.5}]", true},
+        {"annotations", "[{\"key\":\"cwhisk\\u002ecpus\",\"value\":1}]", true},
+        {"annotations", "[{\"key\":\"cwhisk\",\"value\":1}]", false},
+        {"annotations", "[{\"key\":\"a\",\"value\":1}]", false},
+        {"publish", "true", false},
+        {"limits.concurrency", "2", false},
+        {"parameters", "[{\"key\":\"cwhisk.a\",\"value\":1}]", false},
+        {"exec.code", "\"y\"", false},
+    };
+    struct cw_manifest *m = test_manifest();
+
+    (void)state;
+    for (size_t i = 0; i < CW_ARRAY_LEN(CASES); i++)
+        if (stays_warm(m, CASES[i].key, CASES[i].value) != CASES[i].warm)
+            fail_msg("%s %s", CASES[i].key, CASES[i].value);
+    cw_manifest_free(m);
+}
+
+static void annotation_is_found_by_its_name_the_last_of_equals(void **state)
+{
+    struct cw_manifest *m = test_manifest();
+    struct cw_action *a = warm_action(m, "annotations",
+                                      "[{\"key\":\"a\",\"value\":1},{\"key\":\"b\",\"value\":2},"
+                                      "{\"key\":\"a\",\"value\":[3]}]");
+    struct cw_slice value;
+
+    (void)state;
+    assert_true(cw_action_annotation(a, "a", &value));
+    assert_true(cw_slice_is(value, "[3]"));
+    assert_true(cw_action_annotation(a, "b", &value));
+    assert_false(cw_action_annotation(a, "c", &value));
+    cw_action_unref(a);
+    cw_manifest_free(m);
+}
+
 static void fetched_code_counts_in_the_hash_and_its_name_does_not(void **state)
 {
     cw_auto_free char *first = changed("exec", ATTACHED("couch:1")),
@@ -793,6 +862,8 @@ int main(void)
         cmocka_unit_test(id_is_made_up_when_the_document_has_none),
         cmocka_unit_test(identical_content_has_the_same_hash),
         cmocka_unit_test(different_content_has_a_different_hash),
+        cmocka_unit_test(with_warm_limits_what_a_live_container_can_be_given_is_not_in_the_hash),
+        cmocka_unit_test(annotation_is_found_by_its_name_the_last_of_equals),
         cmocka_unit_test(fetched_code_counts_in_the_hash_and_its_name_does_not),
         cmocka_unit_test(recreated_sample_reuses_its_identity),
         cmocka_unit_test(references_are_counted_and_bytes_known),
