@@ -129,8 +129,8 @@ static bool is_warm(const struct inv_slot *slot)
     return slot->state == INV_SLOT_BUSY || slot->state == INV_SLOT_IDLE;
 }
 
-/* A slot with room: warm rather than warming rather than starting. */
-static struct inv_slot *find_room(struct inv_group *g)
+/* A slot with room: warm rather than warming rather than starting. Of the need's size. */
+static struct inv_slot *find_room(struct inv_group *g, const struct inv_pool_need *need)
 {
     struct inv_slot *best = NULL;
 
@@ -139,12 +139,35 @@ static struct inv_slot *find_room(struct inv_group *g)
 
         if (slot->in_flight >= slot->max_in_flight)
             break; /* only full ones follow */
+        if (slot->memory_mb != need->memory_mb)
+            continue;
         if (is_warm(slot))
             return slot;
         if (!best || (best->state == INV_SLOT_STARTING && slot->state == INV_SLOT_WARMING))
             best = slot;
     }
     return best;
+}
+
+/* An idle one that can have the need's size within the memory that there is. */
+static struct inv_slot *find_other_size(struct inv_pool *p, struct inv_group *g,
+                                        const struct inv_pool_need *need)
+{
+    CW_LIST_EACH (&g->slots, n) {
+        struct inv_slot *slot = CW_LIST_ENTRY(n, struct inv_slot, group_link);
+
+        if (slot->state == INV_SLOT_IDLE &&
+            (uint64_t)p->used_mb - slot->memory_mb + need->memory_mb <= p->memory_mb)
+            return slot;
+    }
+    return NULL;
+}
+
+static void set_size(struct inv_pool *p, struct inv_slot *slot, uint32_t memory_mb)
+{
+    p->used_mb += memory_mb - slot->memory_mb;
+    p->mb[slot->state] += memory_mb - slot->memory_mb;
+    slot->memory_mb = memory_mb;
 }
 
 static uint32_t evict_from(struct inv_pool *p, struct cw_list *list, uint32_t missing_mb,
@@ -222,16 +245,20 @@ static void assign(struct inv_pool *p, struct inv_slot *slot, const struct inv_p
 }
 
 static struct inv_slot *reuse(struct inv_pool *p, const struct inv_pool_need *need,
-                              enum inv_choice *choice)
+                              struct inv_decision *ret)
 {
     struct inv_group *g = find_group(p, need);
-    struct inv_slot *slot = g ? find_room(g) : NULL;
+    struct inv_slot *slot = g ? find_room(g, need) : NULL;
 
+    if (g && !slot && need->resizes)
+        slot = find_other_size(p, g, need);
     if (!slot)
         return NULL;
-    *choice = is_warm(slot)                     ? INV_CHOICE_WARM
-              : slot->state == INV_SLOT_WARMING ? INV_CHOICE_WARMING
-                                                : INV_CHOICE_STARTING;
+    ret->choice = is_warm(slot)                     ? INV_CHOICE_WARM
+                  : slot->state == INV_SLOT_WARMING ? INV_CHOICE_WARMING
+                                                    : INV_CHOICE_STARTING;
+    ret->was_mb = slot->memory_mb;
+    set_size(p, slot, need->memory_mb);
     slot->in_flight++;
     reorder(slot);
     if (slot->state == INV_SLOT_IDLE)
@@ -270,10 +297,11 @@ void inv_pool_place_existing(struct inv_pool *p, const struct inv_pool_need *nee
                              struct inv_decision *ret)
 {
     *ret = (struct inv_decision){.choice = INV_CHOICE_WAIT};
-    ret->slot = reuse(p, need, &ret->choice);
+    ret->slot = reuse(p, need, ret);
     if (ret->slot)
         return;
-    ret->slot = take_prewarmed(p, find_cell(p, need->kind, need->memory_mb), need);
+    if (!need->warm_only)
+        ret->slot = take_prewarmed(p, find_cell(p, need->kind, need->memory_mb), need);
     if (ret->slot)
         ret->choice = INV_CHOICE_PREWARMED;
     else if (need->memory_mb > p->memory_mb)
@@ -309,7 +337,7 @@ void inv_pool_place_new(struct inv_pool *p, const struct inv_pool_need *need,
 void inv_pool_place(struct inv_pool *p, const struct inv_pool_need *need, struct inv_decision *ret)
 {
     inv_pool_place_existing(p, need, ret);
-    if (ret->choice == INV_CHOICE_WAIT)
+    if (ret->choice == INV_CHOICE_WAIT && !need->warm_only)
         inv_pool_place_new(p, need, ret);
 }
 

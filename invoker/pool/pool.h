@@ -62,6 +62,8 @@ struct inv_pool_need {
     struct cw_slice kind;             /* of its runtime */
     uint32_t memory_mb;               /* 1.. */
     uint32_t concurrency;             /* 1.. */
+    bool resizes;   /* an idle container of another size will do: it is given this one */
+    bool warm_only; /* no new container and no prewarmed one may be taken for it now */
 };
 
 enum inv_choice {
@@ -82,6 +84,8 @@ struct inv_decision {
     /* Slots put to GONE to make room, chained by next_evicted; the caller removes their
      * containers and then forgets them. */
     struct inv_slot *evicted;
+    uint32_t was_mb; /* WARM: the container's size until now; the caller resizes it when it is not
+                        the need's, which the books have already */
 };
 
 struct inv_pool *inv_pool_new(uint32_t memory_mb);

@@ -8,8 +8,11 @@ static const unsigned char OTHER[INV_ACTION_HASH_LEN] = {2};
 static struct inv_pool_need need(const char *ns, const unsigned char *hash, uint32_t memory_mb,
                                  uint32_t concurrency)
 {
-    return (struct inv_pool_need){cw_slice_of(ns), hash, CW_SLICE("nodejs:20"), memory_mb,
-                                  concurrency};
+    return (struct inv_pool_need){.namespace_name = cw_slice_of(ns),
+                                  .action_hash = hash,
+                                  .kind = CW_SLICE("nodejs:20"),
+                                  .memory_mb = memory_mb,
+                                  .concurrency = concurrency};
 }
 
 static struct inv_decision place(struct inv_pool *p, const char *ns, const unsigned char *hash,
@@ -537,6 +540,116 @@ static void books_hold_under_random_use(void **state)
     inv_pool_free(p);
 }
 
+/* ---- containers that are resized ---- */
+
+static struct inv_decision place_resizing(struct inv_pool *p, uint32_t memory_mb)
+{
+    struct inv_pool_need n = need("guest", HELLO, memory_mb, 1);
+    struct inv_decision d;
+
+    n.resizes = true;
+    inv_pool_place(p, &n, &d);
+    return d;
+}
+
+static void container_of_another_size_is_not_reused_unless_it_may_be_resized(void **state)
+{
+    struct inv_pool *p = inv_pool_new(1024);
+    struct inv_slot *slot = warm_idle(p, "guest", HELLO, 256);
+    struct inv_decision d = place(p, "guest", HELLO, 128, 1);
+    struct inv_pool_stats s;
+
+    (void)state;
+    assert_int_equal(d.choice, INV_CHOICE_CREATE);
+    inv_pool_drop(p, d.slot);
+    inv_pool_forget(p, d.slot);
+    d = place_resizing(p, 128);
+    assert_int_equal(d.choice, INV_CHOICE_WARM);
+    assert_ptr_equal(d.slot, slot);
+    assert_int_equal(d.was_mb, 256);
+    assert_int_equal(slot->memory_mb, 128);
+    inv_pool_stats(p, &s);
+    assert_int_equal(s.used_mb, 128);
+    inv_pool_done(p, slot);
+    inv_pool_stats(p, &s);
+    assert_int_equal(s.idle_mb, 128);
+    inv_pool_drop(p, slot);
+    inv_pool_forget(p, slot);
+    inv_pool_free(p);
+}
+
+static void container_of_the_right_size_comes_before_one_to_be_resized(void **state)
+{
+    struct inv_pool *p = inv_pool_new(1024);
+    struct inv_slot *small = warm_idle(p, "guest", HELLO, 128);
+    struct inv_slot *large = warm_idle(p, "guest", HELLO, 256);
+    struct inv_decision d = place_resizing(p, 128);
+
+    (void)state;
+    assert_ptr_equal(d.slot, small);
+    d = place_resizing(p, 128);
+    assert_ptr_equal(d.slot, large);
+    inv_pool_drop(p, small);
+    inv_pool_forget(p, small);
+    inv_pool_drop(p, large);
+    inv_pool_forget(p, large);
+    inv_pool_free(p);
+}
+
+static void busy_container_is_not_resized(void **state)
+{
+    struct inv_pool *p = inv_pool_new(1024);
+    struct inv_decision busy = place(p, "guest", HELLO, 256, 2), d;
+
+    (void)state;
+    inv_pool_warmed(p, busy.slot);
+    d = place_resizing(p, 128);
+    assert_int_equal(d.choice, INV_CHOICE_CREATE);
+    inv_pool_drop(p, d.slot);
+    inv_pool_forget(p, d.slot);
+    inv_pool_drop(p, busy.slot);
+    inv_pool_forget(p, busy.slot);
+    inv_pool_free(p);
+}
+
+static void container_grows_only_within_the_memory_that_there_is(void **state)
+{
+    struct inv_pool *p = inv_pool_new(512);
+    struct inv_slot *slot = warm_idle(p, "guest", HELLO, 256);
+    struct inv_decision other = place(p, "guest", OTHER, 128, 1), d;
+
+    (void)state;
+    d = place_resizing(p, 512);
+    assert_int_equal(d.choice, INV_CHOICE_WAIT);
+    d = place_resizing(p, 384);
+    assert_ptr_equal(d.slot, slot);
+    inv_pool_drop(p, slot);
+    inv_pool_forget(p, slot);
+    inv_pool_drop(p, other.slot);
+    inv_pool_forget(p, other.slot);
+    inv_pool_free(p);
+}
+
+static void warm_only_takes_no_new_container_and_evicts_none(void **state)
+{
+    struct inv_pool *p = inv_pool_new(256);
+    struct inv_slot *idle = warm_idle(p, "guest", OTHER, 256);
+    struct inv_pool_need n = need("guest", HELLO, 256, 1);
+    struct inv_decision d;
+
+    (void)state;
+    n.warm_only = true;
+    inv_pool_place(p, &n, &d);
+    assert_int_equal(d.choice, INV_CHOICE_WAIT);
+    assert_null(d.evicted);
+    n.action_hash = OTHER;
+    inv_pool_place(p, &n, &d);
+    assert_ptr_equal(d.slot, idle);
+    inv_pool_drop(p, idle);
+    inv_pool_forget(p, idle);
+    inv_pool_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -563,6 +676,11 @@ int main(void)
         cmocka_unit_test(warming_one_is_preferred_to_one_that_starts_cold),
         cmocka_unit_test(expired_ones_leave_oldest_first_up_to_the_limit),
         cmocka_unit_test(books_hold_under_random_use),
+        cmocka_unit_test(container_of_another_size_is_not_reused_unless_it_may_be_resized),
+        cmocka_unit_test(container_of_the_right_size_comes_before_one_to_be_resized),
+        cmocka_unit_test(busy_container_is_not_resized),
+        cmocka_unit_test(container_grows_only_within_the_memory_that_there_is),
+        cmocka_unit_test(warm_only_takes_no_new_container_and_evicts_none),
     };
 
     return cmocka_run_group_tests_name("pool", tests, NULL, NULL);

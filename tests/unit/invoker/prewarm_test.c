@@ -150,7 +150,11 @@ static void wait_look(struct world *w)
 static struct inv_decision place(struct world *w, unsigned char action)
 {
     unsigned char hash[INV_ACTION_HASH_LEN] = {action};
-    struct inv_pool_need need = {CW_SLICE("guest"), hash, CW_SLICE("nodejs:20"), 256, 1};
+    struct inv_pool_need need = {.namespace_name = CW_SLICE("guest"),
+                                 .action_hash = hash,
+                                 .kind = CW_SLICE("nodejs:20"),
+                                 .memory_mb = 256,
+                                 .concurrency = 1};
     struct inv_decision d;
 
     inv_pool_place(w->pool, &need, &d);
