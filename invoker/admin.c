@@ -19,6 +19,7 @@ enum {
     MAX_ID_LEN = 256,
     METRICS_MAX_BYTES = 16 << 20,
     TRACE_MAX_BYTES = 32 << 20,
+    RESIZE_MAX_BYTES = 8 << 20,
     MAX_BODY = 16 << 10, /* no route wants one */
 };
 
@@ -167,6 +168,15 @@ static void answer_trace(struct inv_admin *a, struct request *r)
     cw_http_answer(r->ex, 200, "text/csv; charset=UTF-8", cw_str_slice(&text));
 }
 
+static void answer_resize(struct inv_admin *a, struct request *r)
+{
+    cw_auto_str struct cw_str text;
+
+    cw_str_init(&text, RESIZE_MAX_BYTES);
+    a->conf.resize(a->conf.arg, &text);
+    cw_http_answer(r->ex, 200, "application/json", cw_str_slice(&text));
+}
+
 /* ---- routes ---- */
 
 static const struct route {
@@ -182,12 +192,14 @@ static const struct route {
     {"/disable", "POST", false, answer_disable},
     {"/isEnabled", "GET", false, answer_is_enabled},
     {"/trace", "GET", false, answer_trace},
+    {"/resize", "GET", false, answer_resize},
 };
 
 static bool serves(const struct inv_admin *a, const struct route *route)
 {
     return (route->answer != answer_metrics || a->conf.metrics) &&
-           (route->answer != answer_trace || a->conf.trace);
+           (route->answer != answer_trace || a->conf.trace) &&
+           (route->answer != answer_resize || a->conf.resize);
 }
 
 static const struct route *find_route(const struct inv_admin *a, const char *path)

@@ -14,6 +14,7 @@ struct cw_err;
 struct cw_http_exchange;
 struct cw_loop;
 struct cw_metrics;
+struct cw_str;
 struct inv_admin;
 struct inv_trace;
 
@@ -34,6 +35,8 @@ struct inv_admin_conf {
     /* A database that has not answered yet, which /ready waits for, too; NULL: none. May be NULL.
      */
     const char *(*missing)(void *arg);
+    /* The limits of all containers, as JSON. NULL: no /resize. */
+    void (*resize)(void *arg, struct cw_str *out);
     /* Gauges are about to be shown. */
     void (*refresh)(void *arg);
     void *arg;

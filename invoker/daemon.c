@@ -49,6 +49,7 @@
 #include "invoker/monitor/monitor.h"
 #include "invoker/ownership.h"
 #include "invoker/records.h"
+#include "invoker/resize/resize.h"
 #include "invoker/settings.h"
 #include "invoker/stale.h"
 #include "invoker/store_check.h"
@@ -240,8 +241,16 @@ static void admin_refresh(void *arg)
     inv_dispatch_stats(d->dispatch, &stats, &waiting, &waiting_mb);
     inv_telemetry_pool(d->telemetry, &stats, waiting, waiting_mb);
     inv_monitor_refresh(d->monitor);
+    inv_resize_refresh(inv_dispatch_resize(d->dispatch));
     if (d->feed && inv_feed_lag(d->feed) >= 0)
         cw_gauge_set(d->lag, (double)inv_feed_lag(d->feed));
+}
+
+static void admin_resize(void *arg, struct cw_str *out)
+{
+    struct inv_daemon *d = arg;
+
+    inv_resize_render(inv_dispatch_resize(d->dispatch), out);
 }
 
 /* ---- construction ---- */
@@ -381,7 +390,9 @@ static void make_parts(struct inv_daemon *d)
         .metrics = d->metrics,
         .manifest = d->manifest,
         .db = s->db_entities,
-        .defaults = {.logs_mb = s->log_std_bytes >> 20, .concurrency = s->concurrency_std},
+        .defaults = {.logs_mb = s->log_std_bytes >> 20,
+                     .concurrency = s->concurrency_std,
+                     .warm_limits = s->warm_limits},
         .max_bytes = (size_t)s->catalog_bytes,
         .keep_ms = CATALOG_KEEP_MS,
         .max_code_bytes = inv_limits_code(s),
@@ -508,6 +519,7 @@ static int make_admin(struct inv_daemon *d, struct cw_err *err)
             .enabled = admin_enabled,
             .ready = admin_ready,
             .missing = admin_missing,
+            .resize = admin_resize,
             .refresh = admin_refresh,
             .arg = d,
         },

@@ -65,21 +65,12 @@ const char *inv_daemon_engine(const struct inv_settings *s)
     return s->docker_host && s->docker_host[0] ? s->docker_host : "/var/run/docker.sock";
 }
 
-const char *inv_daemon_cgroup_parent(const struct inv_settings *s)
-{
-    static const char FLAG[] = "cgroup-parent";
-
-    for (char **pair = s->extra_args; pair[0]; pair += 2)
-        if (strncmp(pair[0], FLAG, sizeof(FLAG) - 1) == 0)
-            return pair[1];
-    return NULL;
-}
-
 static int64_t oom_kills(void *arg, const char *id)
 {
     const struct inv_daemon *d = arg;
 
-    return cw_cgroup_oom_kills(d->settings->cgroup_root, inv_daemon_cgroup_parent(d->settings), id);
+    return cw_cgroup_oom_kills(d->settings->cgroup_root, inv_settings_cgroup_parent(d->settings),
+                               id);
 }
 
 static int freeze(void *arg, const char *id)
@@ -103,7 +94,7 @@ static struct cw_docker_freezer make_freezer(struct inv_daemon *d)
 {
     struct cw_docker_freezer hooks = {.release = release};
 
-    d->freezer = cw_freezer_new(d->settings->cgroup_root, inv_daemon_cgroup_parent(d->settings));
+    d->freezer = cw_freezer_new(d->settings->cgroup_root, inv_settings_cgroup_parent(d->settings));
     hooks.arg = d->freezer;
     if (d->settings->freezer == INV_FREEZER_AUTO) {
         hooks.freeze = freeze;
@@ -217,7 +208,7 @@ void inv_daemon_make_monitor(struct inv_daemon *d)
         .loop = d->loop,
         .metrics = d->metrics,
         .cgroup_root = d->settings->cgroup_root,
-        .cgroup_parent = inv_daemon_cgroup_parent(d->settings),
+        .cgroup_parent = inv_settings_cgroup_parent(d->settings),
         .proc = "/proc",
         .interval_ms = d->settings->monitor_ms,
         .probe = (enum inv_probe_use)d->settings->probe,

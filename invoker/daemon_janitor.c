@@ -9,7 +9,7 @@ void inv_daemon_make_janitor(struct inv_daemon *d)
 {
     const struct inv_settings *s = d->settings;
 
-    d->janitor_usage = cw_usage_source_new(s->cgroup_root, "/proc", inv_daemon_cgroup_parent(s));
+    d->janitor_usage = cw_usage_source_new(s->cgroup_root, "/proc", inv_settings_cgroup_parent(s));
     if (s->janitor_others)
         d->owners = inv_owners_new(d->loop, d->bus, s->topic_prefix, s->janitor_others_ms);
     d->janitor = inv_janitor_new(&(struct inv_janitor_conf){

@@ -188,8 +188,6 @@ int inv_daemon_check_settings(const struct inv_settings *s, struct cw_err *err) 
 
 /* ---- daemon_clients.c ---- */
 
-/* Of the flags of docker run; NULL: the engine's default. */
-const char *inv_daemon_cgroup_parent(const struct inv_settings *s);
 /* Where the container engine is: a path, or what DOCKER_HOST says. */
 const char *inv_daemon_engine(const struct inv_settings *s);
 /* Kafka, CouchDB, Docker, log files: clients only, nothing is awaited. */

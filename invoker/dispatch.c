@@ -11,6 +11,7 @@
 #include "common/obs/token.h"
 #include "invoker/container/spec.h"
 #include "invoker/dispatch_hold.h"
+#include "invoker/dispatch_priv.h"
 #include "invoker/dispatch_starts.h"
 #include "invoker/job.h"
 #include "invoker/limits.h"
@@ -18,32 +19,6 @@
 #include "invoker/run_buffer.h"
 #include "invoker/settings.h"
 #include "invoker/stale.h"
-
-#define COMPONENT "ContainerPool"
-
-/* A container with its place in the books. */
-struct holding {
-    struct cw_link link;
-    struct inv_dispatch *d;
-    struct inv_container *container;
-    struct inv_slot *slot;
-};
-
-struct inv_dispatch {
-    struct inv_dispatch_conf conf;
-    struct inv_container_env env;
-    struct inv_pool *pool;
-    struct inv_prewarm *prewarm;
-    struct inv_starts *starts;
-    struct inv_hold *hold;
-    struct inv_run_buffer waiting;
-    struct cw_list holdings; /* struct holding */
-    size_t jobs;
-    uint64_t created; /* container name counter */
-    bool draining;
-    struct cw_defer retry;
-    struct cw_counter *returned;
-};
 
 static void need_of(const struct inv_job *job, struct inv_pool_need *ret)
 {
@@ -67,8 +42,8 @@ static void end_job(struct inv_dispatch *d, struct inv_job *job, enum inv_end ho
     d->conf.on_end(d->conf.arg, job, how);
 }
 
-static void fail_job(struct inv_dispatch *d, struct inv_job *job, enum cw_status status,
-                     const char *text)
+void dispatch_fail_job(struct inv_dispatch *d, struct inv_job *job, enum cw_status status,
+                       const char *text)
 {
     inv_job_fail(job, status, text, cw_loop_wall_ms(d->conf.loop));
     job->ended_in_container = true;
@@ -76,6 +51,14 @@ static void fail_job(struct inv_dispatch *d, struct inv_job *job, enum cw_status
 }
 
 /* ---- what containers tell ---- */
+
+static void on_created(void *arg, struct inv_container *c)
+{
+    struct holding *h = inv_container_owner(c);
+
+    (void)arg;
+    inv_resize_created(h->member, inv_container_id(c));
+}
 
 static void on_standby(void *arg, struct inv_container *c)
 {
@@ -117,6 +100,8 @@ static void on_end(void *arg, struct inv_container *c, struct inv_job *job, enum
     struct holding *h = inv_container_owner(c);
 
     inv_pool_done(d->pool, h->slot);
+    if (h->slot->state == INV_SLOT_IDLE)
+        inv_resize_idle(h->member);
     cw_defer_post(&d->retry);
     end_job(d, job, how);
 }
@@ -156,6 +141,7 @@ static void on_doomed(void *arg, struct inv_container *c)
 
     if (h->slot->state == INV_SLOT_PREPARING && !d->draining) /* then it was cancelled */
         inv_prewarm_failed(d->prewarm, h->slot);
+    dispatch_let_go(h);
     inv_pool_drop(d->pool, h->slot);
     cw_defer_post(&d->retry);
 }
@@ -166,6 +152,9 @@ static void on_gone(void *arg, struct inv_container *c)
     struct holding *h = inv_container_owner(c);
 
     inv_pool_forget(d->pool, h->slot);
+    inv_resize_remove(h->member);
+    if (d->short_of_cpu)
+        cw_defer_post(&d->retry);
     cw_list_remove(&d->holdings, &h->link);
     free(h);
 }
@@ -178,12 +167,14 @@ static struct holding *hold(struct inv_dispatch *d, struct inv_slot *slot)
 
     h->d = d;
     h->slot = slot;
+    cw_list_init(&h->held);
     slot->owner = h;
     cw_list_push_back(&d->holdings, &h->link);
     return h;
 }
 
-static void create(struct inv_dispatch *d, struct inv_slot *slot, struct inv_job *job)
+static void create(struct inv_dispatch *d, struct inv_slot *slot, struct inv_job *job,
+                   const struct inv_wishes *wishes)
 {
     struct cw_container_spec spec;
     struct cw_err err = {0};
@@ -197,9 +188,11 @@ static void create(struct inv_dispatch *d, struct inv_slot *slot, struct inv_job
                err.msg);
         inv_pool_drop(d->pool, slot);
         inv_pool_forget(d->pool, slot);
-        fail_job(d, job, CW_STATUS_WHISK_ERROR, "Failed to provision resources to run the action.");
+        dispatch_fail_job(d, job, CW_STATUS_WHISK_ERROR,
+                          "Failed to provision resources to run the action.");
     } else {
         h = hold(d, slot);
+        h->member = inv_resize_add(d->resize, h, wishes, &spec);
         h->container = inv_container_new(&d->env, &spec, job, h);
     }
     cw_arena_done(&arena);
@@ -215,6 +208,7 @@ static void create_prewarmed(void *arg, struct inv_slot *slot, const struct cw_r
     cw_arena_init(&arena);
     inv_container_spec_prewarmed(d->conf.settings, d->conf.instance, ++d->created, rt,
                                  slot->memory_mb, &arena, &spec);
+    h->member = inv_resize_add(d->resize, h, NULL, &spec);
     h->container = inv_container_new_prewarmed(&d->env, &spec, h);
     cw_arena_done(&arena);
 }
@@ -262,54 +256,94 @@ static bool goes_elsewhere(struct inv_dispatch *d, struct inv_job *job,
     return false;
 }
 
-static void fail_too_large(struct inv_dispatch *d, struct inv_job *job, uint32_t memory_mb)
+static void refuse(struct inv_dispatch *d, struct inv_job *job, const char *text)
+{
+    leave_run_buffer(d, job);
+    cw_log(CW_LOG_WARN, &job->msg->tx, COMPONENT, "activation %s: %s", job->msg->activation_id,
+           text);
+    job->at[INV_AT_PLACED] = now_us(d);
+    dispatch_fail_job(d, job, CW_STATUS_DEVELOPER_ERROR, text);
+}
+
+static void refuse_size(struct inv_dispatch *d, struct inv_job *job, uint32_t memory_mb)
 {
     char text[160];
 
     (void)snprintf(text, sizeof(text),
                    "The action needs %u MB of memory, more than the %lld MB of this invoker.",
                    memory_mb, (long long)(d->conf.settings->user_memory_bytes >> 20));
-    cw_log(CW_LOG_WARN, &job->msg->tx, COMPONENT, "activation %s: %s", job->msg->activation_id,
-           text);
-    fail_job(d, job, CW_STATUS_DEVELOPER_ERROR, text);
+    refuse(d, job, text);
 }
 
 static void put_into(struct inv_dispatch *d, struct inv_job *job,
-                     const struct inv_decision *decision)
+                     const struct inv_decision *decision, const struct inv_wishes *wishes,
+                     enum inv_adopt adopted)
 {
+    struct holding *h = decision->slot->owner;
+
+    leave_run_buffer(d, job);
+    job->at[INV_AT_PLACED] = now_us(d);
     if (d->conf.on_placed)
         d->conf.on_placed(d->conf.arg, job);
     tell_start(d, job, decision);
     remove_evicted(decision->evicted);
     if (decision->choice == INV_CHOICE_CREATE || decision->choice == INV_CHOICE_RECREATE)
-        create(d, decision->slot, job);
+        create(d, decision->slot, job, wishes);
+    else if (adopted == INV_ADOPT_PENDING)
+        dispatch_hold(h, job);
     else
-        inv_container_add(((struct holding *)decision->slot->owner)->container, job);
+        inv_container_add(h->container, job);
     if (decision->choice == INV_CHOICE_PREWARMED)
         cw_defer_post(&d->retry); /* its replacement */
 }
 
-/* false: no room, the job stays where it is; otherwise it has left the run buffer. */
-static bool place(struct inv_dispatch *d, struct inv_job *job)
+/* A container that exists, which has been given the job's limits. */
+static enum inv_adopt choose_existing(struct inv_dispatch *d, const struct inv_job *job,
+                                      const struct inv_wishes *wishes, struct inv_pool_need *need,
+                                      struct inv_decision *ret)
+{
+    enum inv_adopt adopted;
+
+    do { /* each turn gives up one that cannot have them */
+        dispatch_adapt_need(d, job, wishes, need);
+        inv_pool_place_existing(d->pool, need, ret);
+        adopted = ret->slot ? dispatch_adopt(ret->slot->owner, job, wishes) : INV_ADOPT_DONE;
+    } while (adopted == INV_ADOPT_REFUSED);
+    return adopted;
+}
+
+enum placed { PLACED, NO_ROOM, NO_CPU };
+
+/* PLACED: the job has left the run buffer; otherwise it stays where it is. */
+static enum placed place(struct inv_dispatch *d, struct inv_job *job)
 {
     struct inv_decision decision;
     struct inv_pool_need need;
+    struct inv_wishes wishes;
+    struct cw_err err = {0};
+    enum inv_adopt adopted;
 
+    if (dispatch_read_wishes(d, job, &wishes, &err) != 0) {
+        refuse(d, job, err.msg);
+        return PLACED;
+    }
     need_of(job, &need);
-    inv_pool_place_existing(d->pool, &need, &decision);
+    adopted = choose_existing(d, job, &wishes, &need, &decision);
     if (!decision.slot && goes_elsewhere(d, job, &need))
-        return true;
+        return PLACED;
+    if (decision.choice == INV_CHOICE_WAIT && need.warm_only) {
+        dispatch_make_room_for_cpu(d, job, &wishes);
+        return NO_CPU;
+    }
     if (decision.choice == INV_CHOICE_WAIT && !inv_hold_on(d->hold))
         inv_pool_place_new(d->pool, &need, &decision);
     if (decision.choice == INV_CHOICE_WAIT)
-        return false;
-    leave_run_buffer(d, job);
-    job->at[INV_AT_PLACED] = now_us(d);
+        return NO_ROOM;
     if (decision.choice == INV_CHOICE_NEVER)
-        fail_too_large(d, job, need.memory_mb);
+        refuse_size(d, job, need.memory_mb);
     else
-        put_into(d, job, &decision);
-    return true;
+        put_into(d, job, &decision, &wishes, adopted);
+    return PLACED;
 }
 
 static void remove_idle(struct inv_dispatch *d)
@@ -340,19 +374,25 @@ static void place_in_existing(struct inv_dispatch *d)
     CW_LIST_EACH (&d->waiting.jobs, n) {
         struct inv_job *job = CW_LIST_ENTRY(n, struct inv_job, link);
 
-        if (is_stale(d, job) || (!place(d, job) && !inv_hold_waits(d->hold, job)))
+        if (is_stale(d, job) || (place(d, job) != PLACED && !inv_hold_waits(d->hold, job)))
             end_waiting(d, job);
     }
 }
 
+/* Those that wait for CPU hold up nobody who wants none. */
 static void place_in_order(struct inv_dispatch *d)
 {
-    struct inv_job *job;
+    d->short_of_cpu = false;
+    CW_LIST_EACH (&d->waiting.jobs, n) {
+        struct inv_job *job = CW_LIST_ENTRY(n, struct inv_job, link);
+        enum placed placed = PLACED;
 
-    while ((job = inv_run_buffer_first(&d->waiting))) {
         if (is_stale(d, job))
             end_waiting(d, job);
-        else if (!place(d, job))
+        else
+            placed = place(d, job);
+        d->short_of_cpu |= placed == NO_CPU;
+        if (placed == NO_ROOM)
             break;
     }
 }
@@ -376,13 +416,19 @@ static void retry(void *arg)
 
 void inv_dispatch_submit(struct inv_dispatch *d, CW_TAKES struct inv_job *job)
 {
+    enum placed placed = NO_ROOM;
+
     d->jobs++;
     if (inv_hold_on(d->hold)) {
         inv_run_buffer_put(&d->waiting, job);
         cw_defer_post(&d->retry);
-    } else if (!cw_list_empty(&d->waiting.jobs) || !place(d, job)) {
-        inv_run_buffer_put_for_room(&d->waiting, job);
+        return;
     }
+    if (cw_list_empty(&d->waiting.jobs) || d->short_of_cpu)
+        placed = place(d, job);
+    d->short_of_cpu |= placed == NO_CPU;
+    if (placed != PLACED)
+        inv_run_buffer_put_for_room(&d->waiting, job);
 }
 
 static void remove_expired(void *arg, struct inv_slot *chain)
@@ -502,7 +548,8 @@ static void make_env(struct inv_dispatch *d)
         .logs = d->conf.logs,
         .userlogs = d->conf.userlogs,
         .monitor = d->conf.monitor,
-        .events = {.on_standby = on_standby,
+        .events = {.on_created = on_created,
+                   .on_standby = on_standby,
                    .on_warm = on_warm,
                    .on_start = on_start,
                    .engine_was_away = engine_was_away,
@@ -550,6 +597,14 @@ struct inv_dispatch *inv_dispatch_new(const struct inv_dispatch_conf *conf)
         .wake = wake,
         .arg = d,
     });
+    d->resize = inv_resize_new(&(struct inv_resize_conf){
+        .loop = conf->loop,
+        .driver = conf->driver,
+        .metrics = conf->metrics,
+        .settings = conf->settings,
+        .on_adopted = dispatch_on_adopted,
+        .arg = d,
+    });
     d->prewarm = inv_prewarm_new(&(struct inv_prewarm_conf){
         .loop = conf->loop,
         .settings = conf->settings,
@@ -587,6 +642,7 @@ void inv_dispatch_free(struct inv_dispatch *d)
     inv_hold_free(d->hold);
     inv_starts_free(d->starts);
     inv_prewarm_free(d->prewarm);
+    inv_resize_free(d->resize);
     inv_pool_free(d->pool);
     free(d);
 }
@@ -625,6 +681,9 @@ void inv_dispatch_kill(struct inv_dispatch *d, const char *why)
 
     d->draining = true;
     inv_prewarm_stop(d->prewarm);
+    CW_LIST_EACH (&d->holdings, h) {
+        dispatch_let_go(CW_LIST_ENTRY(h, struct holding, link));
+    }
     while ((job = inv_run_buffer_first(&d->waiting))) {
         inv_run_buffer_take(&d->waiting, job);
         inv_job_stop(job, cw_loop_wall_ms(d->conf.loop));
@@ -639,6 +698,11 @@ void inv_dispatch_kill(struct inv_dispatch *d, const char *why)
 size_t inv_dispatch_containers(const struct inv_dispatch *d)
 {
     return d->holdings.count;
+}
+
+struct inv_resize *inv_dispatch_resize(struct inv_dispatch *d)
+{
+    return d->resize;
 }
 
 void inv_dispatch_stats(const struct inv_dispatch *d, struct inv_pool_stats *pool, size_t *waiting,

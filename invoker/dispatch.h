@@ -18,6 +18,7 @@ struct cw_manifest;
 struct cw_metrics;
 struct inv_dispatch;
 struct inv_monitor;
+struct inv_resize;
 struct inv_settings;
 struct inv_stale;
 
@@ -91,6 +92,8 @@ bool inv_dispatch_holds(const struct inv_dispatch *d, const char *name, struct i
 bool inv_dispatch_remove_idle(struct inv_dispatch *d, const char *name);
 /* Real containers, those being removed included. */
 size_t inv_dispatch_containers(const struct inv_dispatch *d);
+/* The limits of its containers; belongs to the dispatch. */
+struct inv_resize *inv_dispatch_resize(struct inv_dispatch *d);
 void inv_dispatch_stats(const struct inv_dispatch *d, struct inv_pool_stats *pool, size_t *waiting,
                         uint64_t *waiting_mb);
 /* inv_pool_idle_pairs */

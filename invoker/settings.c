@@ -201,6 +201,18 @@ static const struct cw_conf_item ITEMS[] = {
      .help = "The probe, a file on the engine's host that is mounted into containers. Where it is not there, that is said once, and containers run without."},
     {.section = "Containers", .key = "cwhisk.probe-port", .type = CW_CONF_INT, FIELD(probe_port), .def = "10779", .min = "1", .max = "65535",
      .help = "Where the probe answers, in each container; a port that no action uses."},
+    {.section = "Containers", .key = "cwhisk.resize", .env = "CWHISK_RESIZE", .type = CW_CONF_CHOICE, FIELD(resize_by), .def = "auto", .choices = "auto|engine",
+     .help = "How limits of running containers are changed (CPU guarantees, new limits of warm containers). auto: by the kernel's files below cwhisk.cgroup-root, of which the engine does not learn, and by the engine's update call where these cannot be written. engine: always by the engine."},
+    {.section = "Containers", .key = "cwhisk.cpu-budget", .env = "CWHISK_CPU_BUDGET", .type = CW_CONF_INT, FIELD(cpu_budget), .def = "10240", .min = "1024", .max = "262144",
+     .help = "CPU shares that all action containers have together while one of them has a guarantee (annotation cwhisk.cpu-guarantee, a part of this); any other container in the same parent group has 1024. With cgroup version 2: a hundredth weight for each 10.24, at most 10000."},
+    {.section = "Containers", .key = "cwhisk.cpu-reserve", .env = "CWHISK_CPU_RESERVE", .type = CW_CONF_FRACTION, FIELD(cpu_reserve), .def = "0.1",
+     .help = "Part of the CPU budget that no guarantees may take: what all other action containers live on."},
+    {.section = "Containers", .key = "cwhisk.warm-limits", .env = "CWHISK_WARM_LIMITS", .type = CW_CONF_BOOL, FIELD(warm_limits), .def = "true",
+     .help = "A warm container goes on with a new revision of its action when nothing differs but version, annotations cwhisk.*, time limit, log limit, and memory that the pre-optimizer wrote (annotation cwhisk.limits-by) or that its runtime adapts to (cwhisk.adaptive-heap): it is resized while it lives. false: every revision starts anew, as with OpenWhisk."},
+    {.section = "Containers", .key = "cwhisk.adaptive-heap", .env = "CWHISK_ADAPTIVE_HEAP", .type = CW_CONF_LIST, FIELD(adaptive_heap), .def = "python,php,ruby",
+     .help = "Kinds (python:3) or families of kinds (python) whose runtime does not fix the size of its heap when it starts: a user's own change of limits.memory resizes their warm containers, too."},
+    {.section = "Containers", .key = "cwhisk.squeeze-after", .env = "CWHISK_SQUEEZE_AFTER", .type = CW_CONF_DURATION, FIELD(squeeze_ms), .def = "1 minute", .min = "0 ms", .max = "1 day",
+     .help = "A container that has been idle for so long is made to give back page cache, and to swap out where there is swap. 0: none is."},
     {.section = "Containers", .key = "cwhisk.docker-socket", .env = "CWHISK_DOCKER_SOCKET", .type = CW_CONF_STRING, FIELD(docker_socket),
      .help = "Socket of the Docker Engine, a path or tcp://host:port; empty: from DOCKER_HOST, else /var/run/docker.sock."},
     {.section = "Containers", .key = "docker.host", .env = "DOCKER_HOST", .type = CW_CONF_STRING, FIELD(docker_host),
@@ -298,6 +310,16 @@ const struct cw_conf_table *inv_settings_table(void)
     };
 
     return &TABLE;
+}
+
+const char *inv_settings_cgroup_parent(const struct inv_settings *s)
+{
+    static const char FLAG[] = "cgroup-parent";
+
+    for (char **pair = s->extra_args; pair[0]; pair += 2)
+        if (strncmp(pair[0], FLAG, sizeof(FLAG) - 1) == 0)
+            return pair[1];
+    return NULL;
 }
 
 enum inv_store_level inv_settings_blocking_level(const struct inv_settings *s, bool *ret_deprecated)

@@ -26,6 +26,7 @@ enum inv_drain { INV_DRAIN_LEAVE, INV_DRAIN_FINAL };
 enum inv_http_protocol { INV_HTTP, INV_HTTPS };
 
 enum inv_freezer { INV_FREEZER_AUTO, INV_FREEZER_ENGINE };
+enum inv_resize_by { INV_RESIZE_AUTO, INV_RESIZE_ENGINE };
 
 struct inv_settings {
     /* command line */
@@ -113,6 +114,12 @@ struct inv_settings {
     int probe; /* enum inv_probe_use */
     char *probe_path;
     int64_t probe_port;
+    int resize_by; /* enum inv_resize_by */
+    int64_t cpu_budget;
+    double cpu_reserve;
+    bool warm_limits;
+    char **adaptive_heap;
+    int64_t squeeze_ms;
     bool log_application_errors, log_developer_errors, log_whisk_errors;
     char **tags, **dedicated_namespaces;
     int64_t drain_ms, start_ms, stall_warn_ms, engine_wait_ms;
@@ -133,6 +140,9 @@ struct inv_settings {
 };
 
 const struct cw_conf_table *inv_settings_table(void);
+/* Where the engine puts containers' control groups, of the flags of docker run; NULL: the engine's
+ * default. */
+const char *inv_settings_cgroup_parent(const struct inv_settings *s);
 /* The store level of blocking activations. One that is no level is not an error, as with stock: the
  * deprecated disable-store-result decides then, and *ret_deprecated tells so. */
 enum inv_store_level inv_settings_blocking_level(const struct inv_settings *s,

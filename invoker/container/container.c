@@ -310,6 +310,8 @@ static void on_created(void *arg, const struct cw_container *real, enum cw_creat
         creation_failed(c, CW_CREATE_PLATFORM, &unusable);
         return;
     }
+    if (c->env->events.on_created)
+        c->env->events.on_created(c->env->events.arg, c);
     if (!c->action) {
         stand_by(c);
         return;

@@ -31,6 +31,8 @@ enum inv_end {
 };
 
 struct inv_container_events {
+    /* The engine has made it and its processes run; nothing was sent to it yet. May be NULL. */
+    void (*on_created)(void *arg, struct inv_container *c);
     /* A prewarmed container is created: its first job may come. */
     void (*on_standby)(void *arg, struct inv_container *c);
     /* It is initialised: more activations may be placed there. */

@@ -50,7 +50,8 @@ struct inv_container {
     char log_path[1024];
     bool sentinels;           /* its runtime marks the end of each activation's logs */
     bool never_pulled;        /* its image is the operator's own */
-    struct cw_action *action; /* a reference; NULL while prewarmed */
+    struct cw_action *action; /* of its first job, a reference; NULL while prewarmed. A later job's
+                                 may have other limits: its own count for it */
     struct cw_action_client *client;
     struct inv_log_source *log_source;
     struct inv_watched *watched; /* NULL: not measured */

@@ -132,7 +132,7 @@ static void collect_logs(struct run *r)
         .wait_for_sentinels = c->sentinels && !developer_error,
         .developer_error = developer_error,
         .linger_ms = developer_error ? LINGER_FAILED_MS : LINGER_MS,
-        .limit_bytes = c->action->limits.logs_mb << 20,
+        .limit_bytes = r->job->action->limits.logs_mb << 20,
     };
 
     r->step = RUN_LOGS;
@@ -272,7 +272,7 @@ static enum cw_call_end end_of(const struct cw_action_reply *reply, bool late)
 /* Turns what the client saw into what the tables speak of. */
 static void note_answer(struct run *r, const struct cw_action_reply *reply)
 {
-    int64_t timeout_ms = r->c->action->limits.timeout_ms;
+    int64_t timeout_ms = r->job->action->limits.timeout_ms;
     bool late = reply->outcome == CW_ACTION_TIMEOUT || reply->elapsed_us >= timeout_ms * 1000;
 
     r->answer = (struct cw_call_answer){
@@ -413,7 +413,7 @@ static void send_call(struct run *r, const char *path, int64_t retry_ms, cw_acti
         .path = path,
         .body = r->body.pieces,
         .body_pieces = r->body.piece_count,
-        .timeout_ms = c->action->limits.timeout_ms,
+        .timeout_ms = r->job->action->limits.timeout_ms,
         .retry_connect_ms = retry_ms,
         .connect_within_ms = CONNECT_WITHIN_MS,
         .max_response = (size_t)result_limit(r),
@@ -434,7 +434,7 @@ static void send_run(struct run *r)
 {
     struct inv_container *c = r->c;
     struct inv_job *job = r->job;
-    int64_t deadline = cw_loop_wall_ms(c->env->loop) + c->action->limits.timeout_ms;
+    int64_t deadline = cw_loop_wall_ms(c->env->loop) + job->action->limits.timeout_ms;
     struct cw_err err = {0};
 
     r->step = RUN_RUN;
@@ -533,7 +533,7 @@ static void send_init(struct run *r)
 {
     struct inv_container *c = r->c;
     struct inv_job *job = r->job;
-    int64_t deadline = cw_loop_wall_ms(c->env->loop) + c->action->limits.timeout_ms;
+    int64_t deadline = cw_loop_wall_ms(c->env->loop) + job->action->limits.timeout_ms;
     struct cw_err err = {0};
 
     r->step = RUN_INIT;

@@ -54,7 +54,7 @@ uint32_t inv_cpu_shares(int64_t user_memory_bytes, int64_t memory_bytes)
     return shares < 2 ? 2 : (uint32_t)shares;
 }
 
-static double cpu_quota(const struct inv_settings *s, int64_t memory_bytes)
+double inv_cpu_quota(const struct inv_settings *s, int64_t memory_bytes)
 {
     int64_t parts = memory_bytes > 0 ? s->user_memory_bytes / memory_bytes : 0;
     double cpus;
@@ -195,7 +195,7 @@ static void basic_spec(const struct inv_settings *s, int64_t memory_mb, struct c
     *ret = (struct cw_container_spec){
         .memory_mb = (uint32_t)memory_mb,
         .cpu_shares = inv_cpu_shares(s->user_memory_bytes, memory_bytes),
-        .cpus = cpu_quota(s, memory_bytes),
+        .cpus = inv_cpu_quota(s, memory_bytes),
         .network = s->network,
         .env = environment(s, arena),
         .dns_servers = (const char *const *)s->dns_servers,

@@ -30,3 +30,5 @@ void inv_container_spec_prewarmed(const struct inv_settings *s, int64_t instance
                                   struct cw_arena *arena, struct cw_container_spec *ret);
 /* cpu shares: max(int(1024 / (user memory div memory)), 2). */
 uint32_t inv_cpu_shares(int64_t user_memory_bytes, int64_t memory_bytes);
+/* CPUs that a container of this size may use at most; 0: no quota. */
+double inv_cpu_quota(const struct inv_settings *s, int64_t memory_bytes);

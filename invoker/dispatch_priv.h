@@ -1,0 +1,75 @@
+/* invoker/dispatch_priv.h -- what dispatch.c (placing, what containers tell) and dispatch_resize.c
+ * (limits of containers that live) share. Thread: loop. */
+#pragma once
+
+#include "common/base/list.h"
+#include "common/loop/loop.h"
+#include "common/model/activation_record.h"
+#include "invoker/dispatch.h"
+#include "invoker/resize/resize.h"
+#include "invoker/run_buffer.h"
+
+struct cw_counter;
+struct inv_member;
+struct inv_hold;
+struct inv_prewarm;
+struct inv_starts;
+
+#define COMPONENT "ContainerPool"
+
+/* A container with its place in the books. */
+struct holding {
+    struct cw_link link;
+    struct inv_dispatch *d;
+    struct inv_container *container;
+    struct inv_slot *slot;
+    struct inv_member *member; /* NULL before it is made */
+    struct cw_list held;       /* struct inv_job: until the engine has resized it */
+    bool adopting;             /* it is at it */
+};
+
+struct inv_dispatch {
+    struct inv_dispatch_conf conf;
+    struct inv_container_env env;
+    struct inv_pool *pool;
+    struct inv_prewarm *prewarm;
+    struct inv_resize *resize;
+    struct inv_starts *starts;
+    struct inv_hold *hold;
+    struct inv_run_buffer waiting;
+    struct cw_list holdings; /* struct holding */
+    size_t jobs;
+    uint64_t created; /* container name counter */
+    bool draining;
+    bool short_of_cpu; /* some of those that wait do so for CPU, not for memory */
+    int64_t cpu_logged_us;
+    struct cw_defer retry;
+    struct cw_counter *returned;
+};
+
+/* ---- dispatch.c ---- */
+
+/* Ends a job for which no container could be had; it is on no list. */
+void dispatch_fail_job(struct inv_dispatch *d, CW_TAKES struct inv_job *job, enum cw_status status,
+                       const char *text);
+
+/* ---- dispatch_resize.c ---- */
+
+/* What the job's action asks for; fails when it makes no sense, err is for the user. */
+int dispatch_read_wishes(const struct inv_dispatch *d, const struct inv_job *job,
+                         struct inv_wishes *ret, struct cw_err *err) CW_MUST_CHECK;
+/* Sets need->resizes and need->warm_only. */
+void dispatch_adapt_need(struct inv_dispatch *d, const struct inv_job *job,
+                         const struct inv_wishes *wishes, struct inv_pool_need *need);
+/* There is no warm container for it, and no CPU for a new one: sees to it that there will be. */
+void dispatch_make_room_for_cpu(struct inv_dispatch *d, const struct inv_job *job,
+                                const struct inv_wishes *wishes);
+/* The container gets the job's limits. REFUSED: it is given up, and the job must be placed again.
+ * PENDING: the job is kept (dispatch_hold) and given to it later. */
+enum inv_adopt dispatch_adopt(struct holding *h, const struct inv_job *job,
+                              const struct inv_wishes *wishes);
+void dispatch_hold(struct holding *h, CW_TAKES struct inv_job *job);
+/* inv_resize_conf.on_adopted. */
+void dispatch_on_adopted(void *arg, void *owner, bool done);
+/* What is held for it is placed anew: it is going. */
+void dispatch_let_go(struct holding *h);
