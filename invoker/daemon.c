@@ -48,6 +48,7 @@
 #include "invoker/logs/userlogs.h"
 #include "invoker/monitor/monitor.h"
 #include "invoker/ownership.h"
+#include "invoker/profiles.h"
 #include "invoker/records.h"
 #include "invoker/resize/resize.h"
 #include "invoker/settings.h"
@@ -637,6 +638,7 @@ void inv_daemon_free(struct inv_daemon *d)
     inv_trace_free(d->trace);
     inv_health_free(d->health);
     inv_hosts_free(d->hosts);
+    inv_profiles_free(d->profiles);
     cw_kv_free(d->kv);
     inv_log_hub_free(d->log_hub);
     inv_userlogs_free(d->userlogs);

@@ -212,5 +212,7 @@ void inv_daemon_make_monitor(struct inv_daemon *d)
         .proc = "/proc",
         .interval_ms = d->settings->monitor_ms,
         .probe = (enum inv_probe_use)d->settings->probe,
+        .on_run = inv_daemon_on_run,
+        .arg = d,
     });
 }

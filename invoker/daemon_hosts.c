@@ -1,4 +1,4 @@
-/* The other invokers: what this one says of itself, and where it says it. */
+/* The other invokers: what this one says of itself, where it says it, and what all learn. */
 #include <inttypes.h>
 #include <unistd.h>
 
@@ -15,6 +15,7 @@
 #include "invoker/hosts.h"
 #include "invoker/intake.h"
 #include "invoker/monitor/monitor.h"
+#include "invoker/profiles.h"
 #include "invoker/settings.h"
 
 enum { MIB_SHIFT = 20, NAME_MAX_BYTES = 4096 };
@@ -113,6 +114,35 @@ static void on_change(void *arg)
     inv_daemon_hosts_changed(arg);
 }
 
+static void make_profiles(struct inv_daemon *d)
+{
+    const struct inv_settings *s = d->settings;
+    cw_auto_str struct cw_str path;
+
+    cw_str_init(&path, NAME_MAX_BYTES);
+    cw_str_addf(&path, "%s/%s.profiles", s->data_dir, d->invoker_topic);
+    d->profiles = inv_profiles_new(&(struct inv_profiles_conf){
+        .loop = d->loop,
+        .kv = d->kv,
+        .path = *s->data_dir && !path.failed ? path.p : NULL,
+        .epoch_ms = s->profile_epoch_ms,
+        .metrics = d->metrics,
+        .model = {.model = (enum inv_need_model)s->need_model},
+        .total_mb = (uint32_t)(s->user_memory_bytes >> MIB_SHIFT),
+        .share_millis = (uint32_t)inv_daemon_cpu_millis(),
+        .limit_millis = (uint32_t)(s->user_cpus * 1000),
+    });
+    inv_admin_add(d->admin,
+                  &(struct inv_admin_route){"GET", "/profile", inv_profiles_answer, d->profiles});
+}
+
+void inv_daemon_on_run(void *arg, const struct inv_run_report *run)
+{
+    struct inv_daemon *d = arg;
+
+    inv_profiles_add(d->profiles, run);
+}
+
 int inv_daemon_make_hosts(struct inv_daemon *d, struct cw_err *err)
 {
     const struct inv_settings *s = d->settings;
@@ -134,5 +164,6 @@ int inv_daemon_make_hosts(struct inv_daemon *d, struct cw_err *err)
         .arg = d,
     });
     inv_admin_add(d->admin, &(struct inv_admin_route){"GET", "/hosts", inv_hosts_answer, d->hosts});
+    make_profiles(d);
     return 0;
 }

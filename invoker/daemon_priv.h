@@ -56,7 +56,9 @@ struct inv_log_hub;
 struct inv_monitor;
 struct inv_owners;
 struct inv_ownership;
+struct inv_profiles;
 struct inv_records;
+struct inv_run_report;
 struct inv_telemetry;
 struct inv_trace;
 struct inv_userlogs;
@@ -114,6 +116,7 @@ struct inv_daemon {
     size_t guests_max;
     struct inv_host_view *views; /* for placing */
     size_t views_max;
+    struct inv_profiles *profiles;
     struct inv_engine_watch *engine_watch; /* NULL before left-overs are gone */
     bool engine_away;
     struct inv_admin *admin;
@@ -212,8 +215,10 @@ bool inv_daemon_give_back(struct inv_daemon *d, struct inv_job *job);
 /* Of this machine. */
 int64_t inv_daemon_cpu_millis(void);
 
-/* The admin interface and what hosts tell of are there. */
+/* Also what they share; the admin interface and what hosts tell of are there. */
 int inv_daemon_make_hosts(struct inv_daemon *d, struct cw_err *err) CW_MUST_CHECK;
+/* inv_monitor_conf.on_run */
+void inv_daemon_on_run(void *arg, const struct inv_run_report *run);
 
 /* ---- daemon_janitor.c ---- */
 

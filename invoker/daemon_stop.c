@@ -12,6 +12,7 @@
 #include "invoker/health.h"
 #include "invoker/hosts.h"
 #include "invoker/intake.h"
+#include "invoker/profiles.h"
 #include "invoker/records.h"
 #include "invoker/settings.h"
 
@@ -78,6 +79,7 @@ static void begin_flush(struct inv_daemon *d)
     d->phase = PHASE_FLUSHING;
     inv_feed_stop(d->feed);
     inv_hosts_leave(d->hosts);
+    inv_profiles_flush(d->profiles);
     d->stop_by_us = cw_loop_mono_us(d->loop) + FLUSH_LIMIT_MS * INT64_C(1000);
     inv_dispatch_drain(d->dispatch, true);
     if (d->driver->ops->hurry)

@@ -175,6 +175,8 @@ static void on_death(void *arg)
     struct inv_hosts *h = arg;
     bool changed = false;
 
+    if (!kv_up(h))
+        return; /* nobody can be heard: see hear_again */
     CW_LIST_EACH (&h->peers.known, n) {
         struct peer *p = CW_LIST_ENTRY(n, struct peer, link);
 
@@ -380,6 +382,19 @@ static void on_early(void *arg)
     publish(h);
 }
 
+/* Whoever lived before kv went away has its time to say something again. */
+static void hear_again(struct inv_hosts *h)
+{
+    CW_LIST_EACH (&h->peers.known, n) {
+        struct peer *p = CW_LIST_ENTRY(n, struct peer, link);
+
+        if (p->alive)
+            p->changed_us = now_us(h);
+    }
+    arm_death(h);
+    cw_timer_set_ms(&h->tick, 0);
+}
+
 static void on_kv(void *arg, bool up, const char *why)
 {
     struct inv_hosts *h = arg;
@@ -391,7 +406,7 @@ static void on_kv(void *arg, bool up, const char *why)
                cw_kv_name(h->conf.kv), why);
     h->list_in = 0;
     if (up)
-        cw_timer_set_ms(&h->tick, 0);
+        hear_again(h);
     tell_change(h);
 }
 
@@ -493,6 +508,8 @@ size_t inv_hosts_view(struct inv_hosts *h, uint64_t pair, struct inv_host_view *
 
         if (n == max)
             break;
+        if ((!p->alive || !up) && h->peers.known.count >= max)
+            continue; /* those that live come first where there is not room for all */
         ret[n] = p->state.view;
         ret[n].dead = !p->alive || !up;
         ret[n].warm = inv_warm_find(p->warm, p->warm_count, pair);

@@ -4,8 +4,8 @@
  * of all of them, or where there are many of some that are drawn by lot (and drawn anew, a quarter
  * every few seconds) and of its neighbours by number. A peer is dead when nothing it says has
  * changed for dead_ms of our own monotonic clock: no wall clock matters. Without kv, or while it is
- * down, there is only this host. What peers say may be anything: what makes no sense is ignored,
- * with one line.
+ * down, there is only this host; when it is back, those who lived before have dead_ms again. What
+ * peers say may be anything: what makes no sense is ignored, with one line.
  *
  * Thread: loop. */
 #pragma once

@@ -296,6 +296,10 @@ static const struct cw_conf_item ITEMS[] = {
      .help = "With Redis: activations that find no container here are forwarded to another invoker of the cluster where that is the better place, and those of others are taken."},
     {.section = "Cluster", .key = "cwhisk.hosts.read", .env = "CWHISK_HOSTS_READ", .type = CW_CONF_INT, FIELD(hosts_read), .def = "64", .min = "5", .max = "1000",
      .help = "So many other invokers are followed at a time. Where there are more, they are drawn by lot, a quarter of them anew every five seconds; two neighbours by number on each side are always among them."},
+    {.section = "Cluster", .key = "cwhisk.need.model", .env = "CWHISK_NEED_MODEL", .type = CW_CONF_CHOICE, FIELD(need_model), .def = "blend", .choices = "blend|table1|declared",
+     .help = "What an activation is expected to need: what its action, its code and its kind were seen to use, weighed by evidence; the mean of kind and code (the paper's formula); or what is declared."},
+    {.section = "Cluster", .key = "cwhisk.profile.epoch", .env = "CWHISK_PROFILE_EPOCH", .type = CW_CONF_DURATION, FIELD(profile_epoch_ms), .def = "1 hour", .min = "1 second", .max = "30 days",
+     .help = "What runs used is counted by spans of this length; each weighs three quarters of the one after it, and nothing after twelve. The same for all invokers of a cluster."},
 };
 /* clang-format on */
 

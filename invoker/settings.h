@@ -137,6 +137,8 @@ struct inv_settings {
     int placement_policy; /* enum inv_policy */
     bool forward;
     int64_t hosts_read;
+    int need_model; /* enum inv_need_model */
+    int64_t profile_epoch_ms;
 };
 
 const struct cw_conf_table *inv_settings_table(void);

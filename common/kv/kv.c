@@ -300,6 +300,30 @@ void cw_kv_remove(struct cw_kv *kv, const char *key, const char *index, cw_kv_do
         kv->ops->remove(kv, key, index, call);
 }
 
+static bool names_fit(const struct cw_slice *names, size_t count)
+{
+    size_t bytes = 0;
+
+    if (count == 0 || count > CW_KV_FIELDS_MAX)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        if (names[i].n > CW_KV_KEY_MAX)
+            return false;
+        bytes += names[i].n;
+    }
+    return bytes <= CW_KV_HASH_MAX_BYTES;
+}
+
+void cw_kv_trim(struct cw_kv *kv, const char *key, const struct cw_slice *names, size_t count,
+                cw_kv_done_fn *fn, void *arg, struct cw_kv_call **ret_call)
+{
+    struct cw_kv_call *call = begin(kv, arg, ret_call);
+
+    call->done = fn;
+    if (may_go(call, names_fit(names, count), "trim", key))
+        kv->ops->trim(kv, key, names, count, call);
+}
+
 void cw_kv_publish(struct cw_kv *kv, const char *channel, struct cw_slice message,
                    cw_kv_done_fn *fn, void *arg, struct cw_kv_call **ret_call)
 {

@@ -102,6 +102,10 @@ void cw_kv_list(struct cw_kv *kv, const char *index, size_t max, cw_kv_keys_fn *
 /* The hash, and out of the index (NULL: none). That it is not there is success. */
 void cw_kv_remove(struct cw_kv *kv, const char *key, const char *index, cw_kv_done_fn *fn,
                   void *arg, struct cw_kv_call **ret_call);
+/* Fields (1..CW_KV_FIELDS_MAX) out of a hash; the expiry stays. That they are not there is success.
+ */
+void cw_kv_trim(struct cw_kv *kv, const char *key, const struct cw_slice *names, size_t count,
+                cw_kv_done_fn *fn, void *arg, struct cw_kv_call **ret_call);
 /* To all who are subscribed now, in the order of publishing; nobody keeps it. */
 void cw_kv_publish(struct cw_kv *kv, const char *channel, struct cw_slice message,
                    cw_kv_done_fn *fn, void *arg, struct cw_kv_call **ret_call);
@@ -145,6 +149,8 @@ struct cw_kv_ops {
     void (*get)(struct cw_kv *kv, const char *const *keys, size_t count, struct cw_kv_call *call);
     void (*list)(struct cw_kv *kv, const char *index, size_t max, struct cw_kv_call *call);
     void (*remove)(struct cw_kv *kv, const char *key, const char *index, struct cw_kv_call *call);
+    void (*trim)(struct cw_kv *kv, const char *key, const struct cw_slice *names, size_t count,
+                 struct cw_kv_call *call);
     void (*publish)(struct cw_kv *kv, const char *channel, struct cw_slice message,
                     struct cw_kv_call *call);
     /* The first subscription to the channel, and the end of the last. */

@@ -329,6 +329,30 @@ static void remove_key(struct cw_kv *base, const char *key, const char *index,
     kv_call_end(call, NULL);
 }
 
+static void drop_field(struct hash *h, struct field *f)
+{
+    free(f->name);
+    free(f->value);
+    *f = h->fields[--h->count];
+}
+
+static void trim(struct cw_kv *base, const char *key, const struct cw_slice *names, size_t count,
+                 struct cw_kv_call *call)
+{
+    struct local_kv *kv = self(base);
+    struct hash *h = find_hash(kv, key);
+
+    for (size_t i = 0; h && i < count; i++) {
+        struct field *f = find_field(h, names[i]);
+
+        if (f)
+            drop_field(h, f);
+    }
+    if (h && h->count == 0)
+        drop_hash(kv, h);
+    kv_call_end(call, NULL);
+}
+
 static void publish(struct cw_kv *base, const char *channel, struct cw_slice message,
                     struct cw_kv_call *call)
 {
@@ -367,6 +391,7 @@ struct cw_kv *cw_local_kv_new(struct cw_loop *loop, size_t max_hashes)
         .get = get,
         .list = list,
         .remove = remove_key,
+        .trim = trim,
         .publish = publish,
         .subscribe = subscribe,
         .unsubscribe = subscribe,

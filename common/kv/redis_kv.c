@@ -370,6 +370,21 @@ static void remove_key(struct cw_kv *base, const char *key, const char *index,
     send_call(c, &out, index ? 2 : 1);
 }
 
+static void trim(struct cw_kv *base, const char *key, const struct cw_slice *names, size_t count,
+                 struct cw_kv_call *call)
+{
+    struct redis_call *c = make_call(base, call, on_done);
+    cw_auto_str struct cw_str out;
+
+    cw_str_init(&out, COMMAND_MAX_BYTES);
+    redis_words(&out, 2 + count);
+    redis_word(&out, CW_SLICE("HDEL"));
+    word_key(self(base), &out, key);
+    for (size_t i = 0; i < count; i++)
+        redis_word(&out, names[i]);
+    send_call(c, &out, 1);
+}
+
 static void publish(struct cw_kv *base, const char *channel, struct cw_slice message,
                     struct cw_kv_call *call)
 {
@@ -599,6 +614,7 @@ static const struct cw_kv_ops OPS = {
     .get = get,
     .list = list,
     .remove = remove_key,
+    .trim = trim,
     .publish = publish,
     .subscribe = subscribe,
     .unsubscribe = unsubscribe,

@@ -327,6 +327,31 @@ static void an_index_lists_what_was_put_in_it(struct kv_world *w)
     assert_int_equal(a.count, 0);
 }
 
+static void trim(struct kv_world *w, const char *key, const struct cw_slice *names, size_t count)
+{
+    struct kv_answer a = {0};
+
+    cw_kv_trim(w->kv, key, names, count, kv_answer_done, &a, NULL);
+    expect_ok(w->loop, &a);
+}
+
+static void fields_can_be_taken_out(struct kv_world *w)
+{
+    const struct cw_kv_more more[] = {{CW_SLICE("a"), 1}, {CW_SLICE("b"), 2}, {CW_SLICE("c"), 3}};
+    const struct cw_kv_add add = {.key = "trimmed", .fields = more, .count = 3};
+    const struct cw_slice names[] = {CW_SLICE("a"), CW_SLICE("gone"), CW_SLICE("c")};
+    const struct cw_slice last[] = {CW_SLICE("b")};
+    struct kv_answer a = {0};
+
+    cw_kv_add(w->kv, &add, kv_answer_done, &a, NULL);
+    expect_ok(w->loop, &a);
+    trim(w, "trimmed", names, 3);
+    assert_string_equal(kv_get_text(w->loop, w->other, "trimmed", &a), "b=2");
+    trim(w, "trimmed", last, 1);
+    assert_string_equal(kv_get_text(w->loop, w->other, "trimmed", &a), "-");
+    trim(w, "trimmed", last, 1);
+}
+
 struct heard {
     char text[256];
     int count;
@@ -493,6 +518,7 @@ static const struct kv_case CASES[] = {
     CASE(what_is_no_number_is_not_added_to),
     CASE(a_number_does_not_overflow),
     CASE(an_index_lists_what_was_put_in_it),
+    CASE(fields_can_be_taken_out),
     CASE(messages_reach_their_subscribers_in_order),
     CASE(who_ended_its_subscription_hears_nothing),
     CASE(a_cancelled_call_says_nothing),

@@ -1,0 +1,65 @@
+/* invoker/profiles.h -- what runs were seen to use, by kind, image and action, shared by all
+ * invokers of a cluster; and what an action is expected to need.
+ *
+ * Each run is counted in three hashes of kv: profile:kind:<kind>, profile:image:<content hash>
+ * (what runs in the container: code, and of blackbox actions the image) and
+ * profile:action:<ns/name>, by atomic increments that are written together each second; what others
+ * counted is read when it is asked for, and again when it is old. Nobody waits for that: needs are
+ * answered from what is known here. Without kv it stays in memory and, with a path, in a file that
+ * outlives the process. While kv is down it is kept and added later. Bounded: beyond
+ * INV_PROFILES_MAX the one that was not used for longest is forgotten here.
+ *
+ * Memory of a run is its largest working set, since page cache can be taken back; of a run that was
+ * killed for memory it is at least the limit. Runs that overlapped in one container are counted
+ * with what they used together. A container that was gone before its last look tells nothing.
+ *
+ * Thread: loop. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/mem.h"
+#include "invoker/placement/need.h"
+
+struct cw_action;
+struct cw_http_exchange;
+struct cw_kv;
+struct cw_loop;
+struct cw_metrics;
+struct cw_str;
+struct inv_profiles;
+struct inv_run_report;
+
+enum { INV_PROFILES_MAX = 2048 };
+
+struct inv_profiles_conf {
+    struct cw_loop *loop;
+    struct cw_kv *kv; /* NULL: none */
+    const char *path; /* without kv: the file; NULL: none; copied */
+    int64_t epoch_ms; /* of wall clock, 1000.. */
+    struct cw_metrics *metrics;
+    struct inv_need_conf model;
+    /* What memory buys, for what is declared: of so many MiB together, */
+    uint32_t total_mb;
+    uint32_t share_millis; /* these cores by shares, */
+    uint32_t limit_millis; /* and these by quota; 0: none */
+};
+
+/* conf is borrowed. A file that cannot be read, or is of another epoch_ms, is as none, with a line.
+ */
+struct inv_profiles *inv_profiles_new(const struct inv_profiles_conf *conf);
+/* The file is written; what kv was not told is lost. Accepts NULL. */
+void inv_profiles_free(struct inv_profiles *p);
+/* A run has ended. */
+void inv_profiles_add(struct inv_profiles *p, const struct inv_run_report *run);
+/* Of an activation of this action (kind, hash, path, limits). */
+void inv_profiles_need(struct inv_profiles *p, const struct cw_action *action,
+                       struct inv_need *ret);
+/* Writes what is pending, as far as kv is there. */
+void inv_profiles_flush(struct inv_profiles *p);
+
+/* GET /profile?action=ns/name: {"action":…,"profile":[{"of":"need"|"action"|"image"|"kind","name",
+ * "runs","cpuMillis","memoryBytes","why"}…]}; an inv_admin_route.answer with the profiles as arg.
+ * Image and kind are known of actions that ran here. */
+void inv_profiles_answer(void *profiles, struct cw_http_exchange *ex);
