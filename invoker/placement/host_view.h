@@ -38,8 +38,10 @@ struct inv_host_view {
     uint32_t starting;             /* containers being created or initialised */
     uint32_t idle;                 /* warm containers that run nothing */
     uint32_t warm;                 /* of them, those of the action that is to be placed */
-    uint32_t queued;               /* activations that wait there */
-    uint64_t lag;                  /* and in its topic */
+    uint32_t busy;    /* containers that run the action now; needed of the host that decides only */
+    uint32_t waiting; /* activations of it that wait for them there; likewise */
+    uint32_t queued;  /* activations that wait there, the one that is to be placed not counted */
+    uint64_t lag;     /* and in its topic */
     struct inv_forwards forwards;
     enum inv_host_set set;
     bool draining;

@@ -78,12 +78,20 @@ void inv_policy_place(enum inv_policy policy, const struct inv_host_view *hosts,
         inv_policy_hybrid(hosts, count, &sane, ret);
         break;
     }
+    if (ret->why == INV_WAIT_BUSY)
+        return;
     if (ret->host < 0) {
         inv_policy_explain(hosts, count, &sane, ret);
         return;
     }
     ret->why = INV_PLACED;
     ret->warm = hosts[ret->host].warm > hosts[ret->host].forwards.same;
+}
+
+bool inv_policy_stays(const struct inv_host_view *self, const struct inv_ask *ask)
+{
+    return inv_host_usable(self, ask->blackbox) == INV_USABLE &&
+           inv_host_cpu_millis(self) + (int64_t)ask->cpu_millis <= self->cpu_total_millis;
 }
 
 const char *inv_policy_name(enum inv_policy policy)
@@ -105,8 +113,10 @@ int inv_policy_of(const char *name, enum inv_policy *ret)
 const char *inv_wait_reason_name(enum inv_wait_reason why)
 {
     static const char *const NAMES[] = {
-        [INV_PLACED] = "placed", [INV_WAIT_NO_HOST] = "no-host", [INV_WAIT_MEMORY] = "memory",
-        [INV_WAIT_CPU] = "cpu",  [INV_WAIT_BAD_ASK] = "bad-ask", [INV_WAIT_TOO_LARGE] = "too-large",
+        [INV_PLACED] = "placed",        [INV_WAIT_NO_HOST] = "no-host",
+        [INV_WAIT_MEMORY] = "memory",   [INV_WAIT_CPU] = "cpu",
+        [INV_WAIT_BAD_ASK] = "bad-ask", [INV_WAIT_TOO_LARGE] = "too-large",
+        [INV_WAIT_BUSY] = "busy",
     };
 
     return (unsigned)why < CW_ARRAY_LEN(NAMES) ? NAMES[why] : "unknown";

@@ -8,7 +8,9 @@
  *   hash    OpenWhisk's: home invoker and steps (upstream ShardingContainerPoolBalancer). When no
  *           host has room, a random one is over-committed; it never waits while a host is usable.
  *   hybrid  least expected delay: cold start and run at the host's load, queue, and what its
- *           evictions will cost; a host that is preferred by hash when they are nearly equal.
+ *           evictions will cost. When they are nearly equal this host, then the one that is the
+ *           action's by hash. Waits for a busy container of the action here when that will be free
+ *           long before a new one is made.
  * Hosts that are dead, draining, of the other set, or whose figures make no sense are never
  * chosen, and counted by reason. Thread: any. */
 #pragma once
@@ -38,7 +40,8 @@ struct inv_ask {
     double cpu_guarantee;  /* 0: none; else above 0 and below 1, else nothing is placed */
     int64_t cold_start_us; /* expected on an empty host; 0: INV_COLD_START_US */
     int64_t run_us;        /* expected on an empty host, warm; 0: INV_RUN_US */
-    uint64_t seed;         /* varies from origin to origin and from ask to ask */
+    bool may_wait; /* for a busy container of the action here, instead of a cold start (hybrid) */
+    uint64_t seed; /* varies from origin to origin and from ask to ask */
 };
 enum { INV_COLD_START_US = 500000, INV_RUN_US = 100000 };
 
@@ -52,6 +55,8 @@ enum inv_wait_reason {
     INV_WAIT_CPU,       /* none has the CPU (table2, guarantees) */
     INV_WAIT_BAD_ASK,   /* a guarantee that is not above 0 and below 1 */
     INV_WAIT_TOO_LARGE, /* no usable host is that large: waiting will not help */
+    INV_WAIT_BUSY,      /* for a container of the action here: the next one that is free, or
+                           after patience_us ask again with may_wait false */
 };
 
 struct inv_placement {
@@ -60,11 +65,16 @@ struct inv_placement {
     bool overcommitted;                      /* hash: nobody has room for it */
     bool warm;                               /* a warm container is expected there */
     int64_t delay_us;                        /* hybrid: expected until the result; otherwise 0 */
+    int64_t patience_us;                     /* INV_WAIT_BUSY; otherwise 0 */
     uint32_t unusable[INV_UNUSABLE_REASONS]; /* hosts by reason; [INV_USABLE]: looked at */
 };
 
 void inv_policy_place(enum inv_policy policy, const struct inv_host_view *hosts, size_t count,
                       const struct inv_ask *ask, struct inv_placement *ret);
+
+/* Whether a warm container here runs it without asking a policy: not when all cores are taken, as
+ * another host may then be better. */
+bool inv_policy_stays(const struct inv_host_view *self, const struct inv_ask *ask);
 
 /* |javaHash(namespace) xor javaHash(action path)|; the path is "namespace/name" or
  * "namespace/package/name". Java's hash is over UTF-16 units: for ASCII, which names are. */

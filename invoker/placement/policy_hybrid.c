@@ -8,12 +8,21 @@
 
 /* A container that was warm at the last update has been taken by somebody else since. */
 static const double GONE = 0.2;
+/* A cold start costs the one who waits for it its time, and everybody else the processor, the
+ * engine and the memory that it takes: its time so often. Fewer containers then serve as many. */
+static const double COLD_WEIGHT = 10;
 /* An evicted container would have been used again. */
 static const double MISSED = 0.5;
-static const double FORWARD_US = 5000; /* a hop through Kafka */
+/* A busy container is waited for when that takes, as it looks, less than this part of the best
+ * that there is otherwise; and given up after so many times as long, or a cold start. */
+static const double WORTH_WAITING = 0.03, PATIENCE = 3;
+static const double FORWARD_US = 2000; /* a hop through Kafka */
 /* Nearly equal: within this part of the best, or this much. */
-static const double NEAR = 0.05, NEAR_US = 2000;
+static const double NEAR = 0.01, NEAR_US = 500;
 static const double SATURATED = 0.95;
+/* How well the load is known: Sakasegawa's exponent is for work that comes at random. What runs is
+ * known here, so there is hardly any waiting before all cores are taken. */
+static const double KNOWN = 2;
 
 /* How much longer work takes at load rho (1: all cores) of a host with so many cores: the waiting
  * of M/M/c as Sakasegawa approximates it, continued in a straight line where the formula has its
@@ -22,7 +31,7 @@ static double slowdown(double rho, double cores)
 {
     double below = rho < SATURATED ? rho : SATURATED, power = 1;
     double shared = rho > 1 ? rho : 1;
-    int exponent = (int)lround(sqrt(2 * (cores + 1)));
+    int exponent = (int)lround(KNOWN * sqrt(2 * (cores + 1)));
 
     for (double base = below; exponent > 0; exponent >>= 1, base *= base)
         if (exponent & 1)
@@ -64,8 +73,8 @@ static double delay_us(const struct inv_host_view *h, const struct inv_ask *ask)
     double total = (double)h->cpu_total_millis, cold = 1 - p_warm(h);
     double rho = ((double)inv_host_cpu_millis(h) + (double)ask->cpu_millis) / total;
     double cores = total > 1000 ? total / 1000 : 1;
-    double work =
-        cold * (double)ask->cold_start_us * (1 + h->starting / cores) + (double)ask->run_us;
+    double work = cold * COLD_WEIGHT * (double)ask->cold_start_us * (1 + h->starting / cores) +
+                  (double)ask->run_us;
     double delay = work * slowdown(rho, cores) + queue_us(h, ask);
 
     if (cold > 0)
@@ -79,6 +88,48 @@ static bool can_take(const struct inv_host_view *h, const struct inv_ask *ask)
            (h->warm > h->forwards.same || inv_host_memory_room(h) >= (int64_t)ask->memory_bytes);
 }
 
+/* The time until one of the action's busy containers here is free for us: those who wait come
+ * first. */
+static double until_free_us(const struct inv_host_view *h, const struct inv_ask *ask)
+{
+    double rho = (double)inv_host_cpu_millis(h) / (double)h->cpu_total_millis;
+
+    return ((double)h->waiting + 1) * (double)ask->run_us / h->busy *
+           slowdown(rho, fmax((double)h->cpu_total_millis / 1000, 1));
+}
+
+/* As one rents skis before one buys them: whoever waits no longer than a cold start takes loses at
+ * most as much as that. */
+static bool waits(const struct inv_host_view *hosts, size_t count, const struct inv_ask *ask,
+                  double best, struct inv_placement *ret)
+{
+    const struct inv_host_view *self = NULL;
+    double wait;
+
+    for (size_t i = 0; i < count && !self; i++)
+        if (hosts[i].self)
+            self = &hosts[i];
+    if (!ask->may_wait || !self || self->busy == 0 ||
+        inv_host_usable(self, ask->blackbox) != INV_USABLE)
+        return false;
+    wait = until_free_us(self, ask);
+    if (wait > WORTH_WAITING * (best - (double)ask->run_us))
+        return false;
+    ret->host = -1;
+    ret->why = INV_WAIT_BUSY;
+    ret->delay_us = (int64_t)wait + ask->run_us;
+    ret->patience_us = (int64_t)fmin(PATIENCE * wait, (double)ask->cold_start_us);
+    return true;
+}
+
+/* Who is preferred among nearly equal ones: this host, then by rendezvous. */
+static uint64_t rank(const struct inv_host_view *h, const struct inv_ask *ask)
+{
+    if (h->self)
+        return UINT64_MAX;
+    return inv_policy_mix(ask->action_key ^ inv_policy_mix(h->id)) >> 1;
+}
+
 void inv_policy_hybrid(const struct inv_host_view *hosts, size_t count, const struct inv_ask *ask,
                        struct inv_placement *ret)
 {
@@ -89,18 +140,15 @@ void inv_policy_hybrid(const struct inv_host_view *hosts, size_t count, const st
         delays[i] = can_take(&hosts[i], ask) ? delay_us(&hosts[i], ask) : INFINITY;
         best = delays[i] < best ? delays[i] : best;
     }
-    if (isinf(best))
+    if (waits(hosts, count, ask, best, ret) || isinf(best))
         return;
     near = best + fmax(best * NEAR, NEAR_US);
     for (size_t i = 0; i < count; i++) {
-        uint64_t rank;
-
         if (delays[i] > near)
             continue;
-        rank = inv_policy_mix(ask->action_key ^ inv_policy_mix(hosts[i].id));
-        if (ret->host < 0 || rank > highest) {
+        if (ret->host < 0 || rank(&hosts[i], ask) > highest) {
             ret->host = (int)i;
-            highest = rank;
+            highest = rank(&hosts[i], ask);
         }
     }
     ret->delay_us = best < 1e15 ? (int64_t)delays[ret->host] : INT64_MAX;

@@ -48,10 +48,11 @@ static struct inv_host_view plausible(struct draw *d, uint64_t id)
         .starting = (uint32_t)draw(d, 4),
         .idle = (uint32_t)draw(d, 40),
         .warm = (uint32_t)draw(d, 3),
+        .busy = (uint32_t)draw(d, 3),
+        .waiting = (uint32_t)draw(d, 3),
         .queued = (uint32_t)draw(d, 5),
         .forwards = {1, (uint32_t)draw(d, 2), (int64_t)draw(d, 4000), (int64_t)draw(d, 512) * MIB},
         .set = (enum inv_host_set)draw(d, 3),
-        .self = draw(d, 5) == 0,
     };
 }
 
@@ -105,6 +106,8 @@ static size_t random_hosts(struct draw *d, struct inv_host_view hosts[MOST])
         hosts[i] = plausible(d, i);
         spoil(d, &hosts[i]);
     }
+    if (n > 0)
+        hosts[draw(d, n)].self = true;
     return n;
 }
 
@@ -119,6 +122,7 @@ static struct inv_ask random_ask(struct draw *d)
         .cpu_guarantee = draw(d, 4) == 0 ? (double)draw(d, 120) / 100 : 0,
         .cold_start_us = (int64_t)draw(d, 2000000),
         .run_us = (int64_t)draw(d, 10000000),
+        .may_wait = draw(d, 4) == 0,
         .seed = draw(d, 1000000),
     };
 

@@ -166,7 +166,7 @@ static void hybrid_stays_where_it_is_warm(void **state)
     hosts[1].warm = hosts[1].idle = 1;
     assert_int_equal(place(INV_POLICY_HYBRID, hosts, 3, &a).host, 1);
     assert_true(place(INV_POLICY_HYBRID, hosts, 3, &a).warm);
-    hosts[1].forwards = (struct inv_forwards){1, 1, 200, 0}; /* our last one took it */
+    hosts[1].forwards = (struct inv_forwards){1, 1, 2000, 0}; /* our last one took it */
     assert_int_not_equal(place(INV_POLICY_HYBRID, hosts, 3, &a).host, 1);
 }
 
@@ -212,6 +212,73 @@ static void hybrid_avoids_queues(void **state)
     assert_int_equal(place(INV_POLICY_HYBRID, hosts, 2, &a).host, 1);
     hosts[1].lag = 5000;
     assert_int_equal(place(INV_POLICY_HYBRID, hosts, 2, &a).host, 0);
+}
+
+static void among_equals_this_host_is_first(void **state)
+{
+    struct inv_host_view hosts[4];
+    struct inv_ask a = ask(100, 256);
+
+    (void)state;
+    for (uint64_t i = 0; i < 4; i++)
+        hosts[i] = host(i, 0, 0);
+    hosts[2].self = true;
+    for (a.action_key = 0; a.action_key < 64; a.action_key++)
+        assert_int_equal(place(INV_POLICY_HYBRID, hosts, 4, &a).host, 2);
+}
+
+static void a_container_that_is_free_soon_is_waited_for(void **state)
+{
+    struct inv_host_view hosts[] = {host(0, 100, GIB), host(1, 0, 0)};
+    struct inv_ask a = ask(100, 256);
+    struct inv_placement p;
+
+    (void)state;
+    hosts[0].self = true;
+    hosts[0].busy = 1;
+    a.run_us = 20000;
+    a.cold_start_us = 500000;
+    assert_int_equal(place(INV_POLICY_HYBRID, hosts, 2, &a).host, 0); /* not asked to wait */
+    a.may_wait = true;
+    p = place(INV_POLICY_HYBRID, hosts, 2, &a);
+    assert_int_equal(p.host, -1);
+    assert_int_equal(p.why, INV_WAIT_BUSY);
+    assert_in_range(p.patience_us, 20000, 500000);
+    hosts[0].waiting = 50; /* others are before us */
+    assert_int_equal(place(INV_POLICY_HYBRID, hosts, 2, &a).why, INV_PLACED);
+    hosts[0].busy = 40; /* but many come back */
+    assert_int_equal(place(INV_POLICY_HYBRID, hosts, 2, &a).why, INV_WAIT_BUSY);
+    a.run_us = 30000000; /* in half a minute or so */
+    assert_int_equal(place(INV_POLICY_HYBRID, hosts, 2, &a).why, INV_PLACED);
+    a.run_us = 20000;
+    hosts[0].draining = true;
+    assert_int_equal(place(INV_POLICY_HYBRID, hosts, 2, &a).host, 1);
+}
+
+static void what_is_warm_stays_unless_all_cores_are_taken(void **state)
+{
+    struct inv_host_view h = host(0, 3800, GIB);
+    struct inv_ask a = ask(200, 256);
+
+    (void)state;
+    assert_true(inv_policy_stays(&h, &a));
+    h.cpu_reserved_millis = 3801;
+    assert_false(inv_policy_stays(&h, &a));
+    h.cpu_reserved_millis = 0;
+    h.draining = true;
+    assert_false(inv_policy_stays(&h, &a));
+}
+
+static void what_is_full_waits_for_a_busy_container(void **state)
+{
+    struct inv_host_view h = host(0, 100, 8 * GIB);
+    struct inv_ask a = ask(100, 256);
+
+    (void)state;
+    h.self = a.may_wait = true;
+    h.busy = 1;
+    a.run_us = 60000000;
+    assert_int_equal(place(INV_POLICY_HYBRID, &h, 1, &a).why, INV_WAIT_BUSY);
 }
 
 static void equal_hosts_are_shared_out_by_action(void **state)
@@ -301,7 +368,7 @@ static void policies_and_reasons_have_names(void **state)
     assert_int_equal(inv_policy_of("best", &policy), -1);
     for (int i = 0; i < INV_UNUSABLE_REASONS; i++)
         assert_string_not_equal(inv_unusable_name((enum inv_unusable)i), "unknown");
-    for (int i = INV_PLACED; i <= INV_WAIT_TOO_LARGE; i++)
+    for (int i = INV_PLACED; i <= INV_WAIT_BUSY; i++)
         assert_string_not_equal(inv_wait_reason_name((enum inv_wait_reason)i), "unknown");
 }
 
@@ -321,6 +388,10 @@ int main(void)
         cmocka_unit_test(hybrid_leaves_a_warm_host_when_its_load_says_so),
         cmocka_unit_test(hybrid_avoids_evictions),
         cmocka_unit_test(hybrid_avoids_queues),
+        cmocka_unit_test(among_equals_this_host_is_first),
+        cmocka_unit_test(a_container_that_is_free_soon_is_waited_for),
+        cmocka_unit_test(what_is_warm_stays_unless_all_cores_are_taken),
+        cmocka_unit_test(what_is_full_waits_for_a_busy_container),
         cmocka_unit_test(equal_hosts_are_shared_out_by_action),
         cmocka_unit_test(blackbox_actions_stay_in_their_set),
         cmocka_unit_test(guarantees_are_kept_within_the_host),
