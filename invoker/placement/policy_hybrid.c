@@ -29,13 +29,15 @@ static const double KNOWN = 2;
  * pole; beyond 1 the processor is shared. */
 static double slowdown(double rho, double cores)
 {
-    double below = rho < SATURATED ? rho : SATURATED, power = 1;
+    double below = rho < SATURATED ? rho : SATURATED, base = below, power = 1;
     double shared = rho > 1 ? rho : 1;
     int exponent = (int)lround(KNOWN * sqrt(2 * (cores + 1)));
 
-    for (double base = below; exponent > 0; exponent >>= 1, base *= base)
+    for (; exponent > 0; exponent >>= 1) {
         if (exponent & 1)
             power *= base;
+        base *= base;
+    }
     return shared + power / (cores * (1 - below)) + (rho - below);
 }
 
