@@ -3,6 +3,7 @@
  * monitor_bench sample ROOT ROUNDS ID...           usage.h: each round looks at all, once each
  * monitor_bench api SOCKET QUERY ROUNDS ID...      GET /containers/ID/stats?QUERY of all at once
  * monitor_bench watch ROOT SECONDS MILLIS ID...    invoker/monitor as it is, at this interval
+ * monitor_bench runs ROOT COUNT ID                 its two looks at a run, as often
  *
  * Prints one JSON object: nanoseconds of the wall clock for each look, and of this process's
  * processor time for each round. What the engine takes meanwhile is for the caller to see. */
@@ -21,7 +22,13 @@
 #include "common/obs/metrics.h"
 #include "invoker/monitor/monitor.h"
 
-enum { MAX_IDS = 1000, MAX_ROUNDS = 100000, ANSWER_MS = 60000, READ_BYTES = 65536 };
+enum {
+    MAX_IDS = 1000,
+    MAX_ROUNDS = 100000,
+    ANSWER_MS = 60000,
+    READ_BYTES = 65536,
+    PAUSE_US = 1200
+};
 
 static void give_up(const char *what, const char *why)
 {
@@ -237,6 +244,62 @@ static int watch(const char *root, unsigned long seconds, unsigned long millis, 
     return 0;
 }
 
+static void set(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+static bool is_set(void *arg)
+{
+    return *(bool *)arg;
+}
+
+/* What has been put off until now. */
+static void turn(struct cw_loop *loop)
+{
+    struct cw_defer last;
+    bool ran = false;
+
+    cw_defer_init(&last, loop, set, &ran);
+    cw_defer_post(&last);
+    (void)cw_loop_run_until(loop, is_set, &ran, 1000);
+}
+
+static int runs(const char *root, size_t count, const char *id)
+{
+    struct cw_loop *loop = cw_loop_new(NULL, NULL);
+    struct cw_metrics *metrics = cw_metrics_new();
+    struct inv_monitor *m = inv_monitor_new(&(struct inv_monitor_conf){.loop = loop,
+                                                                       .metrics = metrics,
+                                                                       .cgroup_root = root,
+                                                                       .proc = "/proc",
+                                                                       .interval_ms = 250});
+    struct inv_watched *w = inv_monitor_watch(m, id, id, 256 << 20);
+    struct cw_counter *skipped =
+        cw_metrics_counter(metrics, "cwhisk_monitor_runs_skipped_total", NULL, NULL);
+    uint64_t cpu[2], began;
+
+    for (int measured = 0; measured < 2; measured++) { /* turns alone first */
+        began = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+        for (size_t i = 0; i < count; i++) {
+            struct inv_meter *meter = measured ? inv_monitor_begin(w) : NULL;
+
+            turn(loop);
+            inv_monitor_end(meter, false);
+            turn(loop);
+            (void)usleep(PAUSE_US); /* so that all are measured */
+        }
+        cpu[measured] = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - began;
+    }
+    (void)printf("{\"cpu_ns\":%" PRIu64 "}\n",
+                 cw_usage_since(cpu[1], cpu[0]) / (count - cw_counter_value(skipped)));
+    inv_monitor_forget(w);
+    inv_monitor_free(m);
+    cw_metrics_free(metrics);
+    cw_loop_free(loop);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     if (argc >= 5 && strcmp(argv[1], "sample") == 0 && argc - 4 <= MAX_IDS)
@@ -246,7 +309,10 @@ int main(int argc, char **argv)
     if (argc >= 6 && strcmp(argv[1], "watch") == 0 && argc - 5 <= MAX_IDS)
         return watch(argv[2], number(argv[3], 3600), number(argv[4], 3600000), argv + 5,
                      (size_t)argc - 5);
+    if (argc == 5 && strcmp(argv[1], "runs") == 0)
+        return runs(argv[2], number(argv[3], MAX_ROUNDS), argv[4]);
     (void)fprintf(stderr, "usage: monitor_bench sample ROOT ROUNDS ID... | api SOCKET QUERY ROUNDS "
-                          "ID... | watch ROOT SECONDS MILLIS ID...\n");
+                          "ID... | watch ROOT SECONDS MILLIS ID... | "
+                          "runs ROOT COUNT ID\n");
     return 2;
 }

@@ -19,7 +19,8 @@ static void check_group_file(const struct cw_usage_file *file, struct cw_slice t
     require(cw_usage_parse(file, text, &again) == sound);
     require((u.have & ~file->parts) == 0);
     require(!sound || u.have == again.have);
-    require(!sound || memcmp(&u, &again, sizeof(u)) == 0);
+    require(!sound ||
+            memcmp(&u.cpu_ns, &again.cpu_ns, sizeof(u) - offsetof(struct cw_usage, cpu_ns)) == 0);
     require(sound || u.have == 0);
 }
 
