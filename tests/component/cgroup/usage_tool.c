@@ -20,7 +20,8 @@
 
 enum {
     BURN_MS = 300,
-    LAG_MS = 60, /* what the kernel may not have added yet, and the way into the group */
+    HELD_MS = 40, /* at 2 % of a core */
+    LAG_MS = 60,  /* what the kernel may not have added yet, and the way into the group */
     MIB = 1 << 20,
     MEMORY = 24 * MIB,
     SLACK = 6 * MIB,
@@ -202,6 +203,8 @@ static void work(const struct bed *b, int orders, int answers)
     while (read(orders, &order, 1) == 1) {
         if (order == 'b')
             burn(BURN_MS);
+        else if (order == 't')
+            burn(HELD_MS);
         else if (order == 'm')
             memory = take(MEMORY);
         else if (order == 'f')
@@ -313,10 +316,10 @@ static void check_throttling(const struct bed *b, struct cw_usage_group *g)
     struct cw_usage u;
 
     if (b->v1)
-        set(b, "cpu", "cpu.cfs_quota_us", "20000");
+        set(b, "cpu", "cpu.cfs_quota_us", "2000");
     else
-        set(b, NULL, "cpu.max", "20000 100000");
-    tell(b, 'b');
+        set(b, NULL, "cpu.max", "2000 100000");
+    tell(b, 't');
     if (b->v1)
         set(b, "cpu", "cpu.cfs_quota_us", "-1");
     else
@@ -355,13 +358,38 @@ static void check_host(struct cw_usage_source *s)
           0, CW_HOST_ALL);
 }
 
-int main(int argc, char **argv)
+/* Its end takes the process in the group with it. */
+static void run(struct bed *b)
 {
-    struct bed b = {.root = argc == 2 ? argv[1] : ""};
-    struct cw_usage_source *s;
+    struct cw_usage_source *s = cw_usage_source_new(b->root, "/proc", NULL);
     struct cw_usage_group *g;
     struct cw_usage first;
     struct cw_err err = {0};
+
+    make_group(b);
+    start_child(b);
+    if (!done(b))
+        die("the process could not enter the group");
+    g = cw_usage_open(s, b->id, CW_USAGE_HOT, &err);
+    if (!g)
+        die("%s", err.msg);
+    first = look(g);
+    check_parts(b, s, &first);
+    check_cpu(b, g);
+    check_memory(b, g);
+    check_throttling(b, g);
+    check_kill_and_end(b, g);
+    check_host(s);
+    cw_usage_close(g);
+    cw_usage_source_free(s);
+    exit(0);
+}
+
+int main(int argc, char **argv)
+{
+    struct bed b = {.root = argc == 2 ? argv[1] : ""};
+    pid_t pid;
+    int status;
 
     if (argc != 2) {
         (void)fprintf(stderr, "usage: usage_tool ROOT\n");
@@ -370,22 +398,10 @@ int main(int argc, char **argv)
     (void)signal(SIGPIPE, SIG_IGN);
     (void)snprintf(b.id, sizeof(b.id), "%064llx", (unsigned long long)getpid());
     b.v1 = is_version_1(b.root);
-    make_group(&b);
-    start_child(&b);
-    if (!done(&b))
-        die("the process could not enter the group");
-    s = cw_usage_source_new(b.root, "/proc", NULL);
-    g = cw_usage_open(s, b.id, CW_USAGE_HOT, &err);
-    if (!g)
-        die("%s", err.msg);
-    first = look(g);
-    check_parts(&b, s, &first);
-    check_cpu(&b, g);
-    check_memory(&b, g);
-    check_throttling(&b, g);
-    check_kill_and_end(&b, g);
-    check_host(s);
-    cw_usage_close(g);
-    cw_usage_source_free(s);
-    return 0;
+    pid = fork();
+    if (pid == 0)
+        run(&b);
+    (void)waitpid(pid, &status, 0);
+    remove_group(&b); /* if it is still there */
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
