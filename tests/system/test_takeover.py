@@ -23,14 +23,18 @@ def warm(controller, invoker, ns):
     return action
 
 
+def ids(invoker):
+    return {name: container["Id"] for name, container in invoker.containers().items()}
+
+
 def test_second_process_waits_without_touching_anything_and_then_takes_over(make_invoker, controller, ns):
     first = make_invoker().start(controller)
     action = warm(controller, first, ns)
-    kept = first.containers()
+    kept = ids(first)
     second = twin(make_invoker, first).spawn()
     wait_until(lambda: WAITS in second.log(), what=lambda: "the second process says that it waits:\n" + second.tail())
     assert controller.invoke(first, action).response()["statusCode"] == 0
-    assert first.containers() == kept and not pings_of(controller, first, "second")
+    assert ids(first) == kept and not pings_of(controller, first, "second")
     assert first.terminate() == 0
     wait_until(lambda: pings_of(controller, first, "second"), what=lambda: "the second process pings:\n" + second.tail())
     assert controller.invoke(second, action).response()["statusCode"] == 0
