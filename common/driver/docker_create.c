@@ -7,7 +7,7 @@
  *             LOOK -> EVICT    (LOOK: is it of our cluster? otherwise the create fails)
  *
  * An image that is not pulled by rule is pulled all the same when it is missing, as "docker run"
- * does. IMAGE asks what the image runs, for containers with a probe. A slot (parallel_creates) is
+ * does. IMAGE asks what the image runs, for containers with a probe. A slot (docker_slots.c) is
  * held from CREATE to the end; pulls, which may take minutes, need none. CREATE to START share one
  * time limit, as stock's "docker run". Whatever the engine may have made by the time something
  * fails is handed to cw_docker_clean_up. A step that does not reach the engine is tried again for
@@ -35,6 +35,9 @@ enum {
     ACTION_PORT = 8080,
     NOT_FOUND_STATUS = 127,
     ERROR_TEXT_LEN = 1024,
+    EVICT_FIRST_MS = 50,
+    EVICT_MAX_MS = 500,
+    EVICT_LIMIT_US = 20 * 1000000,
     FIRST_AGAIN_MS = 100,
     MAX_AGAIN_MS = 1000,
 };
@@ -42,11 +45,12 @@ enum {
 struct create {
     struct cw_driver_call call;
     enum create_step step;
-    bool abandoned, has_slot, pull_tried, pull_failed, evicted, unreached;
+    bool abandoned, pull_tried, pull_failed, evicted, unreached;
     struct docker_pull_wait pull;
-    struct cw_link waiting;              /* on docker->waiting */
+    struct docker_slot slot;
     struct cw_defer refuse;              /* for a spec that cannot be sent */
     struct cw_timer again;               /* the step is tried once more */
+    int64_t evict_ms, evict_until_us;    /* 0: the name was not found taken yet */
     int64_t again_ms, patience_until_us; /* 0: it has not failed yet for an engine out of reach */
     struct cw_err refusal;
     enum cw_pull_policy policy;
@@ -63,14 +67,13 @@ static void send_image(struct create *c);
 static void send_create(struct create *c);
 static void start_pull(struct create *c);
 
-/* ---- slots ---- */
+/* ---- the queue ---- */
 
-static void take_slot(struct create *c)
+static void on_slot(struct docker_slot *slot)
 {
+    struct create *c = CW_CONTAINER_OF(slot, struct create, slot);
     struct docker *docker = c->call.docker;
 
-    docker->creating++;
-    c->has_slot = true;
     c->deadline_us = cw_loop_mono_us(docker->api.loop) + docker->api.limit_ms[DOCKER_RUN] * 1000;
     c->begun_us = cw_docker_begin(&docker->api, DOCKER_RUN);
     cw_str_reset(&c->probed);
@@ -82,28 +85,8 @@ static void take_slot(struct create *c)
 
 static void enter_queue(struct create *c)
 {
-    struct docker *docker = c->call.docker;
-
-    if (docker->parallel_creates == 0 || docker->creating < docker->parallel_creates) {
-        take_slot(c);
-        return;
-    }
     c->step = STEP_QUEUED;
-    cw_list_push_back(&docker->waiting, &c->waiting);
-}
-
-static void give_slot_back(struct create *c)
-{
-    struct docker *docker = c->call.docker;
-    struct cw_link *next;
-
-    if (!c->has_slot)
-        return;
-    c->has_slot = false;
-    docker->creating--;
-    next = cw_list_pop_front(&docker->waiting);
-    if (next)
-        take_slot(CW_LIST_ENTRY(next, struct create, waiting));
+    cw_docker_slot_ask(c->call.docker, &c->slot);
 }
 
 /* ---- endings ---- */
@@ -113,8 +96,8 @@ static void create_free(struct cw_driver_call *call)
     struct create *c = CW_CONTAINER_OF(call, struct create, call);
 
     cw_docker_pull_leave(&c->pull);
-    if (cw_link_on_list(&c->waiting))
-        cw_list_remove(&call->docker->waiting, &c->waiting);
+    if (cw_link_on_list(&c->slot.link))
+        cw_list_remove(&call->docker->waiting, &c->slot.link);
     cw_defer_cancel(&c->refuse);
     cw_timer_done(&c->again);
     cw_str_done(&c->body);
@@ -127,7 +110,7 @@ static void create_free(struct cw_driver_call *call)
 
 static void retire(struct create *c)
 {
-    give_slot_back(c);
+    cw_docker_slot_leave(c->call.docker, &c->slot);
     cw_docker_call_end(&c->call);
 }
 
@@ -146,7 +129,7 @@ static void refuse_queued(struct docker *docker, const struct cw_err *err)
     struct cw_link *n;
 
     while ((n = cw_list_pop_front(&docker->waiting))) {
-        struct create *c = CW_LIST_ENTRY(n, struct create, waiting);
+        struct create *c = CW_LIST_ENTRY(n, struct create, slot.link);
 
         c->step = STEP_REFUSED;
         c->unreached = true;
@@ -389,12 +372,42 @@ static void on_looked(void *arg, const struct cw_http_reply *reply, const struct
     fail_run(c, CW_CREATE_PLATFORM, &err);
 }
 
+/* Its holder was removed, and yet the name is taken: somebody else, a predecessor mostly, had begun
+ * to remove it, and the engine has not finished that. */
+static bool wait_for_name(struct create *c)
+{
+    int64_t now_us = cw_loop_mono_us(c->call.docker->api.loop);
+
+    if (!c->evict_until_us) {
+        c->evict_until_us = now_us + EVICT_LIMIT_US;
+        c->evict_ms = EVICT_FIRST_MS;
+    }
+    if (now_us >= c->evict_until_us || now_us + c->evict_ms * 1000 >= c->deadline_us)
+        return false;
+    c->step = c->call.docker->cluster ? STEP_LOOK : STEP_EVICT;
+    cw_timer_set_ms(&c->again, c->evict_ms);
+    c->evict_ms = c->evict_ms * 2 < EVICT_MAX_MS ? c->evict_ms * 2 : EVICT_MAX_MS;
+    return true;
+}
+
 /* The name is taken: by whom? */
 static void send_look(struct create *c)
 {
     c->step = STEP_LOOK;
     c->evicted = true;
     c->call.http = cw_docker_send_inspect(c->call.docker, c->name, run_ms_left(c), on_looked, c);
+}
+
+/* The name is taken. false: it stays so. */
+static bool free_name(struct create *c)
+{
+    if (c->evicted)
+        return wait_for_name(c);
+    if (c->call.docker->cluster)
+        send_look(c);
+    else
+        send_evict(c);
+    return true;
 }
 
 /* ---- CREATE ---- */
@@ -432,7 +445,7 @@ static bool name_is_taken(const struct cw_http_reply *reply)
 static void pull_missing(struct create *c)
 {
     cw_docker_end(&c->call.docker->api, DOCKER_RUN, c->begun_us, false);
-    give_slot_back(c);
+    cw_docker_slot_leave(c->call.docker, &c->slot);
     start_pull(c);
 }
 
@@ -446,13 +459,8 @@ static void on_created(void *arg, const struct cw_http_reply *reply, const struc
     c->call.http = NULL;
     if (!ok && try_again(c, http_err))
         return;
-    if (!ok && !c->evicted && !c->abandoned && name_is_taken(reply)) {
-        if (c->call.docker->cluster)
-            send_look(c);
-        else
-            send_evict(c);
+    if (!ok && !c->abandoned && name_is_taken(reply) && free_name(c))
         return;
-    }
     if (ok)
         cw_docker_tell_moment(c->call.docker, CW_MOMENT_ASK_CREATE, c->id, c->name, c->asked_us);
     if (ok && !c->abandoned) {
@@ -641,6 +649,7 @@ struct cw_driver_call *cw_docker_create(struct cw_driver *d, const struct cw_con
     if (spec->probe)
         cw_docker_probe_token(c->probe_token);
     c->pull.fn = on_pulled;
+    c->slot.fn = on_slot;
     c->policy = spec->pull;
     c->fn = fn;
     c->arg = arg;

@@ -30,7 +30,8 @@ struct cw_docker_conf {
     const char
         *engine; /* "/var/run/docker.sock", "unix:///path", or "tcp://host[:port]" without TLS */
     unsigned parallel_creates; /* creates under way at once, further ones queue; 0 = unlimited
-                                  (stock: 10) */
+                                  (stock: 10). Of many that begin together the first four go ahead
+                                  until one of them has ended. */
     int64_t run_ms, rm_ms, pull_ms, ps_ms, inspect_ms, pause_ms, unpause_ms, update_ms,
         version_ms;      /* 0: stock's default */
     int64_t patience_ms; /* a create goes on for so long while the engine is out of reach (it is

@@ -32,8 +32,9 @@ struct docker {
     struct cw_list calls;      /* struct cw_driver_call */
     struct cw_list background; /* struct cw_driver_call: nobody waits for these */
     struct cw_list pulls;      /* struct docker_pull under way */
-    struct cw_list waiting;    /* creates that wait for a slot */
+    struct cw_list waiting;    /* struct docker_slot: creates that wait for a slot */
     unsigned creating;         /* slots taken */
+    bool burst;                /* one of those that began together has ended */
     struct watch *watch;       /* of docker_watch.c; NULL: nobody watches */
     unsigned parallel_creates; /* 0: no limit */
     int64_t patience_ms;       /* of creates, with an engine out of reach */
@@ -71,6 +72,20 @@ void cw_docker_tell_moment(struct docker *docker, enum cw_moment what, const cha
 
 struct cw_driver_call *cw_docker_create(struct cw_driver *d, const struct cw_container_spec *spec,
                                         cw_created_fn *fn, void *arg);
+
+/* ---- docker_slots.c ---- */
+
+/* One create's. Embedded in its owner, zero at first. */
+struct docker_slot {
+    struct cw_link link; /* on docker->waiting */
+    bool held;
+    void (*fn)(struct docker_slot *slot);
+};
+
+/* slot->fn, set by the caller, is called when there is a slot, perhaps at once. */
+void cw_docker_slot_ask(struct docker *docker, struct docker_slot *slot);
+/* Gives it back, or waits no longer. Harmless otherwise. Calls fn of those that wait. */
+void cw_docker_slot_leave(struct docker *docker, struct docker_slot *slot);
 
 /* ---- docker_remove.c ---- */
 

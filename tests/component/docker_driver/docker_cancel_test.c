@@ -1,6 +1,8 @@
 /* The queue of creates, and operations that nobody waits for any more. */
 #include "tests/component/docker_driver/docker_world.h"
 
+#include <stdio.h>
+
 #include "tests/support/cmocka_all.h"
 
 /* ---- queue ---- */
@@ -25,6 +27,33 @@ static void creates_over_the_limit_wait_their_turn(void **state)
     assert_string_equal(path_of(f, 1), CREATE_PATH);
     assert_string_equal(path_of(f, 4), V "/containers/" ID2 "/json");
     assert_string_equal(path_of(f, 5), V "/containers/create?name=wsk00_3_c");
+}
+
+static void first_creates_of_a_burst_go_ahead(void **state)
+{
+    struct fixture *f = *state;
+    struct result r[8];
+    char name[32];
+
+    ready_driver(f, &(struct cw_docker_conf){.parallel_creates = 7});
+    scripted_http_expect(f->peer,
+                         &(struct scripted_step){.path = V "/containers/create?name=wsk00_0_b",
+                                                 .status = 500,
+                                                 .body = "{}",
+                                                 .delay_ms = 30});
+    scripted_http_expect(f->peer, &(struct scripted_step){.path = V "/containers/create*",
+                                                          .action = SCRIPTED_HANG,
+                                                          .repeat = true});
+    for (unsigned i = 0; i < CW_ARRAY_LEN(r); i++) {
+        r[i] = (struct result){.f = f};
+        (void)snprintf(name, sizeof(name), "wsk00_%u_b", i);
+        start_create(&r[i], name, CW_PULL_NEVER);
+    }
+    wait_for(&r[0]);
+    assert_int_equal(scripted_http_count(f->peer), 1 + 4);
+    wait_for_requests(f, 1 + 8); /* seven at once from now on */
+    for (unsigned i = 1; i < CW_ARRAY_LEN(r); i++)
+        assert_int_equal(r[i].calls, 0);
 }
 
 static void cancelled_creates_in_the_queue_are_never_sent(void **state)
@@ -241,6 +270,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         DOCKER_CASE(creates_over_the_limit_wait_their_turn),
+        DOCKER_CASE(first_creates_of_a_burst_go_ahead),
         DOCKER_CASE(cancelled_creates_in_the_queue_are_never_sent),
         DOCKER_CASE(creates_in_the_queue_end_with_one_that_does_not_reach_the_engine),
         DOCKER_CASE(pulling_takes_no_place_in_the_queue),
