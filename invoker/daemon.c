@@ -451,6 +451,7 @@ static void make_parts(struct inv_daemon *d)
         .on_end = on_end,
         .arg = d,
     });
+    inv_dispatch_hold(d->dispatch, true); /* until left-over containers are gone */
     d->store_check = inv_store_check_new(&(struct inv_store_check_conf){
         .loop = d->loop,
         .store = d->store,

@@ -153,7 +153,7 @@ void inv_daemon_hold_or_hand_out(struct inv_daemon *d)
                 d->phase == PHASE_RUNNING;
 
     if (d->feed)
-        inv_feed_hold(d->feed, !d->killed && (full || !d->clean));
+        inv_feed_hold(d->feed, !d->killed && full);
     if (d->guests)
         inv_guests_refuse(d->guests, full || !d->clean || d->phase != PHASE_RUNNING);
 }

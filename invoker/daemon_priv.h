@@ -142,7 +142,7 @@ struct inv_daemon {
     bool recovered;      /* what a predecessor left has been read again */
     bool refusing;       /* what was not started is answered with an error */
     bool cleaning;       /* that is under way */
-    bool clean;          /* left-over containers are gone; nothing is handed out before */
+    bool clean;          /* left-over containers are gone; none are created before */
     struct cw_watch sigterm, sigint;
     struct cw_timer stop_tick;
     int64_t stop_by_us;

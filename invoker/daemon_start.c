@@ -1,6 +1,7 @@
 /* The beginning: topic, engine and blacklist in parallel; then the id must be ours alone; then the
- * topic is read and pings go out. Once the topic is ours too, left-over containers are removed, and
- * work is handed out. */
+ * topic is read and pings go out. Once the topic is ours too, work is handed out, and left-over
+ * containers are removed: what a predecessor started is answered at once, what needs a container
+ * waits until they are gone. */
 #include <inttypes.h>
 #include <math.h>
 
@@ -81,6 +82,7 @@ static void on_clean(void *arg, size_t removed, const struct cw_err *err)
     else if (removed)
         cw_log(CW_LOG_INFO, NULL, COMPONENT, "removed %zu left-over containers", removed);
     d->clean = true;
+    inv_dispatch_hold(d->dispatch, false);
     watch_engine(d);
     if (d->phase == PHASE_RUNNING)
         inv_dispatch_start_prewarming(d->dispatch); /* not before: they look like left-overs */

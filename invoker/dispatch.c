@@ -451,6 +451,11 @@ void inv_dispatch_look_again(struct inv_dispatch *d)
 
 /* ---- what the engine tells ---- */
 
+void inv_dispatch_hold(struct inv_dispatch *d, bool hold)
+{
+    inv_hold_room(d->hold, hold);
+}
+
 void inv_dispatch_engine(struct inv_dispatch *d, bool away)
 {
     inv_hold_engine(d->hold, away);

@@ -15,6 +15,7 @@ enum { AFTER_FAILURE_US = 1000000 };
 
 struct inv_hold {
     struct inv_hold_conf conf;
+    bool no_room;
     bool away;               /* as the watch says */
     int64_t failed_until_us; /* a create has failed: none until then */
     int64_t seen_away_us;    /* the last moment at which it was; 0: never */
@@ -46,6 +47,13 @@ static void on_due(void *arg)
     h->conf.wake(h->conf.arg);
 }
 
+void inv_hold_room(struct inv_hold *h, bool none)
+{
+    h->no_room = none;
+    if (!none)
+        h->conf.wake(h->conf.arg);
+}
+
 void inv_hold_engine(struct inv_hold *h, bool away)
 {
     if (h->away || away)
@@ -64,14 +72,19 @@ void inv_hold_failed(struct inv_hold *h)
     wake_by(h, h->failed_until_us);
 }
 
-bool inv_hold_on(const struct inv_hold *h)
+static bool is_away(const struct inv_hold *h)
 {
     return h->away || now_us(h) < h->failed_until_us;
 }
 
+bool inv_hold_on(const struct inv_hold *h)
+{
+    return h->no_room || is_away(h);
+}
+
 bool inv_hold_since(const struct inv_hold *h, int64_t since_us)
 {
-    return inv_hold_on(h) || (h->seen_away_us && h->seen_away_us >= since_us);
+    return is_away(h) || (h->seen_away_us && h->seen_away_us >= since_us);
 }
 
 static void give_up(struct inv_hold *h, struct inv_job *job, int64_t waited_us)
@@ -94,6 +107,8 @@ bool inv_hold_waits(struct inv_hold *h, struct inv_job *job)
 {
     int64_t now = now_us(h);
 
+    if (h->no_room)
+        return true;
     if (!job->held_us) {
         job->held_us = now;
         cw_counter_add(h->held, 1);

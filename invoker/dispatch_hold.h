@@ -1,10 +1,10 @@
 /* invoker/dispatch_hold.h -- may new containers be asked for, and how long does an activation wait
  * until they may?
  *
- * They may not while the engine is away. The engine's watch says so; where it has not noticed, or
- * there is none, a create that did not reach the engine holds the next ones back for a second.
- * Nothing of an activation that waits here has run. It waits for the engine for a limited time in
- * all, since its caller does, too (ADR 12). Thread: loop. */
+ * They may not as long as a predecessor's are there, and while the engine is away. The engine's
+ * watch says so; where it has not noticed, or there is none, a create that did not reach the engine
+ * holds the next ones back for a second. Nothing of an activation that waits here has run. It waits
+ * for the engine for a limited time in all, since its caller does, too (ADR 12). Thread: loop. */
 #pragma once
 
 #include <stdbool.h>
@@ -31,6 +31,9 @@ struct inv_hold_conf {
 struct inv_hold *inv_hold_new(const struct inv_hold_conf *conf);
 /* Accepts NULL. */
 void inv_hold_free(struct inv_hold *h);
+/* There is no room yet for any (a predecessor's containers are still there), or there is. That is
+ * no wait for the engine, and has no limit here. */
+void inv_hold_room(struct inv_hold *h, bool none);
 /* What the engine's watch has found. */
 void inv_hold_engine(struct inv_hold *h, bool away);
 /* A create did not reach the engine. */

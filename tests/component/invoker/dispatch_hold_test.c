@@ -144,6 +144,25 @@ static void creates_that_the_engine_did_not_get_are_repeated_in_order_when_it_is
     end_world(w);
 }
 
+static void nothing_is_created_before_there_is_room_however_long_that_takes(void **state)
+{
+    struct world *w = begin_world(well_behaved);
+
+    (void)state;
+    use_wait(w, 0); /* this is no wait for the engine */
+    inv_dispatch_hold(w->dispatch, true);
+    submit(w, small(w, "one"), 'a');
+    submit(w, small(w, "two"), 'b');
+    inv_dispatch_engine(w->dispatch, false); /* says nothing of that */
+    turn_for(w, 30);
+    assert_int_equal(w->driver.created, 0);
+    assert_int_equal(waiting(w), 2);
+    inv_dispatch_hold(w->dispatch, false);
+    wait_ends(w, 2);
+    assert_int_equal(w->ends[0].status + w->ends[1].status, CW_STATUS_SUCCESS);
+    end_world(w);
+}
+
 /* Nobody tells that the engine is away, nor that it is back. */
 static void failed_create_holds_the_next_ones_back_for_a_moment(void **state)
 {
@@ -279,6 +298,7 @@ int main(void)
         cmocka_unit_test(warm_containers_are_used_meanwhile_past_those_that_wait),
         cmocka_unit_test(wait_for_the_engine_ends_with_one_error),
         cmocka_unit_test(creates_that_the_engine_did_not_get_are_repeated_in_order_when_it_is_back),
+        cmocka_unit_test(nothing_is_created_before_there_is_room_however_long_that_takes),
         cmocka_unit_test(failed_create_holds_the_next_ones_back_for_a_moment),
         cmocka_unit_test(nothing_waits_when_the_limit_is_none),
         cmocka_unit_test(create_that_fails_for_a_reason_of_its_own_fails_at_once_meanwhile),
