@@ -443,6 +443,9 @@ static void make_parts(struct inv_daemon *d)
         .metrics = d->metrics,
         .instance = s->id,
         .spread = random_fraction(),
+        .pool_mb = inv_daemon_pool_mb(s),
+        .charge = s->admission == INV_CHARGE_INFERRED ? inv_daemon_charge : NULL,
+        .admits = inv_daemon_admits,
         .elsewhere = *s->redis_hosts && s->forward ? inv_daemon_elsewhere : NULL,
         .on_placed = on_placed,
         .on_start = on_start,
@@ -577,6 +580,7 @@ struct inv_daemon *inv_daemon_new(struct cw_loop *loop, const struct inv_setting
     cw_watch_signal(&d->sigterm, loop, SIGTERM, inv_daemon_on_signal, d);
     cw_watch_signal(&d->sigint, loop, SIGINT, inv_daemon_on_signal, d);
     cw_timer_init(&d->stop_tick, loop, inv_daemon_on_stop_tick, d);
+    inv_daemon_init_admission(d);
     cw_timer_init(&d->topic_retry, loop, inv_daemon_ask_for_topic, d);
     if (make_watchdog(d, err) != 0 || make_names(d, err) != 0 || make_manifest(d, err) != 0 ||
         make_param_keys(d, err) != 0 || inv_daemon_make_clients(d, err) != 0 ||
@@ -607,6 +611,7 @@ void inv_daemon_free(struct inv_daemon *d)
         return;
     cw_timer_done(&d->stop_tick);
     cw_timer_done(&d->topic_retry);
+    cw_timer_done(&d->admission_again);
     cw_watch_done(&d->sigint);
     cw_watch_done(&d->sigterm);
     inv_descriptors_free(d->descriptors);

@@ -20,6 +20,7 @@
 #include "invoker/ledger.h"
 #include "invoker/placement/policy.h"
 #include "invoker/pool/pool.h"
+#include "invoker/profiles.h"
 #include "invoker/settings.h"
 
 enum {
@@ -79,23 +80,17 @@ static void on_away_lost(void *arg, struct inv_job *job, const char *text)
 
 /* ---- where to ---- */
 
-/* What its CPU shares buy while all others want theirs, too. */
-static uint32_t share_millis(const struct inv_daemon *d, uint64_t memory_bytes)
-{
-    double part = (double)memory_bytes / (double)d->settings->user_memory_bytes;
-    double millis = part * (double)inv_daemon_cpu_millis();
-
-    return millis < 1 ? 1 : (uint32_t)millis;
-}
-
 static void ask_for(const struct inv_daemon *d, const struct inv_job *job,
                     const struct inv_pool_need *need, struct inv_ask *ret)
 {
-    uint64_t pair = inv_pool_pair(need), memory_bytes = (uint64_t)need->memory_mb << MIB_SHIFT;
+    uint64_t pair = inv_pool_pair(need);
+    struct inv_need inferred;
 
+    inv_profiles_need(d->profiles, job->action, &inferred);
     *ret = (struct inv_ask){
-        .cpu_millis = share_millis(d, memory_bytes),
-        .memory_bytes = memory_bytes,
+        .cpu_millis = inferred.cpu_millis,
+        .memory_bytes = (uint64_t)(need->charge_mb ? need->charge_mb : need->memory_mb)
+                        << MIB_SHIFT,
         .action_key = pair,
         .home_hash = inv_home_hash(need->namespace_name, cw_slice_of(job->msg->action.full)),
         .blackbox = job->action->image != NULL,

@@ -18,11 +18,13 @@
 #include "common/loop/loop.h"
 #include "invoker/container/container.h"
 #include "invoker/daemon.h"
+#include "invoker/placement/admission.h"
 
 struct cw_bus;
 struct cw_docstore;
 struct cw_driver;
 struct cw_freezer;
+struct cw_counter;
 struct cw_gauge;
 struct cw_http;
 struct cw_kv;
@@ -114,6 +116,9 @@ struct inv_daemon {
     struct inv_guests *guests; /* of others; NULL: nothing is forwarded */
     struct inv_away *away;     /* ours, at others; likewise */
     size_t guests_max;
+    struct cw_timer admission_again;
+    struct cw_counter *admission_holds[INV_HOLD_REASONS];
+    int64_t admission_told_us;
     struct inv_host_view *views; /* for placing */
     size_t views_max;
     struct inv_profiles *profiles;
@@ -198,6 +203,16 @@ int inv_daemon_make_clients(struct inv_daemon *d, struct cw_err *err) CW_MUST_CH
 
 /* Measures what containers use; knows which there are. */
 void inv_daemon_make_monitor(struct inv_daemon *d);
+
+/* ---- daemon_admission.c ---- */
+
+/* Timer and counters. */
+void inv_daemon_init_admission(struct inv_daemon *d);
+/* Of all containers together, in the books. */
+uint32_t inv_daemon_pool_mb(const struct inv_settings *s);
+/* inv_dispatch_conf.charge and .admits. */
+uint32_t inv_daemon_charge(void *arg, const struct inv_job *job);
+bool inv_daemon_admits(void *arg, uint32_t charge_mb, uint32_t *evict_mb);
 
 /* ---- daemon_forward.c ---- */
 

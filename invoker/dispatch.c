@@ -20,13 +20,15 @@
 #include "invoker/settings.h"
 #include "invoker/stale.h"
 
-static void need_of(const struct inv_job *job, struct inv_pool_need *ret)
+static void need_of(const struct inv_dispatch *d, const struct inv_job *job,
+                    struct inv_pool_need *ret)
 {
     *ret = (struct inv_pool_need){
         .namespace_name = cw_slice_of(job->msg->user.namespace_name),
         .action_hash = job->action->hash,
         .kind = cw_slice_of(job->action->kind),
         .memory_mb = (uint32_t)job->action->limits.memory_mb,
+        .charge_mb = d->conf.charge ? d->conf.charge(d->conf.arg, job) : 0,
         .concurrency = (uint32_t)job->action->limits.concurrency,
     };
 }
@@ -312,6 +314,19 @@ static enum inv_adopt choose_existing(struct inv_dispatch *d, const struct inv_j
     return adopted;
 }
 
+static bool is_admitted(struct inv_dispatch *d, const struct inv_pool_need *need)
+{
+    uint32_t evict_mb;
+
+    if (!d->conf.admits)
+        return true;
+    if (!d->conf.admits(d->conf.arg, need->charge_mb ? need->charge_mb : need->memory_mb,
+                        &evict_mb))
+        return false;
+    remove_evicted(inv_pool_trim(d->pool, evict_mb));
+    return true;
+}
+
 enum placed { PLACED, NO_ROOM, NO_CPU };
 
 /* PLACED: the job has left the run buffer; otherwise it stays where it is. */
@@ -327,7 +342,7 @@ static enum placed place(struct inv_dispatch *d, struct inv_job *job)
         refuse(d, job, err.msg);
         return PLACED;
     }
-    need_of(job, &need);
+    need_of(d, job, &need);
     adopted = choose_existing(d, job, &wishes, &need, &decision);
     if (!decision.slot && goes_elsewhere(d, job, &need))
         return PLACED;
@@ -335,7 +350,7 @@ static enum placed place(struct inv_dispatch *d, struct inv_job *job)
         dispatch_make_room_for_cpu(d, job, &wishes);
         return NO_CPU;
     }
-    if (decision.choice == INV_CHOICE_WAIT && !inv_hold_on(d->hold))
+    if (decision.choice == INV_CHOICE_WAIT && !inv_hold_on(d->hold) && is_admitted(d, &need))
         inv_pool_place_new(d->pool, &need, &decision);
     if (decision.choice == INV_CHOICE_WAIT)
         return NO_ROOM;
@@ -594,7 +609,8 @@ struct inv_dispatch *inv_dispatch_new(const struct inv_dispatch_conf *conf)
     d->conf = *conf;
     make_env(d);
     make_counters(d);
-    d->pool = inv_pool_new((uint32_t)(conf->settings->user_memory_bytes >> 20));
+    d->pool = inv_pool_new(conf->pool_mb ? conf->pool_mb
+                                         : (uint32_t)(conf->settings->user_memory_bytes >> 20));
     d->hold = inv_hold_new(&(struct inv_hold_conf){
         .loop = conf->loop,
         .metrics = conf->metrics,

@@ -34,6 +34,14 @@ struct inv_dispatch_conf {
     struct cw_metrics *metrics;
     int64_t instance; /* id, for container names and labels */
     double spread;    /* 0..1, random: inv_prewarm_conf */
+    /* Of all containers together, in MB; 0: user-memory. */
+    uint32_t pool_mb;
+    /* What a container of the job takes of it, in MB. NULL: its memory. */
+    uint32_t (*charge)(void *arg, const struct inv_job *job);
+    /* The books have room for one more container, or eviction makes some; may it be started now?
+     * true: once idle ones of so many MB more are gone. Otherwise inv_dispatch_look_again when it
+     * may be. NULL: always. */
+    bool (*admits)(void *arg, uint32_t charge_mb, uint32_t *evict_mb);
     /* No container here could take it now, but for a new one: may somebody else run it? true: the
      * callee owns the job. Asked again whenever the job's turn comes. May be NULL. */
     bool (*elsewhere)(void *arg, struct inv_job *job, const struct inv_pool_need *need);

@@ -134,7 +134,10 @@ struct inv_settings {
     char *redis_hosts, *redis_user, *redis_password, *redis_ca_file;
     int64_t redis_db, redis_ms;
     bool redis_tls;
-    int placement_policy; /* enum inv_policy */
+    int admission; /* enum inv_charge */
+    int64_t memory_floor_bytes, cold_starts;
+    double memory_stall_max, cpu_stall_max; /* percent */
+    int placement_policy;                   /* enum inv_policy */
     bool forward;
     int64_t hosts_read;
     int need_model; /* enum inv_need_model */

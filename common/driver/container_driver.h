@@ -45,6 +45,7 @@ struct cw_container_spec {
     const char *const *labels;                               /* NULL-terminated "k=v" */
     const char *const *cap_drop;                             /* NULL-terminated */
     int64_t pids_limit;                                      /* 0: none */
+    int oom_score_adj;                                       /* -1000..1000 */
     int64_t nofile;                 /* ulimit, soft and hard; 0: engine's default */
     const char *log_driver;         /* NULL: engine's default */
     const char *const *log_options; /* NULL-terminated "k=v" or NULL */

@@ -140,6 +140,8 @@ static json_t *host_config(const struct cw_container_spec *spec)
     put_strings(host, "DnsSearch", spec->dns_search);
     put_strings(host, "DnsOptions", spec->dns_options);
     put_strings(host, "CapDrop", spec->cap_drop);
+    if (spec->oom_score_adj)
+        put_int(host, "OomScoreAdj", spec->oom_score_adj);
     if (spec->pids_limit > 0)
         put_int(host, "PidsLimit", spec->pids_limit);
     if (spec->nofile > 0)

@@ -8,9 +8,14 @@
 #include "common/model/action_doc.h"
 #include "common/model/manifest.h"
 #include "invoker/logs/log_store.h"
+#include "invoker/placement/admission.h"
 #include "invoker/settings.h"
 
-enum { NAME_MAX_BYTES = 1024, ENV_MAX_BYTES = 4096 };
+enum {
+    NAME_MAX_BYTES = 1024,
+    ENV_MAX_BYTES = 4096,
+    OOM_SCORE_ADJ = 500, /* where more memory is promised than there is, containers go first */
+};
 
 void inv_container_prefix(const struct inv_settings *s, int64_t instance, struct cw_str *out)
 {
@@ -203,6 +208,7 @@ static void basic_spec(const struct inv_settings *s, int64_t memory_mb, struct c
         .dns_options = (const char *const *)s->dns_options,
         .cap_drop = CAP_DROP,
         .pids_limit = 1024,
+        .oom_score_adj = s->admission == INV_CHARGE_INFERRED ? OOM_SCORE_ADJ : 0,
         .nofile = 1024,
         .log_driver = log_driver(s),
     };

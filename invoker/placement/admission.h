@@ -50,6 +50,7 @@ enum inv_hold_reason {
     INV_HOLD_TOO_LARGE, /* larger than all there is: waiting will not help */
     INV_HOLD_BAD_STATE, /* capacities that are not above 0, more idle than reserved */
 };
+enum { INV_HOLD_REASONS = INV_HOLD_BAD_STATE + 1 };
 
 struct inv_admission {
     enum inv_admission_verdict verdict;

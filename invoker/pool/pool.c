@@ -55,7 +55,7 @@ static void add_ready(struct inv_cell *cell, struct inv_slot *slot)
 static void leave_state(struct inv_pool *p, struct inv_slot *slot)
 {
     p->count[slot->state]--;
-    p->mb[slot->state] -= slot->memory_mb;
+    p->mb[slot->state] -= slot->charge_mb;
     if (slot->state == INV_SLOT_IDLE)
         cw_list_remove(&p->idle, &slot->state_link);
     else if (slot->state == INV_SLOT_PREPARING)
@@ -68,7 +68,7 @@ static void enter_state(struct inv_pool *p, struct inv_slot *slot, enum inv_slot
 {
     slot->state = next;
     p->count[next]++;
-    p->mb[next] += slot->memory_mb;
+    p->mb[next] += slot->charge_mb;
     if (next == INV_SLOT_IDLE)
         cw_list_push_back(&p->idle, &slot->state_link);
     else if (next == INV_SLOT_PREPARING)
@@ -76,7 +76,7 @@ static void enter_state(struct inv_pool *p, struct inv_slot *slot, enum inv_slot
     else if (next == INV_SLOT_PREWARMED)
         add_ready(slot->cell, slot);
     else if (next == INV_SLOT_GONE)
-        p->used_mb -= slot->memory_mb;
+        p->used_mb -= slot->charge_mb;
 }
 
 /* With new_slot the only place that assigns a state; keeps lists, counts and books together. */
@@ -129,6 +129,11 @@ static bool is_warm(const struct inv_slot *slot)
     return slot->state == INV_SLOT_BUSY || slot->state == INV_SLOT_IDLE;
 }
 
+static uint32_t charge_of(const struct inv_pool_need *need)
+{
+    return need->charge_mb ? need->charge_mb : need->memory_mb;
+}
+
 /* A slot with room: warm rather than warming rather than starting. Of the need's size. */
 static struct inv_slot *find_room(struct inv_group *g, const struct inv_pool_need *need)
 {
@@ -157,17 +162,23 @@ static struct inv_slot *find_other_size(struct inv_pool *p, struct inv_group *g,
         struct inv_slot *slot = CW_LIST_ENTRY(n, struct inv_slot, group_link);
 
         if (slot->state == INV_SLOT_IDLE &&
-            (uint64_t)p->used_mb - slot->memory_mb + need->memory_mb <= p->memory_mb)
+            (uint64_t)p->used_mb - slot->charge_mb + charge_of(need) <= p->memory_mb)
             return slot;
     }
     return NULL;
 }
 
-static void set_size(struct inv_pool *p, struct inv_slot *slot, uint32_t memory_mb)
+/* What is charged for one that stays as large as it is stays, too. */
+static void set_size(struct inv_pool *p, struct inv_slot *slot, const struct inv_pool_need *need)
 {
-    p->used_mb += memory_mb - slot->memory_mb;
-    p->mb[slot->state] += memory_mb - slot->memory_mb;
-    slot->memory_mb = memory_mb;
+    uint32_t charge_mb = charge_of(need);
+
+    if (slot->memory_mb == need->memory_mb)
+        return;
+    p->used_mb += charge_mb - slot->charge_mb;
+    p->mb[slot->state] += charge_mb - slot->charge_mb;
+    slot->memory_mb = need->memory_mb;
+    slot->charge_mb = charge_mb;
 }
 
 static uint32_t evict_from(struct inv_pool *p, struct cw_list *list, uint32_t missing_mb,
@@ -179,7 +190,7 @@ static uint32_t evict_from(struct inv_pool *p, struct cw_list *list, uint32_t mi
     while (freed < missing_mb && (n = cw_list_first(list))) {
         struct inv_slot *slot = CW_LIST_ENTRY(n, struct inv_slot, state_link);
 
-        freed += slot->memory_mb;
+        freed += slot->charge_mb;
         inv_pool_drop(p, slot);
         **evicted = slot;
         *evicted = &slot->next_evicted;
@@ -210,6 +221,14 @@ static uint32_t evictable_mb(const struct inv_pool *p)
     return p->mb[INV_SLOT_IDLE] + (stuck ? p->mb[INV_SLOT_PREWARMED] : 0);
 }
 
+struct inv_slot *inv_pool_trim(struct inv_pool *p, uint32_t mb)
+{
+    struct inv_slot *evicted = NULL, **at = &evicted;
+
+    (void)evict_from(p, &p->idle, mb, &at);
+    return evicted;
+}
+
 /* After in_flight changed: those with room stay in front of those without. */
 static void reorder(struct inv_slot *slot)
 {
@@ -223,13 +242,14 @@ static void reorder(struct inv_slot *slot)
 }
 
 static struct inv_slot *new_slot(struct inv_pool *p, enum inv_slot_state state, uint32_t memory_mb,
-                                 struct inv_cell *cell)
+                                 uint32_t charge_mb, struct inv_cell *cell)
 {
     struct inv_slot *slot = cw_alloc(sizeof(*slot));
 
     slot->memory_mb = memory_mb;
+    slot->charge_mb = charge_mb;
     slot->cell = cell;
-    p->used_mb += memory_mb;
+    p->used_mb += charge_mb;
     enter_state(p, slot, state);
     return slot;
 }
@@ -258,7 +278,7 @@ static struct inv_slot *reuse(struct inv_pool *p, const struct inv_pool_need *ne
                   : slot->state == INV_SLOT_WARMING ? INV_CHOICE_WARMING
                                                     : INV_CHOICE_STARTING;
     ret->was_mb = slot->memory_mb;
-    set_size(p, slot, need->memory_mb);
+    set_size(p, slot, need);
     slot->in_flight++;
     reorder(slot);
     if (slot->state == INV_SLOT_IDLE)
@@ -304,18 +324,18 @@ void inv_pool_place_existing(struct inv_pool *p, const struct inv_pool_need *nee
         ret->slot = take_prewarmed(p, find_cell(p, need->kind, need->memory_mb), need);
     if (ret->slot)
         ret->choice = INV_CHOICE_PREWARMED;
-    else if (need->memory_mb > p->memory_mb)
+    else if (charge_of(need) > p->memory_mb)
         ret->choice = INV_CHOICE_NEVER;
 }
 
 void inv_pool_place_new(struct inv_pool *p, const struct inv_pool_need *need,
                         struct inv_decision *ret)
 {
-    uint64_t wanted = (uint64_t)p->used_mb + need->memory_mb;
+    uint64_t wanted = (uint64_t)p->used_mb + charge_of(need);
     struct inv_cell *cell;
 
     *ret = (struct inv_decision){.choice = INV_CHOICE_WAIT};
-    if (need->memory_mb > p->memory_mb) {
+    if (charge_of(need) > p->memory_mb) {
         ret->choice = INV_CHOICE_NEVER;
         return;
     }
@@ -327,7 +347,7 @@ void inv_pool_place_new(struct inv_pool *p, const struct inv_pool_need *need,
     } else {
         return;
     }
-    ret->slot = new_slot(p, INV_SLOT_STARTING, need->memory_mb, NULL);
+    ret->slot = new_slot(p, INV_SLOT_STARTING, need->memory_mb, charge_of(need), NULL);
     assign(p, ret->slot, need);
     cell = find_cell(p, need->kind, need->memory_mb);
     if (cell)
@@ -407,7 +427,7 @@ struct inv_slot *inv_pool_prepare(struct inv_pool *p, struct inv_cell *cell)
 {
     if ((uint64_t)p->used_mb + cell->memory_mb > p->memory_mb)
         return NULL;
-    return new_slot(p, INV_SLOT_PREPARING, cell->memory_mb, cell);
+    return new_slot(p, INV_SLOT_PREPARING, cell->memory_mb, cell->memory_mb, cell);
 }
 
 void inv_pool_prepared(struct inv_pool *p, struct inv_slot *slot, int64_t expires_us)
@@ -460,6 +480,7 @@ void inv_pool_stats(const struct inv_pool *p, struct inv_pool_stats *ret)
         .prewarmed_mb = p->mb[INV_SLOT_PREPARING] + p->mb[INV_SLOT_PREWARMED],
         .active =
             p->count[INV_SLOT_WARMING] + p->count[INV_SLOT_STARTING] + p->count[INV_SLOT_BUSY],
+        .starting = p->count[INV_SLOT_WARMING] + p->count[INV_SLOT_STARTING],
         .idle = p->count[INV_SLOT_IDLE],
         .prewarmed = p->count[INV_SLOT_PREPARING] + p->count[INV_SLOT_PREWARMED],
     };

@@ -43,7 +43,8 @@ struct inv_cell {
 
 struct inv_slot {
     enum inv_slot_state state;
-    uint32_t memory_mb;
+    uint32_t memory_mb; /* its limit */
+    uint32_t charge_mb; /* what it takes in the books */
     uint32_t max_in_flight;
     uint32_t in_flight;
     void *owner;             /* the caller's container */
@@ -61,6 +62,7 @@ struct inv_pool_need {
     const unsigned char *action_hash; /* INV_ACTION_HASH_LEN bytes */
     struct cw_slice kind;             /* of its runtime */
     uint32_t memory_mb;               /* 1.. */
+    uint32_t charge_mb;               /* in the books, for a new container; 0: memory_mb */
     uint32_t concurrency;             /* 1.. */
     bool resizes;   /* an idle container of another size will do: it is given this one */
     bool warm_only; /* no new container and no prewarmed one may be taken for it now */
@@ -117,6 +119,9 @@ void inv_pool_prepared(struct inv_pool *p, struct inv_slot *slot, int64_t expire
 /* Puts prewarmed slots that have expired to GONE, oldest first, at most limit; chained by
  * next_evicted. */
 struct inv_slot *inv_pool_expire(struct inv_pool *p, int64_t now_us, size_t limit);
+/* Puts idle slots to GONE, least recently used first, until so much is free of what they were
+ * charged, or none is left; chained by next_evicted. */
+struct inv_slot *inv_pool_trim(struct inv_pool *p, uint32_t mb);
 /* Containers of the cell: prepared and being prepared. */
 size_t inv_cell_count(const struct inv_cell *cell);
 
@@ -129,7 +134,8 @@ size_t inv_pool_idle_pairs(const struct inv_pool *p, uint64_t *pairs, size_t max
 struct inv_pool_stats {
     /* used = active + idle + prewarmed */
     uint32_t memory_mb, used_mb, idle_mb, prewarmed_mb;
-    size_t active; /* being created or initialised for an action, or running one */
+    size_t active;   /* being created or initialised for an action, or running one */
+    size_t starting; /* of them, being created or initialised */
     size_t idle;
     size_t prewarmed; /* those being prepared included */
 };

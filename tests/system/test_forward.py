@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.code import NODE_SLEEP
+from harness.code import NODE_ECHO, NODE_SLEEP
 from harness.wait import wait_until
 
 CREDENTIALS = ("invoker.user", "invoker.pass")
@@ -48,6 +48,14 @@ def test_what_has_no_room_here_runs_elsewhere_in_the_origins_name(trio, controll
     assert metric(first, "cwhisk_forwarded_total") >= 2
     wait_until(lambda: metric(first, "cwhisk_forwarded_activations") == 0, 20, "reports of what was forwarded")
     assert sum(metric(i, "cwhisk_guests_total") for i in invokers[1:]) == metric(first, "cwhisk_forwarded_total")
+
+
+def test_a_warm_container_here_is_used_before_a_cold_one_elsewhere(trio, controller, ns):
+    first = trio()[0]
+    action = controller.put(f"{ns}/warm", "nodejs:20", NODE_ECHO)
+    for n in range(5):
+        controller.invoke(first, action, {"n": n}).finished(40)
+    assert metric(first, "cwhisk_forwarded_total") == 0
 
 
 def test_what_a_killed_peer_had_is_answered(trio, controller, ns):

@@ -210,6 +210,56 @@ static void least_recently_used_idle_ones_are_evicted_just_enough(void **state)
     inv_pool_free(p);
 }
 
+static struct inv_decision place_charged(struct inv_pool *p, const unsigned char *hash,
+                                         uint32_t memory_mb, uint32_t charge_mb)
+{
+    struct inv_pool_need n = need("guest", hash, memory_mb, 1);
+    struct inv_decision d;
+
+    n.charge_mb = charge_mb;
+    inv_pool_place(p, &n, &d);
+    return d;
+}
+
+static void books_hold_charges_not_limits(void **state)
+{
+    struct inv_pool *p = inv_pool_new(256);
+    struct inv_decision a = place_charged(p, HELLO, 512, 100);
+    struct inv_decision b = place_charged(p, HELLO, 512, 150);
+    struct inv_decision c = place_charged(p, HELLO, 512, 10);
+    struct inv_pool_stats stats;
+
+    (void)state;
+    assert_int_equal(a.choice, INV_CHOICE_CREATE);
+    assert_int_equal(b.choice, INV_CHOICE_CREATE);
+    assert_int_equal(a.slot->memory_mb, 512);
+    assert_int_equal(c.choice, INV_CHOICE_WAIT);
+    assert_int_equal(place_charged(p, HELLO, 128, 257).choice, INV_CHOICE_NEVER);
+    inv_pool_stats(p, &stats);
+    assert_int_equal(stats.used_mb, 250);
+    assert_int_equal(stats.starting, 2);
+    end(p, a.slot);
+    end(p, b.slot);
+    inv_pool_free(p);
+}
+
+static void trimming_takes_idle_ones_by_their_charge(void **state)
+{
+    struct inv_pool *p = inv_pool_new(1024);
+    struct inv_slot *old = warm_idle(p, "a", HELLO, 256), *young = warm_idle(p, "b", HELLO, 256);
+    struct inv_slot *gone = inv_pool_trim(p, 1);
+
+    (void)state;
+    assert_ptr_equal(gone, old);
+    assert_null(gone->next_evicted);
+    assert_int_equal(young->state, INV_SLOT_IDLE);
+    assert_ptr_equal(inv_pool_trim(p, 1000), young); /* all there is */
+    assert_null(inv_pool_trim(p, 1));
+    inv_pool_forget(p, old);
+    inv_pool_forget(p, young);
+    inv_pool_free(p);
+}
+
 static void nothing_is_evicted_when_idle_ones_cannot_cover_the_need(void **state)
 {
     struct inv_pool *p = inv_pool_new(512);
@@ -661,6 +711,8 @@ int main(void)
         cmocka_unit_test(concurrent_action_fills_its_container_before_a_new_one),
         cmocka_unit_test(full_pool_waits_while_all_are_busy),
         cmocka_unit_test(least_recently_used_idle_ones_are_evicted_just_enough),
+        cmocka_unit_test(books_hold_charges_not_limits),
+        cmocka_unit_test(trimming_takes_idle_ones_by_their_charge),
         cmocka_unit_test(nothing_is_evicted_when_idle_ones_cannot_cover_the_need),
         cmocka_unit_test(what_never_fits_is_told_and_evicts_nothing),
         cmocka_unit_test(dropped_slot_takes_no_more_and_frees_its_memory_once),

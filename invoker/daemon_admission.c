@@ -1,0 +1,151 @@
+/* Whether another container is started here: what it is charged, and the guards where more is
+ * promised than there is. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "common/base/err.h"
+#include "common/cgroup/usage.h"
+#include "common/obs/log.h"
+#include "common/obs/metrics.h"
+#include "invoker/daemon_priv.h"
+#include "invoker/dispatch.h"
+#include "invoker/job.h"
+#include "invoker/monitor/monitor.h"
+#include "invoker/placement/admission.h"
+#include "invoker/pool/pool.h"
+#include "invoker/profiles.h"
+#include "invoker/settings.h"
+
+enum {
+    MIB_SHIFT = 20,
+    LOOK_AGAIN_MS = 500,
+    COLD_STARTS_PER_CORE = 4,
+    TELL_EVERY_US = 10 * 1000000,
+};
+
+static bool infers(const struct inv_daemon *d)
+{
+    return d->settings->admission == INV_CHARGE_INFERRED;
+}
+
+uint32_t inv_daemon_pool_mb(const struct inv_settings *s)
+{
+    int64_t host = (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
+    int64_t bytes =
+        s->admission == INV_CHARGE_INFERRED ? host - s->memory_floor_bytes : s->user_memory_bytes;
+
+    return bytes >> MIB_SHIFT > 0 ? (uint32_t)(bytes >> MIB_SHIFT) : 1;
+}
+
+/* Rounded up: what is inferred is near, never below. */
+uint32_t inv_daemon_charge(void *arg, const struct inv_job *job)
+{
+    const struct inv_daemon *d = arg;
+    struct inv_need need;
+
+    inv_profiles_need(d->profiles, job->action, &need);
+    return (uint32_t)((need.memory_bytes + (1 << MIB_SHIFT) - 1) >> MIB_SHIFT);
+}
+
+static uint32_t stall_of(const struct cw_usage_host *h, enum cw_usage_host_part part,
+                         const struct cw_pressure *p)
+{
+    return h->have & part ? p->some_avg10 : 0;
+}
+
+static void fill_state(struct inv_daemon *d, struct inv_admission_state *ret)
+{
+    const struct cw_usage_host *host = &inv_monitor_host(d->monitor)->now;
+    struct inv_pool_stats pool;
+    uint64_t waiting_mb;
+    size_t waiting;
+
+    inv_dispatch_stats(d->dispatch, &pool, &waiting, &waiting_mb);
+    *ret = (struct inv_admission_state){
+        .memory_total_bytes = (int64_t)pool.memory_mb << MIB_SHIFT,
+        .memory_available_bytes =
+            host->have & CW_HOST_MEMORY ? (int64_t)host->memory_available_bytes : -1,
+        .memory_reserved_bytes = (int64_t)pool.used_mb << MIB_SHIFT,
+        .memory_idle_bytes = (int64_t)pool.idle_mb << MIB_SHIFT,
+        .memory_stall = stall_of(host, CW_HOST_PRESSURE_MEMORY, &host->memory),
+        .cpu_stall = stall_of(host, CW_HOST_PRESSURE_CPU, &host->cpu),
+        .running = (uint32_t)(pool.active - pool.starting),
+        .starting = (uint32_t)pool.starting,
+    };
+}
+
+static void fill_conf(const struct inv_daemon *d, struct inv_admission_conf *ret)
+{
+    const struct inv_settings *s = d->settings;
+    int64_t cold_starts = s->cold_starts;
+
+    if (cold_starts == 0 && infers(d))
+        cold_starts = COLD_STARTS_PER_CORE * inv_daemon_cpu_millis() / 1000;
+    *ret = (struct inv_admission_conf){
+        .charge = (enum inv_charge)s->admission,
+        .user_memory_bytes = s->user_memory_bytes,
+        .floor_bytes = s->memory_floor_bytes,
+        .memory_stall_max = (uint32_t)(s->memory_stall_max * 100),
+        .cpu_stall_max = (uint32_t)(s->cpu_stall_max * 100),
+        .cold_starts_max = (uint32_t)cold_starts,
+    };
+}
+
+/* Why activations wait although the books would let them start. */
+static void tell_hold(struct inv_daemon *d, enum inv_hold_reason why)
+{
+    int64_t now = cw_loop_mono_us(d->loop);
+
+    cw_counter_add(d->admission_holds[why], 1);
+    if (d->admission_told_us && now - d->admission_told_us < TELL_EVERY_US)
+        return;
+    d->admission_told_us = now;
+    cw_log(CW_LOG_WARN, NULL, COMPONENT, "no new containers for now: %s",
+           inv_hold_reason_name(why));
+}
+
+bool inv_daemon_admits(void *arg, uint32_t charge_mb, uint32_t *evict_mb)
+{
+    struct inv_daemon *d = arg;
+    struct inv_admission_state state;
+    struct inv_admission_conf conf;
+    struct inv_admission judged;
+
+    *evict_mb = 0;
+    fill_state(d, &state);
+    fill_conf(d, &conf);
+    inv_admission_judge(&conf, &state, (uint64_t)charge_mb << MIB_SHIFT, &judged);
+    if (judged.verdict == INV_ADMIT)
+        return true;
+    if (judged.verdict == INV_EVICT && judged.why != INV_HOLD_MEMORY) {
+        *evict_mb = (uint32_t)((judged.evict_bytes + (1 << MIB_SHIFT) - 1) >> MIB_SHIFT);
+        return true;
+    }
+    if (judged.why == INV_HOLD_MEMORY || judged.why == INV_HOLD_TOO_LARGE)
+        return true; /* the books say it themselves, and when it has room */
+    tell_hold(d, judged.why);
+    if (!cw_timer_pending(&d->admission_again))
+        cw_timer_set_ms(&d->admission_again, LOOK_AGAIN_MS);
+    return false;
+}
+
+static void look_again(void *arg)
+{
+    struct inv_daemon *d = arg;
+
+    inv_dispatch_look_again(d->dispatch);
+}
+
+void inv_daemon_init_admission(struct inv_daemon *d)
+{
+    cw_timer_init(&d->admission_again, d->loop, look_again, d);
+    for (int why = 0; why < INV_HOLD_REASONS; why++) {
+        char label[48];
+
+        (void)snprintf(label, sizeof(label), "reason=\"%s\"",
+                       inv_hold_reason_name((enum inv_hold_reason)why));
+        d->admission_holds[why] =
+            cw_metrics_counter(d->metrics, "cwhisk_admission_holds_total", label,
+                               "Times that a new container had to wait although there was memory.");
+    }
+}
