@@ -38,7 +38,8 @@ def wait_runs(invoker, action, runs):
 
 
 def test_runs_of_all_invokers_are_counted_and_seen_by_all(make_invoker, controller, redis, ns):
-    common = {"CWHISK_REDIS_HOSTS": redis.hosts, "CWHISK_CLUSTER": f"c{secrets.token_hex(3)}"}
+    common = {"CWHISK_REDIS_HOSTS": redis.hosts, "CWHISK_CLUSTER": f"c{secrets.token_hex(3)}",
+              "CWHISK_PLACEMENT_FORWARD": "false"}  # each runs what it is sent
     a, b, c = (make_invoker(common).start(controller) for _ in range(3))
     action = controller.put(f"{ns}/echo", "nodejs:20", NODE_ECHO)
     assert profile(a, action) == {}
