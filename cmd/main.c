@@ -11,6 +11,7 @@ static const struct role {
     const char *help;
 } ROLES[] = {
     {"invoker", role_invoker, "runs actions in containers on behalf of OpenWhisk controllers"},
+    {"agent", role_agent, "watches what the containers of a host use, where no invoker runs"},
     {"probe", role_probe, "runs a program and tells what its container uses (cwhisk-probe)"},
     {"ctl", role_ctl, "asks a running invoker: containers, events, clean-up"},
 };

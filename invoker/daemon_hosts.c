@@ -62,6 +62,8 @@ static void add_usage(void *arg, const struct inv_container_usage *c)
 {
     struct inv_host_view *v = arg;
 
+    if (c->usage.untrusted) /* what containers say of themselves decides nothing */
+        return;
     v->cpu_used_millis += c->cpu_millis;
     v->memory_used_bytes += (int64_t)c->usage.memory_bytes;
 }

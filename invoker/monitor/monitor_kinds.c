@@ -91,7 +91,9 @@ static void begin_sums(void *arg, struct cw_map_node *node)
 
 static void add_container(void *arg, const struct inv_container_usage *c)
 {
-    struct inv_monitor_kind *k = kind_of(arg, c->action ? c->action->kind : "prewarmed");
+    struct inv_monitor *m = arg;
+    const char *otherwise = m->conf.kind_otherwise ? m->conf.kind_otherwise : "prewarmed";
+    struct inv_monitor_kind *k = kind_of(m, c->action ? c->action->kind : otherwise);
 
     k->sum_containers++;
     k->sum_memory += c->usage.memory_bytes;
