@@ -32,6 +32,7 @@ struct cw_usage_probes {
 
 struct cw_usage_probe {
     struct cw_usage_probes *set;
+    void *owner;
     char id[ID_LEN + 1], address[ADDRESS_LEN], token[CW_PROBE_TOKEN_LEN + 1];
     uint16_t port;
     uint64_t memory_limit_bytes;
@@ -40,7 +41,8 @@ struct cw_usage_probe {
     bool resting;
     bool told;       /* what is wrong now */
     int64_t rest_ms; /* the next pause after a failure */
-    int64_t not_before_us;
+    int64_t not_before_us, failed_until_us;
+    bool refreshing;
     int64_t at_us;      /* of the last answer, or of the opening */
     int64_t raw_cpu_ns; /* as told */
     bool answered;
@@ -89,13 +91,22 @@ static void tell(struct cw_usage_probe *p, const char *text)
         p->set->conf.on_fault(p->set->conf.arg, p->id, text);
 }
 
-/* As the last thing: on_fault may close it. */
+static void tell_fresh(struct cw_usage_probe *p)
+{
+    if (!p->refreshing)
+        return;
+    p->refreshing = false;
+    if (p->set->conf.on_fresh)
+        p->set->conf.on_fresh(p->set->conf.arg, p->owner);
+}
+
 static void fail(struct cw_usage_probe *p, const char *text)
 {
     disconnect(p);
-    p->not_before_us = now_us(p) + p->rest_ms * 1000;
+    p->not_before_us = p->failed_until_us = now_us(p) + p->rest_ms * 1000;
     p->rest_ms = p->rest_ms * 2 < MAX_REST_MS ? p->rest_ms * 2 : MAX_REST_MS;
     tell(p, text);
+    tell_fresh(p);
 }
 
 /* ---- answers ---- */
@@ -161,6 +172,7 @@ static void take_answer(struct cw_usage_probe *p, struct cw_slice line)
     p->at_us = at_us;
     p->not_before_us = at_us + p->set->conf.interval_ms * 1000;
     p->rest_ms = FIRST_REST_MS;
+    tell_fresh(p);
     if (fair && (uint64_t)figures.memory_bytes <= p->memory_limit_bytes) {
         p->told = false;
         return;
@@ -280,13 +292,14 @@ static void ask(struct cw_usage_probe *p)
 
 /* ---- public ---- */
 
-struct cw_usage_probe *cw_usage_probe_open(struct cw_usage_probes *s, const char *id,
+struct cw_usage_probe *cw_usage_probe_open(struct cw_usage_probes *s, void *owner, const char *id,
                                            const char *address, uint16_t port, const char *token,
                                            uint64_t memory_limit_bytes)
 {
     struct cw_usage_probe *p = cw_alloc(sizeof(*p));
 
     p->set = s;
+    p->owner = owner;
     p->port = port;
     p->memory_limit_bytes = memory_limit_bytes;
     p->rest_ms = FIRST_REST_MS;
@@ -311,8 +324,19 @@ void cw_usage_probe_close(struct cw_usage_probe *p)
 void cw_usage_probe_rest(struct cw_usage_probe *p, bool resting)
 {
     p->resting = resting;
+    p->refreshing = false;
     if (resting && cw_timer_pending(&p->timeout))
         disconnect(p);
+}
+
+bool cw_usage_probe_refresh(struct cw_usage_probe *p)
+{
+    if (p->resting || now_us(p) < p->failed_until_us)
+        return false;
+    p->refreshing = true;
+    if (!cw_timer_pending(&p->timeout))
+        ask(p);
+    return true;
 }
 
 bool cw_usage_probe_sample(struct cw_usage_probe *p, struct cw_usage *ret, int64_t *ret_at_us)

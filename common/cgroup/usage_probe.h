@@ -18,6 +18,7 @@ struct cw_loop;
 struct cw_usage_probe;
 struct cw_usage_probes;
 
+/* Neither function may close a probe. */
 struct cw_usage_probes_conf {
     struct cw_loop *loop;
     int64_t interval_ms; /* an answer is fresh for so long; 0: 250 */
@@ -25,6 +26,9 @@ struct cw_usage_probes_conf {
     /* Something is wrong with a container's probe, one line. Not from inside a call. May be NULL.
      */
     void (*on_fault)(void *arg, const char *id, const char *text);
+    /* What cw_usage_probe_refresh waited for has come, or will not. Not from inside a call. May be
+     * NULL. */
+    void (*on_fresh)(void *arg, void *owner);
     void *arg;
 };
 
@@ -33,8 +37,9 @@ struct cw_usage_probes *cw_usage_probes_new(const struct cw_usage_probes_conf *c
 void cw_usage_probes_free(struct cw_usage_probes *s);
 
 /* id: of the container, 64 hex digits; address: numeric; token: CW_PROBE_TOKEN_LEN digits;
- * memory_limit_bytes: the container's. Strings are copied. Nothing is asked yet. */
-struct cw_usage_probe *cw_usage_probe_open(struct cw_usage_probes *s, const char *id,
+ * memory_limit_bytes: the container's; owner: for on_fresh. Strings are copied. Nothing is asked
+ * yet. */
+struct cw_usage_probe *cw_usage_probe_open(struct cw_usage_probes *s, void *owner, const char *id,
                                            const char *address, uint16_t port, const char *token,
                                            uint64_t memory_limit_bytes);
 /* Accepts NULL. */
@@ -42,6 +47,11 @@ void cw_usage_probe_close(struct cw_usage_probe *p);
 
 /* The container is frozen: it is not asked, and an answer that is missing is nothing to tell of. */
 void cw_usage_probe_rest(struct cw_usage_probe *p, bool resting);
+
+/* Asks now, however fresh the last answer is. false: it cannot be asked (it rests, or has failed
+ * not long ago), and on_fresh will not be called. Ends without on_fresh when the container is
+ * frozen meanwhile. */
+bool cw_usage_probe_refresh(struct cw_usage_probe *p);
 
 /* The last answer, and asks for the next when it is old. *ret is filled in any case. false: there
  * was none yet. ret_at_us: when it came, monotonic; may be NULL. */

@@ -9,7 +9,7 @@
 #include "common/model/probe_wire.h"
 #include "docker/probe/groups.h"
 
-static const int64_t PB_FRESH_NS = 50 * 1000000;
+static const int64_t PB_FRESH_NS = 5 * 1000000;
 
 struct pb_figures {
     const char *proc; /* "/proc" */

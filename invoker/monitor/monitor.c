@@ -342,6 +342,8 @@ void inv_monitor_state(struct inv_watched *w, const char *state, bool paused)
         return;
     if (w->probe)
         cw_usage_probe_rest(w->probe, paused);
+    if (w->refreshing) /* no answer will come now */
+        cw_defer_post(&w->settle);
     if (is_active(w))
         rest(w);
     w->paused = paused;

@@ -34,7 +34,7 @@ struct inv_run_usage {
     uint32_t samples; /* looks at the container meanwhile, the last included */
     bool overlapped;  /* others ran in the container meanwhile */
     bool partial;     /* the container was gone before the last look */
-    bool untrusted;   /* the container itself said so, and not at the very begin and end */
+    bool untrusted;   /* the container itself said so, a little after the end */
     bool
         peak_of_run; /* else since the container started (v2 before Linux 6.12, overlapping runs) */
 };

@@ -54,6 +54,7 @@ struct inv_watched {
     bool paused, forgotten;
     struct cw_usage_group *group; /* NULL: gone */
     struct cw_usage_probe *probe; /* without a group only */
+    bool refreshing;              /* runs that have ended wait for its answer */
     uint64_t memory_bytes;
     struct cw_usage last;
     int64_t due_us, sampled_us, full_us;
@@ -98,6 +99,8 @@ void inv_watched_activate(struct inv_watched *w);
 /* ---- monitor_probe.c ---- */
 
 void inv_monitor_start_probes(struct inv_monitor *m, const char *cgroup_root);
+/* Is it worth waiting for a fresh answer? Then `settle` is posted when it is there. */
+bool inv_watched_refresh(struct inv_watched *w);
 /* What is new since the last look; false: nothing. */
 bool inv_watched_look_through_probe(struct inv_watched *w, struct cw_usage *ret);
 

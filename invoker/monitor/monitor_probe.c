@@ -21,6 +21,14 @@ static void on_fault(void *arg, const char *id, const char *text)
            "container %.12s: %s (said once, until it answers properly)", id, text);
 }
 
+static void on_fresh(void *arg, void *owner)
+{
+    struct inv_watched *w = owner;
+
+    (void)arg;
+    cw_defer_post(&w->settle);
+}
+
 static bool is_there(const char *root, const char *name)
 {
     char path[PATH_MAX_BYTES];
@@ -32,8 +40,12 @@ static bool is_there(const char *root, const char *name)
 void inv_monitor_start_probes(struct inv_monitor *m, const char *cgroup_root)
 {
     m->hidden = !is_there(cgroup_root, "cgroup.controllers") && !is_there(cgroup_root, "memory");
-    m->probes = cw_usage_probes_new(&(struct cw_usage_probes_conf){
-        .loop = m->conf.loop, .interval_ms = m->conf.interval_ms, .on_fault = on_fault, .arg = m});
+    m->probes =
+        cw_usage_probes_new(&(struct cw_usage_probes_conf){.loop = m->conf.loop,
+                                                           .interval_ms = m->conf.interval_ms,
+                                                           .on_fault = on_fault,
+                                                           .on_fresh = on_fresh,
+                                                           .arg = m});
 }
 
 bool inv_monitor_wants_probe(const struct inv_monitor *m)
@@ -47,9 +59,16 @@ void inv_monitor_use_probe(struct inv_watched *w, const struct cw_container *rea
 {
     if (!w || w->group || w->probe || !real->probe_port || w->m->conf.interval_ms == 0)
         return;
-    w->probe = cw_usage_probe_open(w->m->probes, w->id, real->address, real->probe_port,
+    w->probe = cw_usage_probe_open(w->m->probes, w, w->id, real->address, real->probe_port,
                                    real->probe_token, w->memory_bytes);
     inv_watched_activate(w);
+}
+
+/* Once for all runs that have ended: whatever comes next finds them. */
+bool inv_watched_refresh(struct inv_watched *w)
+{
+    w->refreshing = w->probe && !w->refreshing && !w->forgotten && cw_usage_probe_refresh(w->probe);
+    return w->refreshing;
 }
 
 bool inv_watched_look_through_probe(struct inv_watched *w, struct cw_usage *ret)

@@ -96,7 +96,7 @@ static void finish_ended(struct inv_watched *w)
     struct cw_link *n;
     bool there;
 
-    if (cw_list_empty(&w->ended))
+    if (cw_list_empty(&w->ended) || inv_watched_refresh(w))
         return;
     there = look_at_end(w);
     while ((n = cw_list_pop_front(&w->ended))) {

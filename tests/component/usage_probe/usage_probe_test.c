@@ -20,7 +20,7 @@ struct fixture {
     struct scripted_action *peer;
     struct cw_usage_probe *probe;
     const char *says[MAX_SCRIPTS]; /* connection by connection; NULL: hangs without a word */
-    unsigned faults;
+    unsigned faults, fresh;
     char fault[256];
     struct cw_usage seen;
     bool inside;
@@ -34,6 +34,15 @@ static void on_fault(void *arg, const char *id, const char *text)
     assert_string_equal(id, ID);
     (void)snprintf(f->fault, sizeof(f->fault), "%s", text);
     f->faults++;
+}
+
+static void on_fresh(void *arg, void *owner)
+{
+    struct fixture *f = arg;
+
+    assert_false(f->inside);
+    assert_ptr_equal(owner, f);
+    f->fresh++;
 }
 
 static void script(struct scripted_conn *conn, void *arg)
@@ -54,6 +63,7 @@ static void make_set(struct fixture *f, int64_t timeout_ms)
                                                                 .interval_ms = 1,
                                                                 .timeout_ms = timeout_ms,
                                                                 .on_fault = on_fault,
+                                                                .on_fresh = on_fresh,
                                                                 .arg = f});
 }
 
@@ -83,8 +93,8 @@ static void start(struct fixture *f, int64_t timeout_ms)
 {
     make_set(f, timeout_ms);
     f->peer = scripted_action_new(script, f);
-    f->probe =
-        cw_usage_probe_open(f->set, ID, "127.0.0.1", scripted_action_port(f->peer), TOKEN, LIMIT);
+    f->probe = cw_usage_probe_open(f->set, f, ID, "127.0.0.1", scripted_action_port(f->peer), TOKEN,
+                                   LIMIT);
 }
 
 static bool sample(struct fixture *f)
@@ -219,8 +229,8 @@ static void a_port_where_nobody_listens_is_told(void **state)
 
     make_set(f, WAIT_MS);
     f->peer = scripted_action_new_closed(NULL, NULL);
-    f->probe =
-        cw_usage_probe_open(f->set, ID, "127.0.0.1", scripted_action_port(f->peer), TOKEN, LIMIT);
+    f->probe = cw_usage_probe_open(f->set, f, ID, "127.0.0.1", scripted_action_port(f->peer), TOKEN,
+                                   LIMIT);
     assert_false(sample(f));
     assert_true(cw_loop_run_until(f->loop, has_fault, f, WAIT_MS));
     assert_non_null(strstr(f->fault, "Connection refused"));
@@ -231,7 +241,7 @@ static void an_address_that_is_none_is_told(void **state)
     struct fixture *f = *state;
 
     make_set(f, WAIT_MS);
-    f->probe = cw_usage_probe_open(f->set, ID, "nowhere", 1, TOKEN, LIMIT);
+    f->probe = cw_usage_probe_open(f->set, f, ID, "nowhere", 1, TOKEN, LIMIT);
     assert_false(sample(f));
     assert_true(cw_loop_run_until(f->loop, has_fault, f, WAIT_MS));
 }
@@ -253,6 +263,37 @@ static void frozen_containers_are_not_asked(void **state)
     assert_true(cw_loop_run_until(f->loop, has_sample, f, WAIT_MS));
 }
 
+static bool is_fresh(void *arg)
+{
+    return ((struct fixture *)arg)->fresh > 0;
+}
+
+static void who_waits_for_a_fresh_answer_is_told_of_it(void **state)
+{
+    struct fixture *f = *state;
+
+    f->says[0] = ANSWER;
+    start(f, WAIT_MS);
+    assert_true(cw_usage_probe_refresh(f->probe));
+    assert_int_equal(f->fresh, 0);
+    assert_true(cw_loop_run_until(f->loop, is_fresh, f, WAIT_MS));
+    assert_true(sample(f));
+    assert_int_equal(f->fresh, 1);
+}
+
+static void who_waits_for_an_answer_that_will_not_come_is_told_too(void **state)
+{
+    struct fixture *f = *state;
+
+    start(f, 50);
+    assert_true(cw_usage_probe_refresh(f->probe));
+    assert_true(cw_loop_run_until(f->loop, is_fresh, f, WAIT_MS));
+    assert_int_equal(f->faults, 1);
+    assert_false(cw_usage_probe_refresh(f->probe)); /* it is left alone now */
+    cw_usage_probe_rest(f->probe, true);
+    assert_false(cw_usage_probe_refresh(f->probe));
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -269,6 +310,8 @@ int main(void)
         CASE(a_port_where_nobody_listens_is_told),
         CASE(an_address_that_is_none_is_told),
         CASE(frozen_containers_are_not_asked),
+        CASE(who_waits_for_a_fresh_answer_is_told_of_it),
+        CASE(who_waits_for_an_answer_that_will_not_come_is_told_too),
     };
 
     return cmocka_run_group_tests_name("usage_probe", tests, NULL, NULL);
