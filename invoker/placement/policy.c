@@ -51,6 +51,7 @@ static bool guarantee_makes_sense(double guarantee)
 void inv_policy_place(enum inv_policy policy, const struct inv_host_view *hosts, size_t count,
                       const struct inv_ask *ask, struct inv_placement *ret)
 {
+    bool usable[INV_PLACEMENT_MAX_HOSTS];
     struct inv_ask sane = *ask;
 
     *ret = (struct inv_placement){.host = -1, .why = INV_WAIT_BAD_ASK};
@@ -64,18 +65,22 @@ void inv_policy_place(enum inv_policy policy, const struct inv_host_view *hosts,
         sane.cold_start_us = INV_COLD_START_US;
     if (sane.run_us <= 0)
         sane.run_us = INV_RUN_US;
-    for (size_t i = 0; i < count; i++)
-        ret->unusable[inv_host_usable(&hosts[i], ask->blackbox)]++;
+    for (size_t i = 0; i < count; i++) {
+        enum inv_unusable why = inv_host_usable(&hosts[i], ask->blackbox);
+
+        usable[i] = why == INV_USABLE;
+        ret->unusable[why]++;
+    }
     switch (policy) {
     case INV_POLICY_HASH:
-        inv_policy_hash(hosts, count, &sane, ret);
+        inv_policy_hash(hosts, usable, count, &sane, ret);
         break;
     case INV_POLICY_TABLE2:
-        inv_policy_table2(hosts, count, &sane, ret);
+        inv_policy_table2(hosts, usable, count, &sane, ret);
         break;
     case INV_POLICY_HYBRID:
     default:
-        inv_policy_hybrid(hosts, count, &sane, ret);
+        inv_policy_hybrid(hosts, usable, count, &sane, ret);
         break;
     }
     if (ret->why == INV_WAIT_BUSY)

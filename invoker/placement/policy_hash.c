@@ -69,11 +69,11 @@ static size_t members(const struct inv_host_view *hosts, size_t count, bool blac
     return n;
 }
 
-void inv_policy_hash(const struct inv_host_view *hosts, size_t count, const struct inv_ask *ask,
-                     struct inv_placement *ret)
+void inv_policy_hash(const struct inv_host_view *hosts, const bool *usable, size_t count,
+                     const struct inv_ask *ask, struct inv_placement *ret)
 {
-    uint16_t set[INV_PLACEMENT_MAX_HOSTS], usable[INV_PLACEMENT_MAX_HOSTS];
-    size_t n = members(hosts, count, ask->blackbox, set), usable_n = 0;
+    uint16_t set[INV_PLACEMENT_MAX_HOSTS], full[INV_PLACEMENT_MAX_HOSTS];
+    size_t n = members(hosts, count, ask->blackbox, set), full_n = 0;
     size_t at, step;
 
     if (n == 0)
@@ -83,7 +83,7 @@ void inv_policy_hash(const struct inv_host_view *hosts, size_t count, const stru
     for (size_t i = 0; i < n; i++, at = (at + step) % n) {
         const struct inv_host_view *h = &hosts[set[at]];
 
-        if (inv_host_usable(h, ask->blackbox) != INV_USABLE)
+        if (!usable[set[at]])
             continue;
         if (has_room(h, ask)) {
             ret->host = set[at];
@@ -91,10 +91,10 @@ void inv_policy_hash(const struct inv_host_view *hosts, size_t count, const stru
         }
         if (inv_policy_fits_guarantee(h, ask) &&
             (uint64_t)h->memory_total_bytes >= ask->memory_bytes)
-            usable[usable_n++] = set[at];
+            full[full_n++] = set[at];
     }
-    if (usable_n == 0)
+    if (full_n == 0)
         return;
-    ret->host = usable[inv_policy_mix(ask->seed) % usable_n];
+    ret->host = full[inv_policy_mix(ask->seed) % full_n];
     ret->overcommitted = true;
 }

@@ -31,7 +31,7 @@ static double slowdown(double rho, double cores)
 {
     double below = rho < SATURATED ? rho : SATURATED, base = below, power = 1;
     double shared = rho > 1 ? rho : 1;
-    int exponent = (int)lround(KNOWN * sqrt(2 * (cores + 1)));
+    int exponent = (int)(KNOWN * sqrt(2 * (cores + 1)) + 0.5);
 
     for (; exponent > 0; exponent >>= 1) {
         if (exponent & 1)
@@ -64,21 +64,28 @@ static double eviction_us(const struct inv_host_view *h, const struct inv_ask *a
 
 static double queue_us(const struct inv_host_view *h, const struct inv_ask *ask)
 {
-    double waiting = (double)h->queued + (double)h->lag;
-    double run = (double)(h->mean_run_us > 0 ? h->mean_run_us : ask->run_us);
+    double waiting = (double)h->queued + (double)h->lag, run;
+
+    if (waiting <= 0)
+        return 0;
+    run = (double)(h->mean_run_us > 0 ? h->mean_run_us : ask->run_us);
 
     return waiting * run / (h->running > 0 ? h->running : 1);
 }
 
-static double delay_us(const struct inv_host_view *h, const struct inv_ask *ask)
+/* Infinite when it is beyond worth_us in any case. */
+static double delay_us(const struct inv_host_view *h, const struct inv_ask *ask, double worth_us)
 {
     double total = (double)h->cpu_total_millis, cold = 1 - p_warm(h);
     double rho = ((double)inv_host_cpu_millis(h) + (double)ask->cpu_millis) / total;
-    double cores = total > 1000 ? total / 1000 : 1;
-    double work = cold * COLD_WEIGHT * (double)ask->cold_start_us * (1 + h->starting / cores) +
-                  (double)ask->run_us;
-    double delay = work * slowdown(rho, cores) + queue_us(h, ask);
+    double cores = total > 1000 ? total * 0.001 : 1;
+    double crowd = h->starting > 0 ? 1 + h->starting / cores : 1;
+    double work = cold * COLD_WEIGHT * (double)ask->cold_start_us * crowd + (double)ask->run_us;
+    double delay;
 
+    if (work > worth_us)
+        return INFINITY; /* the rest only adds to it */
+    delay = work * slowdown(rho, cores) + queue_us(h, ask);
     if (cold > 0)
         delay += cold * eviction_us(h, ask);
     return h->self ? delay : delay + FORWARD_US;
@@ -86,7 +93,7 @@ static double delay_us(const struct inv_host_view *h, const struct inv_ask *ask)
 
 static bool can_take(const struct inv_host_view *h, const struct inv_ask *ask)
 {
-    return inv_host_usable(h, ask->blackbox) == INV_USABLE && inv_policy_fits_guarantee(h, ask) &&
+    return inv_policy_fits_guarantee(h, ask) &&
            (h->warm > h->forwards.same || inv_host_memory_room(h) >= (int64_t)ask->memory_bytes);
 }
 
@@ -108,11 +115,10 @@ static bool waits(const struct inv_host_view *hosts, size_t count, const struct 
     const struct inv_host_view *self = NULL;
     double wait;
 
-    for (size_t i = 0; i < count && !self; i++)
+    for (size_t i = 0; ask->may_wait && i < count && !self; i++)
         if (hosts[i].self)
             self = &hosts[i];
-    if (!ask->may_wait || !self || self->busy == 0 ||
-        inv_host_usable(self, ask->blackbox) != INV_USABLE)
+    if (!self || self->busy == 0 || inv_host_usable(self, ask->blackbox) != INV_USABLE)
         return false;
     wait = until_free_us(self, ask);
     if (wait > WORTH_WAITING * (best - (double)ask->run_us))
@@ -132,19 +138,22 @@ static uint64_t rank(const struct inv_host_view *h, const struct inv_ask *ask)
     return inv_policy_mix(ask->action_key ^ inv_policy_mix(h->id)) >> 1;
 }
 
-void inv_policy_hybrid(const struct inv_host_view *hosts, size_t count, const struct inv_ask *ask,
-                       struct inv_placement *ret)
+void inv_policy_hybrid(const struct inv_host_view *hosts, const bool *usable, size_t count,
+                       const struct inv_ask *ask, struct inv_placement *ret)
 {
-    double delays[INV_PLACEMENT_MAX_HOSTS], best = INFINITY, near;
+    double delays[INV_PLACEMENT_MAX_HOSTS], best = INFINITY, near = INFINITY;
     uint64_t highest = 0;
 
     for (size_t i = 0; i < count; i++) {
-        delays[i] = can_take(&hosts[i], ask) ? delay_us(&hosts[i], ask) : INFINITY;
-        best = delays[i] < best ? delays[i] : best;
+        delays[i] =
+            usable[i] && can_take(&hosts[i], ask) ? delay_us(&hosts[i], ask, near) : INFINITY;
+        if (delays[i] < best) {
+            best = delays[i];
+            near = best + fmax(best * NEAR, NEAR_US);
+        }
     }
     if (waits(hosts, count, ask, best, ret) || isinf(best))
         return;
-    near = best + fmax(best * NEAR, NEAR_US);
     for (size_t i = 0; i < count; i++) {
         if (delays[i] > near)
             continue;

@@ -12,9 +12,10 @@ void inv_policy_explain(const struct inv_host_view *hosts, size_t count, const s
 /* A well mixed 64-bit value (the finaliser of SplitMix64). */
 uint64_t inv_policy_mix(uint64_t value);
 
-void inv_policy_hash(const struct inv_host_view *hosts, size_t count, const struct inv_ask *ask,
-                     struct inv_placement *ret);
-void inv_policy_hybrid(const struct inv_host_view *hosts, size_t count, const struct inv_ask *ask,
-                       struct inv_placement *ret);
-void inv_policy_table2(const struct inv_host_view *hosts, size_t count, const struct inv_ask *ask,
-                       struct inv_placement *ret);
+/* usable[i]: hosts[i] may be chosen at all. They leave ret->host at -1 when none can take it. */
+void inv_policy_hash(const struct inv_host_view *hosts, const bool *usable, size_t count,
+                     const struct inv_ask *ask, struct inv_placement *ret);
+void inv_policy_hybrid(const struct inv_host_view *hosts, const bool *usable, size_t count,
+                       const struct inv_ask *ask, struct inv_placement *ret);
+void inv_policy_table2(const struct inv_host_view *hosts, const bool *usable, size_t count,
+                       const struct inv_ask *ask, struct inv_placement *ret);

@@ -21,16 +21,15 @@ static double use_with(const struct inv_host_view *h, uint64_t cpu_millis, uint6
     return cpu > memory ? cpu : memory;
 }
 
-void inv_policy_table2(const struct inv_host_view *hosts, size_t count, const struct inv_ask *ask,
-                       struct inv_placement *ret)
+void inv_policy_table2(const struct inv_host_view *hosts, const bool *usable, size_t count,
+                       const struct inv_ask *ask, struct inv_placement *ret)
 {
     double lowest = 0, lowest_now = 0;
 
     for (size_t i = 0; i < count; i++) {
         double use, now;
 
-        if (inv_host_usable(&hosts[i], ask->blackbox) != INV_USABLE ||
-            !is_allocatable(&hosts[i], ask))
+        if (!usable[i] || !is_allocatable(&hosts[i], ask))
             continue;
         use = use_with(&hosts[i], ask->cpu_millis, ask->memory_bytes);
         now = use_with(&hosts[i], 0, 0);

@@ -163,7 +163,7 @@ static void choose(struct sim_world *w, size_t node, size_t activation, struct i
     bool alone = w->activations[activation].forwarded;
     struct timespec before, after;
 
-    ask.may_wait = !w->activations[activation].impatient;
+    ask.may_wait = w->conf->wait && !w->activations[activation].impatient;
     see(w, node, row_of(w, activation)->function);
     (void)clock_gettime(CLOCK_MONOTONIC, &before);
     inv_policy_place(w->conf->policy, alone ? &w->views[node] : w->views,

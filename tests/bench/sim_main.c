@@ -20,6 +20,7 @@ enum number {
     FLOOR,
     COLD,
     SEED,
+    WAIT,
     NUMBERS
 };
 
@@ -36,8 +37,9 @@ static const struct {
     [HOP] = {"hop_ms", 0, 60000, 2},
     [OVERCOMMIT] = {"overcommit_percent", 100, 10000, 200},
     [FLOOR] = {"floor_percent", 0, 90, 5},
-    [COLD] = {"cold_starts", 0, 1000000, 0},
+    [COLD] = {"cold_starts", 0, 1000000, 8},
     [SEED] = {"seed", 0, INT64_MAX, 1},
+    [WAIT] = {"wait", 0, 1, 1},
 };
 
 static int usage(const char *why)
@@ -93,6 +95,7 @@ static void complete(struct sim_conf *conf, const int64_t n[NUMBERS])
     conf->floor = (double)n[FLOOR] / 100;
     conf->cold_starts = (uint32_t)n[COLD];
     conf->seed = (uint64_t)n[SEED];
+    conf->wait = n[WAIT] != 0;
 }
 
 static int read_trace(const char *path, struct sim_trace *trace, struct cw_err *err)

@@ -22,7 +22,8 @@ static struct sim_conf cluster(enum inv_policy policy, enum inv_need_model charg
                              .hop_us = 2000,
                              .overcommit = 2,
                              .floor = 0.05,
-                             .seed = 1};
+                             .seed = 1,
+                             .wait = true};
 }
 
 static void read_rows(struct sim_trace *t, const char *rows)
