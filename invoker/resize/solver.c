@@ -2,6 +2,10 @@
  * the others. */
 #include "invoker/resize/solver.h"
 
+/* Of what the others may have, this part stays with nobody: a guarantee is the least, not the mean
+ * that the scheduler, which hands out milliseconds, comes to in the long run. */
+enum { SLACK = 8 };
+
 const char *inv_cpu_fit_name(enum inv_cpu_fit fit)
 {
     static const char *const NAMES[] = {[INV_CPU_FITS] = "fits",
@@ -42,6 +46,7 @@ static enum inv_cpu_fit sum_up(const struct inv_cpu_rule *rule, const struct inv
     }
     if (ret->guaranteed_ppm > most_ppm || ret->rest < 0)
         return INV_CPU_FULL;
+    ret->rest -= ret->rest / SLACK;
     return ret->guaranteed_ppm && (int64_t)ret->others > ret->rest / rule->min ? INV_CPU_CROWDED
                                                                                : INV_CPU_FITS;
 }
