@@ -43,7 +43,8 @@ def markdown(outcomes):
              "PouchDB Server in CouchDB's place, 200 activations in flight. How it counts, and how to repeat it: "
              "[tests/chaos](../tests/chaos/README.md).", "",
              "Lost: no ack that frees the slot, no result for a blocking caller, or no record. Run twice: as the action itself has told "
-             "a counter. The last column is from the end of the fault (of a kill: from the restart) to the next answer: median, "
+             "a counter. With an error: mostly what had been started and could not end, because its container or its invoker was gone, and "
+             "says so. The last column is from the end of the fault (of a kill: from the restart) to the next answer: median, "
              "longest. It depends on what else the machine does.", "",
              "| " + " | ".join(COLUMNS) + " |", "| --- |" + " ---: |" * (len(COLUMNS) - 2) + " --- |"]
     lines += ["| " + " | ".join(str(c) for c in cells(o)) + " |" for o in outcomes]
