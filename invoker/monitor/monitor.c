@@ -1,7 +1,7 @@
 /* Containers that are looked at stand in a line; all wait equally long, so the line is in order.
  * Those that are due within a sixteenth of the interval are taken together, at most SLICE in one
  * call, which takes some tens of microseconds. Details of memory (memory.stat) are most of a look's
- * cost; they are read when the memory in use has changed, or after a second. */
+ * cost; they are read when the memory in use has changed, or after some seconds. */
 #include "invoker/monitor/monitor.h"
 
 #include <stdio.h>
@@ -15,7 +15,7 @@
 enum {
     SLICE = 8,
     HOST_MS = 1000,
-    STAT_US = 1000000,
+    STAT_US = 4 * 1000000,
     STAT_MIN_BYTES = 1 << 20,
     STAT_FRACTION = 16,
     FULL_US = 10 * 1000000, /* between looks at files that are not kept open */
@@ -52,6 +52,8 @@ static void take_over(struct cw_usage *into, const struct cw_usage *u)
         into->shmem_bytes = u->shmem_bytes;
         into->inactive_file_bytes = u->inactive_file_bytes;
     }
+    if (u->have & CW_USAGE_MEMORY_STAT && !(u->have & CW_USAGE_MEMORY))
+        into->working_set_bytes = cw_usage_since(into->memory_bytes, into->inactive_file_bytes);
     if (u->have & CW_USAGE_PEAK)
         into->peak_bytes = u->peak_bytes;
     if (u->have & CW_USAGE_THROTTLE) {
@@ -154,7 +156,7 @@ bool inv_watched_look_closely(struct inv_watched *w, uint32_t want)
     bool there = inv_watched_look(w, want | CW_USAGE_MEMORY);
 
     if (there && !(want & CW_USAGE_MEMORY_STAT) && stat_is_due(w))
-        there = inv_watched_look(w, CW_USAGE_MEMORY | CW_USAGE_MEMORY_STAT);
+        there = inv_watched_look(w, CW_USAGE_MEMORY_STAT);
     if (there)
         inv_watched_note_memory(w);
     return there;

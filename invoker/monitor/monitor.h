@@ -62,7 +62,8 @@ struct inv_monitor_conf {
     int64_t interval_ms;       /* between looks at a container; 0: none is measured */
     enum inv_probe_use probe;
     const char *kind_otherwise; /* of containers without an action; static. NULL: "prewarmed" */
-    /* A run has ended, and was measured. From a deferred call. May be NULL. */
+    /* A run has ended, and was measured (of more than 1000 in a second not all are). From a
+     * deferred call. May be NULL. */
     void (*on_run)(void *arg, const struct inv_run_report *run);
     void *arg;
 };

@@ -183,6 +183,8 @@ void inv_monitor_make_metrics(struct inv_monitor *m)
     make_pressure(m);
     m->samples = cw_metrics_counter(to, "cwhisk_monitor_samples_total", NULL,
                                     "Looks at containers' control groups.");
+    m->skipped = cw_metrics_counter(to, "cwhisk_monitor_runs_skipped_total", NULL,
+                                    "Runs that were not measured: there were very many.");
     m->unreadable =
         cw_metrics_counter(to, "cwhisk_monitor_unreadable_total", NULL,
                            "Files of the kernel that could not be read, or made no sense.");

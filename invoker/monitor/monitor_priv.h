@@ -28,9 +28,11 @@ struct inv_monitor {
     struct cw_usage_probes *probes;
     bool hidden; /* groups cannot be seen, as far as is known */
     bool told_unseen;
+    int64_t window_us; /* and the runs that were measured since */
+    unsigned window_runs;
     struct cw_gauge *descriptors, *host_cores, *host_cpu, *host_memory, *host_available;
     struct cw_gauge *pressure[6]; /* some and full of cpu, memory, io */
-    struct cw_counter *samples, *unreadable, *backwards, *vanished, *probe_faults;
+    struct cw_counter *samples, *skipped, *unreadable, *backwards, *vanished, *probe_faults;
     struct cw_usage_stats counted; /* what these say */
 };
 

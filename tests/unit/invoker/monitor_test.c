@@ -22,7 +22,7 @@
 #define ID HEX16 HEX16 HEX16 HEX16
 #define GROUP "docker/" ID
 
-enum { WITHIN_MS = 30000, MIB = 1 << 20, LIMIT = 256 * MIB, LOG_BYTES = 4096 };
+enum { WITHIN_MS = 30000, MIB = 1 << 20, LIMIT = 256 * MIB, LOG_BYTES = 4096, RUNS = 1000 };
 
 struct world {
     char root[SCRATCH_MAX];
@@ -309,6 +309,26 @@ static void null_is_nothing(void **state)
     inv_monitor_free(NULL);
 }
 
+static void not_all_of_very_many_runs_are_measured(void **state)
+{
+    struct world *w = *state;
+    struct inv_watched *c = watch(w);
+    struct cw_counter *skipped =
+        cw_metrics_counter(w->metrics, "cwhisk_monitor_runs_skipped_total", NULL, NULL);
+    struct inv_meter *meters[RUNS];
+
+    for (int i = 0; i < RUNS; i++)
+        meters[i] = inv_monitor_begin(c); /* all in one window */
+    run_turns(w->loop);
+    for (int i = 0; i < RUNS; i++)
+        inv_monitor_end(meters[i], false);
+    run_turns(w->loop);
+    assert_int_equal(known(w).runs, RUNS);
+    assert_true(w->runs >= 100);
+    assert_int_equal(w->runs + cw_counter_value(skipped), RUNS);
+    inv_monitor_forget(c);
+}
+
 /* ---- looks in between ---- */
 
 static bool saw_big_memory(void *arg)
@@ -533,6 +553,7 @@ int main(void)
         CASE(run_that_was_not_run_is_not_told),
         CASE(kill_for_memory_is_counted),
         CASE(run_is_told_though_its_container_is_forgotten_at_once),
+        CASE(not_all_of_very_many_runs_are_measured),
         CASE(null_is_nothing),
         CASE(largest_working_set_of_a_run_is_kept),
         CASE(paused_container_is_not_looked_at),
