@@ -29,6 +29,6 @@ void inv_event_log_free(struct inv_event_log *log);
  * the engine's client. */
 void inv_event_log_add(struct inv_event_log *log, const struct inv_event *event);
 /* GET /events[?since=N][&wait=SECONDS]: {"events":[{"seq","time","event","container","id","tookUs",
- * "detail"}…],"next":N}; an inv_admin_route.answer with the log as arg. wait (at most 60): when
+ * "detail"}…],"next":N}; an inv_admin_route.answer, arg is the log. wait (at most 60): when
  * there is nothing, the answer comes with the next event, or empty. */
-void inv_event_log_answer(void *log, struct cw_http_exchange *ex);
+void inv_event_log_answer(void *arg, struct cw_http_exchange *ex);

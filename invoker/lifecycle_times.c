@@ -44,6 +44,8 @@ struct tracked {
 
 struct inv_lifecycle {
     struct inv_event_log *log;
+    inv_operation_fn *fn; /* or NULL */
+    void *arg;
     struct cw_histogram *seconds[CW_MOMENT_COUNT];
     struct cw_map by_id;
     struct cw_list all; /* struct tracked, oldest first */
@@ -90,6 +92,8 @@ static void tell(struct inv_lifecycle *lc, const struct tracked *t,
 
     if (took_us >= 0)
         cw_histogram_observe(lc->seconds[what], (double)took_us / 1e6);
+    if (lc->fn)
+        lc->fn(lc->arg, t->name, OPERATIONS[what].name, took_us);
     if (m->exit_code >= 0)
         (void)snprintf(detail, sizeof(detail), "exit code %" PRId64, m->exit_code);
     inv_event_log_add(lc->log, &(struct inv_event){.what = OPERATIONS[what].name,
@@ -175,6 +179,12 @@ struct inv_lifecycle *inv_lifecycle_new(struct cw_metrics *metrics, struct inv_e
             "Operations on containers, from the moment before to the engine's word.", NULL, 0);
     }
     return lc;
+}
+
+void inv_lifecycle_listen(struct inv_lifecycle *lc, inv_operation_fn *fn, void *arg)
+{
+    lc->fn = fn;
+    lc->arg = arg;
 }
 
 void inv_lifecycle_free(struct inv_lifecycle *lc)

@@ -18,6 +18,11 @@ struct inv_lifecycle;
 /* Both are borrowed; log may be NULL. Makes the histogram
  * cwhisk_container_operation_seconds{operation}. */
 struct inv_lifecycle *inv_lifecycle_new(struct cw_metrics *metrics, struct inv_event_log *log);
+/* fn for each operation, with its name; took_us below 0: not known. For who looks at single ones.
+ */
+typedef void inv_operation_fn(void *arg, const char *container, const char *operation,
+                              int64_t took_us);
+void inv_lifecycle_listen(struct inv_lifecycle *lc, inv_operation_fn *fn, void *arg);
 /* Accepts NULL. */
 void inv_lifecycle_free(struct inv_lifecycle *lc);
 /* A cw_moment_fn; lifecycle is the struct inv_lifecycle. Moments of containers that are not known

@@ -47,7 +47,7 @@ void inv_janitor_free(struct inv_janitor *j);
 void inv_janitor_begin(struct inv_janitor *j, int64_t limit_ms, inv_cleanup_fn *fn, void *arg);
 /* A round now, or when the one under way is over: what happened in between may have been missed. */
 void inv_janitor_soon(struct inv_janitor *j);
-/* Inv_admin_route.answer with the janitor as arg. GET /clean: what a round would remove; POST
+/* An inv_admin_route.answer with the janitor as arg. GET /clean: what a round would remove; POST
  * /clean: a round now, POST /clean?dry-run: as GET. The answer comes when it is over:
  * {"dryRun","seen","freedBytes","containers":[{"name","id","reason","state","action","ageMs",
  * "memoryBytes","result"}…]}. */

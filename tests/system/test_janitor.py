@@ -46,6 +46,18 @@ def test_operations_are_timed_and_told_in_order(make_invoker, controller, ns):
     assert status == 0 and len(table.splitlines()) == len(events) + 1 and table.split()[:2] == ["TIME", "EVENT"]
 
 
+def test_containers_are_shown_with_what_they_use(make_invoker, controller, ns):
+    invoker = make_invoker().start(controller)
+    action = controller.put(f"{ns}/used", "nodejs:20", NODE_ECHO)
+    assert controller.invoke(invoker, action, {"a": 1}).finished()
+    row = wait_until(lambda: next((row for row in ctl_json(invoker, "containers")["containers"] if "memoryUsed" in row), None),
+                     what="the container's memory is known")
+    assert row["name"] in invoker.containers() and row["action"].endswith("/used") and row["memoryLimit"] == 256 << 20
+    status, table, _ = ctl(invoker, "containers")
+    assert status == 0 and table.startswith("NAME") and row["name"] in table and "256.0 MiB" in table
+    assert ctl(invoker, "profile", "a/b")[0] in (0, 5)
+
+
 def lay_out(docker, invoker, cluster="blue"):
     """Containers that somebody left: → (names that are ours, names that are not)"""
     def create(name, start=False, **labels):
