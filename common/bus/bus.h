@@ -33,6 +33,10 @@ struct cw_bus_subscription {
     /* A member that joins again with the instance id of one that was killed takes its place at once
      * (static membership, KIP-345); an old member that still lives is shut out. May be NULL. */
     const char *instance_id;
+    /* Goes with each commit, for whoever asks later who made it. With it, the group's commit is
+     * asked for when partitions are given, which is told once that is known; meanwhile nothing is
+     * read. Brokers take 4096 bytes, if they are not told otherwise. May be NULL. */
+    const char *note;
     /* One record, in offset order. Called only while the subscription is not paused. */
     void (*on_message)(void *arg, const struct cw_bus_message *msg);
     /* A problem of the consumer that it goes on from by itself (broker away, …). For the log. May
@@ -49,6 +53,12 @@ struct cw_bus_subscription {
 };
 
 enum { CW_BUS_COMMITTED = -2 }; /* for seek */
+
+/* Where a group is in its topic, and what whoever brought it there had to say. */
+struct cw_bus_position {
+    int64_t offset;   /* -1: it never committed, or that was forgotten with the topic or in time */
+    const char *note; /* "": none */
+};
 
 struct cw_topic_spec {
     const char *name;
@@ -89,6 +99,9 @@ struct cw_bus_ops {
      * a topic has several partitions, commit, seek and end_offset concern that of the message
      * handed out last. */
     void (*commit)(struct cw_bus_sub *sub, int64_t next_offset, cw_bus_done_fn *fn, void *arg);
+    /* In on_assigned(true) of a subscription with a note: the group's commit. Borrowed for the
+     * callback. */
+    struct cw_bus_position (*position)(const struct cw_bus_sub *sub);
     int64_t (*end_offset)(
         struct cw_bus_sub *sub); /* newest known end of the partition, -1 unknown */
     void (*publish)(struct cw_bus *bus, const char *topic, struct cw_slice value,

@@ -318,6 +318,7 @@ static const struct cw_bus_ops OPS = {
     .resume = kafka_sub_resume,
     .seek = kafka_sub_seek,
     .commit = kafka_sub_commit,
+    .position = kafka_sub_position,
     .end_offset = kafka_sub_end_offset,
     .publish = bus_publish,
     .ensure_topic = bus_ensure_topic,

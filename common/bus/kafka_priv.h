@@ -1,8 +1,9 @@
 /* common/bus/kafka_priv.h -- the pieces of the Kafka bus.
  *
  * kafka_conf.c: settings and error codes. kafka_client.c: one librdkafka instance and its way into
- * the loop. kafka_sub.c: a subscription. kafka_group.c: who is in a group. kafka_publish.c:
- * messages out. kafka_bus.c: the producer's events, topics, and the ops. Thread: loop. */
+ * the loop. kafka_sub.c: a subscription. kafka_group.c: who is in a group. kafka_position.c: where
+ * one is. kafka_publish.c: messages out. kafka_bus.c: the producer's events, topics, and the ops.
+ * Thread: loop. */
 #pragma once
 
 #include <librdkafka/rdkafka.h>
@@ -116,6 +117,7 @@ void kafka_sub_pause(struct cw_bus_sub *sub);
 void kafka_sub_resume(struct cw_bus_sub *sub);
 int kafka_sub_seek(struct cw_bus_sub *sub, int64_t offset, struct cw_err *err);
 void kafka_sub_commit(struct cw_bus_sub *sub, int64_t next_offset, cw_bus_done_fn *fn, void *arg);
+struct cw_bus_position kafka_sub_position(const struct cw_bus_sub *sub);
 int64_t kafka_sub_end_offset(struct cw_bus_sub *sub);
 /* Leaves all groups and frees all subscriptions, waiting at most timeout_ms for brokers. */
 void kafka_subs_free(struct kafka_bus *bus, int64_t timeout_ms);
@@ -128,3 +130,20 @@ void kafka_group_members(struct kafka_bus *bus, const char *group, cw_group_memb
 void kafka_group_answered(rd_kafka_event_t *ev);
 /* Forgets what is not answered. */
 void kafka_groups_free(struct kafka_bus *bus);
+
+/* ---- kafka_position.c ---- */
+
+/* Where a group is in a partition. */
+struct kafka_position {
+    int64_t offset; /* -1: nowhere */
+    char *note;     /* NULL: none; owned */
+};
+
+/* Asks the brokers; the answer, an event of `queue`, arrives within some seconds and carries
+ * opaque. */
+void kafka_position_ask(rd_kafka_t *rk, rd_kafka_queue_t *queue, const char *group,
+                        const char *topic, int32_t partition, void *opaque);
+/* The answer; replaces what *ret holds. */
+int kafka_position_answered(rd_kafka_event_t *ev, const char *who, struct kafka_position *ret,
+                            struct cw_err *err) CW_MUST_CHECK;
+void kafka_position_done(struct kafka_position *p);

@@ -15,6 +15,7 @@ enum {
     DRAIN_BUDGET = 64, /* events per turn, so that other I/O gets its share */
     SEEK_TIMEOUT_MS =
         5000, /* for librdkafka's own thread, not for a broker; microseconds on an idle machine */
+    ASK_AGAIN_MS = 1000,
     CLOSE_POLL_MS = 10,
     LEAVE_POLL_MS = 5,
     LEAVE_LIMIT_US = 1000000,
@@ -30,13 +31,20 @@ struct cw_bus_sub {
     struct cw_link link; /* bus->subs */
     struct kafka_client client;
     struct cw_bus_subscription desc; /* strings and properties are not kept in it */
-    char *topic;
-    char *who; /* for errors */
+    char *topic, *group;
+    char *note; /* goes with commits; NULL: none */
+    char *who;  /* for errors */
     struct partition *partitions;
     size_t partition_count;
     int32_t current;      /* partition of the message handed out last */
     int64_t start_offset; /* of the next assignment; -1: where the group's commit is */
     bool assigning;       /* in on_assigned: the start can still be chosen */
+    /* With a note: given by the group, and not taken before it is known where the group is. NULL:
+     * none. */
+    rd_kafka_topic_partition_list_t *offered;
+    struct kafka_position position;
+    uintptr_t questions; /* how many were asked: only the last one's answer counts */
+    struct cw_timer ask_again;
     bool paused;
     bool static_member; /* has an instance id */
     bool leaving;
@@ -115,6 +123,21 @@ static void commit_refuse(struct cw_bus_sub *sub, CW_TAKES struct commit *c,
     commit_free(c);
 }
 
+static rd_kafka_topic_partition_list_t *commit_list(const struct cw_bus_sub *sub,
+                                                    const struct commit *c)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_t *p =
+        rd_kafka_topic_partition_list_add(list, sub->topic, c->partition);
+
+    p->offset = c->next_offset;
+    if (sub->note) {
+        p->metadata_size = strlen(sub->note);
+        p->metadata = cw_strdup(sub->note); /* librdkafka frees it */
+    }
+    return list;
+}
+
 static void commit_send(struct cw_bus_sub *sub)
 {
     struct commit *c = CW_STEAL(sub->waiting);
@@ -123,8 +146,7 @@ static void commit_send(struct cw_bus_sub *sub)
 
     if (!c)
         return;
-    list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, sub->topic, c->partition)->offset = c->next_offset;
+    list = commit_list(sub, c);
     code = rd_kafka_commit_queue(sub->client.rk, list, sub->client.queue, NULL, c);
     rd_kafka_topic_partition_list_destroy(list);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
@@ -201,11 +223,19 @@ static void assigned(struct cw_bus_sub *sub, bool yes)
         sub->desc.on_assigned(sub->desc.arg, yes);
 }
 
+static void forget_offer(struct cw_bus_sub *sub)
+{
+    if (sub->offered)
+        rd_kafka_topic_partition_list_destroy(CW_STEAL(sub->offered));
+    cw_timer_stop(&sub->ask_again);
+}
+
 static void unassign(struct cw_bus_sub *sub)
 {
     rd_kafka_resp_err_t code;
     struct cw_err err;
 
+    forget_offer(sub);
     close_partitions(sub);
     code = rd_kafka_assign(sub->client.rk, NULL);
     if (code) {
@@ -230,7 +260,7 @@ static void assign_from(struct cw_bus_sub *sub, rd_kafka_topic_partition_list_t 
     }
 }
 
-static void on_assign(struct cw_bus_sub *sub, rd_kafka_topic_partition_list_t *list)
+static void accept_offer(struct cw_bus_sub *sub, rd_kafka_topic_partition_list_t *list)
 {
     close_partitions(sub);
     sub->partitions = cw_calloc((size_t)list->cnt, sizeof(*sub->partitions));
@@ -247,6 +277,44 @@ static void on_assign(struct cw_bus_sub *sub, rd_kafka_topic_partition_list_t *l
         unassign(sub);
     else
         assign_from(sub, list);
+}
+
+static void ask_position(void *arg)
+{
+    struct cw_bus_sub *sub = arg;
+
+    sub->questions++;
+    kafka_position_ask(sub->client.rk, sub->client.queue, sub->group, sub->topic,
+                       sub->offered->elems[0].partition, (void *)sub->questions);
+}
+
+static void on_position(struct cw_bus_sub *sub, rd_kafka_event_t *ev)
+{
+    rd_kafka_topic_partition_list_t *list;
+    struct cw_err err;
+
+    if (!sub->offered || (uintptr_t)rd_kafka_event_opaque(ev) != sub->questions)
+        return;
+    if (kafka_position_answered(ev, sub->who, &sub->position, &err) != 0) {
+        report(sub, &err);
+        cw_timer_set_ms(&sub->ask_again, ASK_AGAIN_MS);
+        return;
+    }
+    list = CW_STEAL(sub->offered);
+    accept_offer(sub, list);
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+static void on_assign(struct cw_bus_sub *sub, rd_kafka_topic_partition_list_t *list)
+{
+    forget_offer(sub);
+    if (!sub->note || list->cnt == 0) {
+        accept_offer(sub, list);
+        return;
+    }
+    close_partitions(sub);
+    sub->offered = rd_kafka_topic_partition_list_copy(list);
+    ask_position(sub);
 }
 
 static rd_kafka_topic_partition_list_t *assignment_at(const struct cw_bus_sub *sub, int64_t offset)
@@ -362,6 +430,9 @@ static void on_event(struct cw_bus_sub *sub, rd_kafka_event_t *ev)
     case RD_KAFKA_EVENT_OFFSET_COMMIT:
         on_commit(sub, ev);
         return;
+    case RD_KAFKA_EVENT_LISTCONSUMERGROUPOFFSETS_RESULT:
+        on_position(sub, ev);
+        return;
     default:
         if (!kafka_client_problem(&sub->client, ev, sub->who, &err))
             return;
@@ -412,6 +483,9 @@ static void sub_free(void *obj)
 
     commit_free(sub->waiting);
     bus_dones_done(&sub->dones);
+    kafka_position_done(&sub->position);
+    free(sub->note);
+    free(sub->group);
     free(sub->topic);
     free(sub->who);
     free(sub);
@@ -420,8 +494,10 @@ static void sub_free(void *obj)
 /* Takes the subscription out of the loop; the caller destroys the instance. */
 static rd_kafka_t *detach(struct cw_bus_sub *sub)
 {
+    forget_offer(sub);
     close_partitions(sub);
     cw_timer_done(&sub->leave_tick);
+    cw_timer_done(&sub->ask_again);
     cw_list_remove(&sub->bus->subs, &sub->link);
     return kafka_client_detach(&sub->client);
 }
@@ -498,6 +574,8 @@ static void leave(struct cw_bus_sub *sub)
     sub->leave_by_us = cw_loop_mono_us(sub->bus->loop) + LEAVE_LIMIT_US;
     bus_dones_done(&sub->dones);
     commit_send(sub);
+    if (sub->offered)
+        unassign(sub);
     if (sub->static_member)
         (void)rd_kafka_unsubscribe(sub->client.rk);
     close_when_left(sub);
@@ -594,6 +672,13 @@ int kafka_sub_seek(struct cw_bus_sub *sub, int64_t offset, struct cw_err *err)
     return code ? kafka_fail(err, code, sub->who, NULL) : 0;
 }
 
+struct cw_bus_position kafka_sub_position(const struct cw_bus_sub *sub)
+{
+    const struct kafka_position *p = &sub->position;
+
+    return (struct cw_bus_position){p->offset, p->note ? p->note : ""};
+}
+
 int64_t kafka_sub_end_offset(struct cw_bus_sub *sub)
 {
     int64_t low, high;
@@ -664,12 +749,16 @@ struct cw_bus_sub *kafka_sub_new(struct kafka_bus *bus, const struct cw_bus_subs
     sub->bus = bus;
     sub->desc = *desc;
     sub->desc.topic = sub->desc.group = sub->desc.client_id = sub->desc.instance_id = NULL;
+    sub->desc.note = NULL;
     sub->desc.properties = NULL;
     sub->topic = cw_strdup(desc->topic);
+    sub->group = cw_strdup(desc->group);
+    sub->note = cw_strdup(desc->note);
     sub->who = consumer_name(desc->topic);
-    sub->start_offset = -1;
+    sub->start_offset = sub->position.offset = -1;
     sub->static_member = desc->instance_id != NULL;
     cw_timer_init(&sub->leave_tick, bus->loop, on_leave_tick, sub);
+    cw_timer_init(&sub->ask_again, bus->loop, ask_position, sub);
     bus_dones_init(&sub->dones, bus->loop);
     if (kafka_client_open(&sub->client, bus->loop, RD_KAFKA_CONSUMER, rc, drain, sub, err) != 0) {
         sub_free(sub);

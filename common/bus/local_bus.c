@@ -28,6 +28,7 @@ struct group {
     struct cw_link link; /* topic->groups; kept for the life of the bus, like Kafka's offsets */
     char *name;
     int64_t committed;   /* -1: nothing yet */
+    char *note;          /* of that commit; NULL: none */
     struct cw_list subs; /* struct cw_bus_sub; the first one owns the partition */
 };
 
@@ -45,6 +46,7 @@ struct cw_bus_sub {
     struct local_bus *bus;
     struct topic *topic;
     struct group *group;
+    char *note;          /* may be NULL */
     struct cw_link link; /* group->subs */
     struct cw_bus_subscription desc;
     int64_t next;      /* offset to hand out */
@@ -278,7 +280,9 @@ local_subscribe(struct cw_bus *base, const struct cw_bus_subscription *desc, str
     sub->group = group_get(sub->topic, desc->group);
     sub->desc = *desc;
     sub->desc.topic = sub->desc.group = sub->desc.client_id = sub->desc.instance_id = NULL;
+    sub->desc.note = NULL;
     sub->desc.properties = NULL;
+    sub->note = cw_strdup(desc->note);
     sub->next = -1;
     cw_defer_init(&sub->run, bus->loop, sub_run, sub);
     bus_dones_init(&sub->dones, bus->loop);
@@ -295,6 +299,14 @@ static void sub_stop(struct cw_bus_sub *sub)
     bus_dones_done(&sub->dones);
 }
 
+static void sub_free(void *obj)
+{
+    struct cw_bus_sub *sub = obj;
+
+    free(sub->note);
+    free(sub);
+}
+
 static void local_unsubscribe(struct cw_bus_sub *sub)
 {
     struct cw_link *heir;
@@ -303,7 +315,7 @@ static void local_unsubscribe(struct cw_bus_sub *sub)
     if ((heir = cw_list_first(&sub->group->subs)))
         cw_defer_post(&CW_LIST_ENTRY(heir, struct cw_bus_sub, link)->run);
     trim(sub->topic);
-    cw_loop_bury(sub->bus->loop, sub, free); /* may be in its callback */
+    cw_loop_bury(sub->bus->loop, sub, sub_free); /* may be in its callback */
 }
 
 static void local_pause(struct cw_bus_sub *sub)
@@ -334,8 +346,19 @@ static int local_seek(struct cw_bus_sub *sub, int64_t offset, struct cw_err *err
 static void local_commit(struct cw_bus_sub *sub, int64_t next_offset, cw_bus_done_fn *fn, void *arg)
 {
     sub->group->committed = next_offset;
+    if (sub->note || sub->group->note) {
+        free(sub->group->note);
+        sub->group->note = cw_strdup(sub->note);
+    }
     trim(sub->topic);
     bus_dones_push(&sub->dones, fn, arg, NULL);
+}
+
+static struct cw_bus_position local_position(const struct cw_bus_sub *sub)
+{
+    const struct group *g = sub->group;
+
+    return (struct cw_bus_position){g->committed, g->note ? g->note : ""};
 }
 
 static int64_t local_end_offset(struct cw_bus_sub *sub)
@@ -466,8 +489,9 @@ static void group_free(struct group *g)
         struct cw_bus_sub *sub = CW_LIST_ENTRY(n, struct cw_bus_sub, link);
 
         sub_stop(sub);
-        free(sub);
+        sub_free(sub);
     }
+    free(g->note);
     free(g->name);
     free(g);
 }
@@ -507,6 +531,7 @@ static const struct cw_bus_ops OPS = {
     .resume = local_resume,
     .seek = local_seek,
     .commit = local_commit,
+    .position = local_position,
     .end_offset = local_end_offset,
     .publish = local_publish,
     .ensure_topic = local_ensure_topic,

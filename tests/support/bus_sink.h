@@ -1,6 +1,8 @@
 /* tests/support/bus_sink.h -- a subscriber that remembers what it got, and waiting for it. */
 #pragma once
 
+#include <stdio.h>
+
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/bus/bus.h"
@@ -23,9 +25,12 @@ struct bus_sink {
     int assigned;          /* +1 / -1 */
     int revoked;
     int64_t seek_when_assigned; /* -1 = no */
+    int64_t position;           /* of the group, when it was assigned */
+    char position_note[32];
     size_t errors, timeouts;
     struct cw_err last_error;
     size_t want; /* for bus_sink_wait */
+    const char *want_error;
 };
 
 struct bus_answers {
@@ -66,18 +71,25 @@ static inline void bus_sink_on_assigned(void *arg, bool assigned)
 
     s->assigned += assigned ? 1 : -1;
     s->revoked += !assigned;
+    if (assigned) {
+        struct cw_bus_position at = s->bus->ops->position(s->sub);
+
+        s->position = at.offset;
+        (void)snprintf(s->position_note, sizeof(s->position_note), "%s", at.note);
+    }
     if (assigned && s->seek_when_assigned >= 0)
         assert_int_equal(s->bus->ops->seek(s->sub, s->seek_when_assigned, NULL), 0);
 }
 
-static inline void bus_sink_open(struct bus_sink *s, struct cw_loop *loop, struct cw_bus *bus,
-                                 const char *topic, const char *group,
-                                 const char *const *properties)
+static inline void bus_sink_open_noting(struct bus_sink *s, struct cw_loop *loop,
+                                        struct cw_bus *bus, const char *topic, const char *group,
+                                        const char *note, const char *const *properties)
 {
     struct cw_err err = {0};
     struct cw_bus_subscription desc = {
         .topic = topic,
         .group = group,
+        .note = note,
         .on_message = bus_sink_on_message,
         .on_error = bus_sink_on_error,
         .on_assigned = bus_sink_on_assigned,
@@ -92,6 +104,13 @@ static inline void bus_sink_open(struct bus_sink *s, struct cw_loop *loop, struc
     s->sub = cw_bus_subscribe(bus, &desc, &err);
     if (!s->sub)
         fail_msg("%s", err.msg);
+}
+
+static inline void bus_sink_open(struct bus_sink *s, struct cw_loop *loop, struct cw_bus *bus,
+                                 const char *topic, const char *group,
+                                 const char *const *properties)
+{
+    bus_sink_open_noting(s, loop, bus, topic, group, NULL, properties);
 }
 
 static inline bool bus_sink_has(void *arg)
@@ -116,6 +135,19 @@ static inline bool bus_sink_is_assigned(void *arg)
 static inline void bus_sink_wait_assigned(struct bus_sink *s, int64_t timeout_ms)
 {
     assert_true(cw_loop_run_until(s->loop, bus_sink_is_assigned, s, timeout_ms));
+}
+
+static inline bool bus_sink_complains(void *arg)
+{
+    const struct bus_sink *s = arg;
+
+    return s->errors > 0 && strstr(s->last_error.msg, s->want_error) != NULL;
+}
+
+static inline void bus_sink_wait_error(struct bus_sink *s, const char *text, int64_t timeout_ms)
+{
+    s->want_error = text;
+    assert_true(cw_loop_run_until(s->loop, bus_sink_complains, s, timeout_ms));
 }
 
 /* first, first + 1, ... each once, at increasing offsets. */

@@ -92,6 +92,7 @@ static struct cw_bus_sub *fake_subscribe(struct cw_bus *bus, const struct cw_bus
     b->sub.topic = cw_strdup(sub->topic);
     b->sub.group = cw_strdup(sub->group);
     b->sub.client_id = cw_strdup(sub->client_id);
+    b->sub.note = cw_strdup(sub->note);
     b->subscribed = true;
     return (struct cw_bus_sub *)b;
 }
@@ -146,6 +147,11 @@ static void fake_commit(struct cw_bus_sub *sub, int64_t next_offset, cw_bus_done
     a->next_offset = next_offset;
     a->fails = b->commit_failures > 0;
     b->commit_failures -= a->fails;
+}
+
+static struct cw_bus_position fake_position(const struct cw_bus_sub *sub)
+{
+    return self_of_sub((struct cw_bus_sub *)(uintptr_t)sub)->position;
 }
 
 static int64_t fake_end_offset(struct cw_bus_sub *sub)
@@ -203,6 +209,7 @@ void fake_bus_init(struct fake_bus *b, struct cw_loop *loop)
         .resume = fake_resume,
         .seek = fake_seek,
         .commit = fake_commit,
+        .position = fake_position,
         .end_offset = fake_end_offset,
         .publish = fake_publish,
         .ensure_topic = fake_ensure_topic,
@@ -212,7 +219,8 @@ void fake_bus_init(struct fake_bus *b, struct cw_loop *loop)
         .free = fake_free,
     };
 
-    *b = (struct fake_bus){.base.ops = &OPS, .loop = loop, .committed = -1, .end_offset = -1};
+    *b = (struct fake_bus){
+        .base.ops = &OPS, .loop = loop, .committed = -1, .position = {-1, ""}, .end_offset = -1};
     (void)cw_fail(&b->failure, CW_UNAVAILABLE, "fake failure");
     cw_list_init(&b->answers);
 }
@@ -231,6 +239,7 @@ void fake_bus_done(struct fake_bus *b)
     free((char *)b->sub.topic);
     free((char *)b->sub.group);
     free((char *)b->sub.client_id);
+    free((char *)b->sub.note);
     b->sub = (struct cw_bus_subscription){0};
 }
 

@@ -33,7 +33,8 @@ struct fake_bus {
     struct cw_bus_subscription sub; /* strings are copies of its */
     bool subscribed, paused;
     unsigned pauses, resumes, commits, unsubscribed;
-    int64_t committed; /* by the newest commit that succeeded; -1: none */
+    int64_t committed;               /* by the newest commit that succeeded; -1: none */
+    struct cw_bus_position position; /* what it says of the group */
     int64_t end_offset;
     unsigned seeks;
     int64_t sought; /* by the last one */

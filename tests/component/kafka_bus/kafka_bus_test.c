@@ -8,7 +8,13 @@
 #include "common/bus/kafka_bus.h"
 #include "tests/support/bus_sink.h"
 
-enum { LIMIT = 1054644, WAIT_MS = 30000, API_PRODUCE = 0, API_OFFSET_COMMIT = 8 };
+enum {
+    LIMIT = 1054644,
+    WAIT_MS = 30000,
+    API_PRODUCE = 0,
+    API_OFFSET_COMMIT = 8,
+    API_OFFSET_FETCH = 9
+};
 
 static const char *const QUICK_METADATA[] = {"topic.metadata.refresh.interval.ms", "200",
                                              "topic.metadata.propagation.max.ms", "100", NULL};
@@ -239,6 +245,48 @@ static void a_seek_in_on_assigned_chooses_the_start(void **state)
     f->a.seek_when_assigned = 70;
     bus_sink_wait(&f->a, 30, WAIT_MS);
     bus_sink_expect_run(&f->a, 70, 30);
+}
+
+/* And nothing is read before it does. */
+static void the_next_reader_learns_who_committed(void **state)
+{
+    static const char *const PROPERTIES[] = {"session.timeout.ms", "4000", NULL};
+    struct fixture *f = *state;
+    struct bus_answers done = {0};
+
+    bus_send_numbers(f->bus, "t", 0, 10, NULL);
+    bus_sink_open_noting(&f->a, f->loop, f->bus, "t", "g", "first", PROPERTIES);
+    bus_sink_wait(&f->a, 10, WAIT_MS);
+    assert_int_equal(f->a.position, -1);
+    f->bus->ops->commit(f->a.sub, 6, bus_answer, &done);
+    bus_answers_wait(&done, f->loop, 1, WAIT_MS);
+    f->bus->ops->unsubscribe(CW_STEAL(f->a.sub));
+    rd_kafka_mock_push_request_errors(f->mock, API_OFFSET_FETCH, 1,
+                                      RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED);
+    bus_sink_open_noting(&f->b, f->loop, f->bus, "t", "g", "second", PROPERTIES);
+    f->b.seek_when_assigned = 8;
+    bus_sink_wait(&f->b, 2, WAIT_MS);
+    assert_int_equal(f->b.position, 6);
+    assert_string_equal(f->b.position_note, "first");
+    bus_sink_expect_run(&f->b, 8, 2);
+    assert_int_equal(f->b.assigned, 1);
+    assert_non_null(
+        strstr(f->b.last_error.msg, "nothing is read until the group's commit is known"));
+}
+
+static void a_reader_goes_while_it_is_not_known_where_to_begin(void **state)
+{
+    struct fixture *f = *state;
+
+    for (int i = 0; i < 100; i++)
+        rd_kafka_mock_push_request_errors(f->mock, API_OFFSET_FETCH, 1,
+                                          RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED);
+    bus_sink_open_noting(&f->a, f->loop, f->bus, "t", "g", "first", NULL);
+    bus_sink_wait_error(&f->a, "nothing is read until", WAIT_MS);
+    assert_int_equal(f->a.assigned, 0);
+    f->bus->ops->unsubscribe(CW_STEAL(f->a.sub));
+    cw_bus_free(f->bus);
+    f->bus = bus_open(f, NULL);
 }
 
 /* Right after the assignment librdkafka still asks for the group's offsets and refuses to seek. */
@@ -599,6 +647,8 @@ int main(int argc, char **argv)
         T(a_failed_commit_is_told_and_later_ones_work),
         T(seeking_goes_back_and_forth),
         T(a_seek_in_on_assigned_chooses_the_start),
+        T(the_next_reader_learns_who_committed),
+        T(a_reader_goes_while_it_is_not_known_where_to_begin),
         T(a_seek_right_after_the_assignment_works_too),
         T(the_largest_messages_pass_and_larger_ones_are_refused_at_once),
         T(retries_after_broker_errors_lose_and_repeat_nothing),

@@ -146,6 +146,30 @@ static void a_seek_in_on_assigned_chooses_the_start(void **state)
     bus_sink_expect_run(&f->a, 4, 6);
 }
 
+static void the_next_reader_learns_who_committed(void **state)
+{
+    struct fixture *f = *state;
+
+    bus_send_numbers(f->bus, "t", 0, 3, NULL);
+    bus_sink_open_noting(&f->a, f->loop, f->bus, "t", "g", "first", NULL);
+    bus_sink_wait(&f->a, 3, WAIT_MS);
+    assert_int_equal(f->a.position, -1);
+    assert_string_equal(f->a.position_note, "");
+    f->bus->ops->commit(f->a.sub, 2, NULL, NULL);
+    f->bus->ops->unsubscribe(CW_STEAL(f->a.sub));
+    bus_sink_open_noting(&f->a, f->loop, f->bus, "t", "g", NULL, NULL);
+    bus_sink_wait(&f->a, 1, WAIT_MS);
+    assert_int_equal(f->a.position, 2);
+    assert_string_equal(f->a.position_note, "first");
+    f->bus->ops->commit(f->a.sub, 3, NULL, NULL);
+    f->bus->ops->unsubscribe(CW_STEAL(f->a.sub));
+    bus_sink_open_noting(&f->a, f->loop, f->bus, "t", "g", "second", NULL);
+    bus_send_numbers(f->bus, "t", 3, 1, NULL);
+    bus_sink_wait(&f->a, 1, WAIT_MS);
+    assert_int_equal(f->a.position, 3);
+    assert_string_equal(f->a.position_note, "");
+}
+
 static void a_message_over_the_limit_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -275,6 +299,7 @@ int main(void)
         T(only_one_member_of_a_group_reads_and_the_next_inherits),
         T(seeking_repeats_or_skips),
         T(a_seek_in_on_assigned_chooses_the_start),
+        T(the_next_reader_learns_who_committed),
         T(a_message_over_the_limit_is_refused),
         T(unsubscribing_in_the_callback_stops_at_once),
         T(a_backlog_without_end_is_refused_until_readers_commit),
