@@ -62,10 +62,10 @@ int inv_daemon_make_ledger(struct inv_daemon *d, struct cw_err *err)
 
 /* ---- taking ---- */
 
-static int64_t begin(void *arg, int64_t *known)
+static int64_t begin(void *arg, const struct cw_bus_position *commit, int64_t *known)
 {
     struct inv_daemon *d = arg;
-    int64_t from = inv_ledger_begin(d->ledger, known);
+    int64_t from = inv_ledger_begin(d->ledger, commit, known);
 
     d->touched = *known >= 0 ? *known - 1 : INV_TOUCHED_NOTHING;
     if (from >= 0)
@@ -74,11 +74,28 @@ static int64_t begin(void *arg, int64_t *known)
     return from;
 }
 
-static int keep(void *arg, struct cw_err *err)
+static int keep(void *arg, int64_t offset, struct cw_err *err)
 {
     struct inv_daemon *d = arg;
 
-    return inv_ledger_keep(d->ledger, err);
+    return inv_ledger_keep(d->ledger, offset, err);
+}
+
+static void committed(void *arg, int64_t offset)
+{
+    struct inv_daemon *d = arg;
+
+    inv_ledger_committed(d->ledger, offset);
+}
+
+static bool ends(void *arg, int64_t end)
+{
+    struct inv_daemon *d = arg;
+    bool foreign = inv_ledger_ends(d->ledger, end);
+
+    if (foreign)
+        d->touched = INV_TOUCHED_NOTHING;
+    return foreign;
 }
 
 /* Once all that it left has been read again, its records are not asked for any more. */
@@ -136,8 +153,11 @@ int inv_daemon_subscribe(struct inv_daemon *d, size_t capacity, void (*on_owned)
             .capacity = capacity,
             .max_bytes = FEED_MAX_BYTES,
             .on_message = take,
+            .note = inv_ledger_note(d->ledger),
             .begin = keeps ? begin : NULL,
             .keep = keeps ? keep : NULL,
+            .committed = keeps ? committed : NULL,
+            .ends = keeps ? ends : NULL,
             .on_owned = on_owned,
             .on_lost = on_lost,
             .arg = d,

@@ -17,6 +17,7 @@ enum {
     COMMIT_RETRY_MS = 500,
     /* With a journal: without an answer to a commit for so long, nothing more is handed out. */
     COMMIT_PATIENCE_US = 2 * 1000000,
+    LOOK_MS = 500, /* for the first message from where a journal says to begin */
 };
 
 struct item {
@@ -43,12 +44,12 @@ struct inv_feed {
     int64_t committing;    /* what the commit under way says; -1: none */
     int64_t committed;     /* what was confirmed last; -1: nothing since the assignment */
     int64_t unanswered_us; /* since when a commit has been due; 0: none is */
-    bool paused, stopped, held;
+    bool owned, paused, stopped, held;
     bool revoked; /* the partition was taken away during the commit under way */
     bool left;    /* the commit is being set back, or has been */
     bool leaving; /* the former */
     void (*on_left)(void *arg, const struct cw_err *err);
-    struct cw_timer retry_commit;
+    struct cw_timer retry_commit, look;
     struct cw_defer commit, pump;
     struct cw_histogram *delay, *queue_s;
 };
@@ -151,7 +152,7 @@ static void commit(void *arg)
     if (f->committing >= 0 || due(f) <= f->committed || !may_commit(f) ||
         cw_timer_pending(&f->retry_commit))
         return;
-    if (has_journal(f) && f->conf.keep(f->conf.arg, &err) != 0) {
+    if (has_journal(f) && f->conf.keep(f->conf.arg, due(f), &err) != 0) {
         commit_failed(f, &err);
         return;
     }
@@ -184,6 +185,8 @@ static void commit_came(struct inv_feed *f, int64_t offset)
     if (f->revoked)
         return;
     f->committed = offset;
+    if (has_journal(f) && !f->left)
+        f->conf.committed(f->conf.arg, offset);
     f->unanswered_us = due(f) > offset ? cw_loop_mono_us(f->conf.loop) : 0;
     release_below(f, offset);
 }
@@ -253,14 +256,33 @@ static void new_era(struct inv_feed *f)
     f->unanswered_us = 0;
 }
 
+/* A topic that was made again has its first messages before where we look, and none there. */
+static void on_look(void *arg)
+{
+    struct inv_feed *f = arg;
+    int64_t end = f->sub ? f->conf.bus->ops->end_offset(f->sub) : -1;
+
+    if (f->next_offset >= 0 || !f->owned || f->stopped)
+        return;
+    if (end >= 0 && f->conf.ends(f->conf.arg, end))
+        inv_feed_restart(f);
+    else
+        cw_timer_set_ms(&f->look, LOOK_MS);
+}
+
 static void begin(struct inv_feed *f)
 {
+    struct cw_bus_position commit;
     struct cw_err err = {0};
     int64_t offset = -1;
 
     new_era(f);
-    if (f->conf.begin)
-        offset = f->conf.begin(f->conf.arg, &f->floor);
+    if (has_journal(f)) {
+        commit = f->conf.bus->ops->position(f->sub);
+        offset = f->conf.begin(f->conf.arg, &commit, &f->floor);
+    }
+    if (offset >= 0)
+        cw_timer_set_ms(&f->look, LOOK_MS);
     if (f->paused)
         f->conf.bus->ops->pause(f->sub);
     if (offset >= 0 && f->conf.bus->ops->seek(f->sub, offset, &err) != 0)
@@ -288,6 +310,7 @@ static void on_assigned(void *arg, bool assigned)
 
     cw_log(CW_LOG_INFO, NULL, COMPONENT, "topic %s is %s", f->topic,
            assigned ? "ours" : "no longer ours");
+    f->owned = assigned;
     if (assigned) {
         begin(f);
     } else {
@@ -393,15 +416,22 @@ void inv_feed_leave(struct inv_feed *f, int64_t offset,
 {
     struct cw_link *n = cw_list_first(&f->ready);
     struct cw_err err = {0};
+    int code = 0;
 
     drop_items(f, &f->waiting);
     f->left = f->leaving = true;
     f->on_left = fn;
     if (offset < 0 && n && !has_journal(f))
         offset = CW_LIST_ENTRY(n, struct item, link)->offset;
-    if (offset < 0)
+    if (offset < 0) {
         on_left(f, NULL);
-    else if (has_journal(f) && f->conf.keep(f->conf.arg, &err) != 0)
+        return;
+    }
+    if (!f->owned)
+        code = cw_fail(&err, CW_CONFLICT, "topic %s is not ours any more", f->topic);
+    else if (has_journal(f))
+        code = f->conf.keep(f->conf.arg, offset, &err);
+    if (code != 0)
         on_left(f, &err);
     else
         f->conf.bus->ops->commit(f->sub, offset, on_left, f);
@@ -433,6 +463,7 @@ struct inv_feed *inv_feed_new(const struct inv_feed_conf *conf, struct cw_err *e
     cw_list_init(&f->waiting);
     cw_list_init(&f->ready);
     cw_timer_init(&f->retry_commit, conf->loop, on_retry_commit, f);
+    cw_timer_init(&f->look, conf->loop, on_look, f);
     cw_defer_init(&f->commit, conf->loop, commit, f);
     cw_defer_init(&f->pump, conf->loop, pump, f);
     cw_metrics_label(&label, "topic", conf->topic);
@@ -452,6 +483,7 @@ struct inv_feed *inv_feed_new(const struct inv_feed_conf *conf, struct cw_err *e
                                   .group = conf->topic,
                                   .client_id = client_id.p,
                                   .instance_id = conf->instance_id,
+                                  .note = conf->note,
                                   .on_message = on_message,
                                   .on_error = on_error,
                                   .on_assigned = on_assigned,
@@ -476,6 +508,7 @@ void inv_feed_free(struct inv_feed *f)
     drop_items(f, &f->waiting);
     drop_items(f, &f->ready);
     cw_timer_done(&f->retry_commit);
+    cw_timer_done(&f->look);
     cw_defer_cancel(&f->commit);
     cw_defer_cancel(&f->pump);
     free(f->topic);

@@ -17,6 +17,7 @@
 #include "common/base/str.h"
 
 struct cw_bus;
+struct cw_bus_position;
 struct cw_err;
 struct cw_loop;
 struct cw_metrics;
@@ -34,12 +35,17 @@ struct inv_feed_conf {
     /* One message; costs one credit until inv_feed_credit. payload is borrowed for the call.
      * received_us: when it came out of the bus, monotonic. */
     void (*on_message)(void *arg, struct cw_slice payload, int64_t offset, int64_t received_us);
-    /* For a journal; both NULL: there is none. begin: where to begin, asked at each assignment; -1:
-     * at the group's commit; the journal knows everything below *known, and no commit is to be
-     * lower (-1: nothing). keep: what was handed out is about to be committed; on failure it is
-     * not, and that is tried again. */
-    int64_t (*begin)(void *arg, int64_t *known);
-    int (*keep)(void *arg, struct cw_err *err);
+    /* For a journal; all NULL: there is none. note: see struct cw_bus_subscription. begin: the
+     * group's commit is there, where to begin? Asked at each assignment; -1: there; the journal
+     * knows everything below *known, and no commit is to be lower (-1: nothing). keep: the commit
+     * is about to be set to this offset; on failure it is not, and that is tried again. committed:
+     * it was, and no other is under way. ends: no message came from where it began, and the topic
+     * ends at this offset; true: it is another one, read from the group's commit again. */
+    const char *note;
+    int64_t (*begin)(void *arg, const struct cw_bus_position *commit, int64_t *known);
+    int (*keep)(void *arg, int64_t offset, struct cw_err *err);
+    void (*committed)(void *arg, int64_t offset);
+    bool (*ends)(void *arg, int64_t end);
     /* The topic became ours (true), or somebody else's: nothing new is taken then, what was
      * committed is still handed out. May be NULL. */
     void (*on_owned)(void *arg, bool owned);

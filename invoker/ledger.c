@@ -1,8 +1,11 @@
 #include "invoker/ledger.h"
 
 #include <inttypes.h>
+#include <stdio.h>
+#include <sys/random.h>
 
 #include "common/base/err.h"
+#include "common/bus/bus.h"
 #include "common/loop/loop.h"
 #include "common/obs/log.h"
 #include "common/obs/metrics.h"
@@ -16,6 +19,7 @@ enum {
     RETRY_MS = 1000,      /* after a write that failed */
     OFFSET_BITS = 48,     /* of a ticket; the rest tells the topics apart */
     ID_DIGITS = 2 * INV_JOURNAL_ID_LEN,
+    NOTE_BYTES = 32,
 };
 
 struct inv_ledger {
@@ -26,14 +30,16 @@ struct inv_ledger {
     size_t left;                 /* by a predecessor, not read again yet */
     int64_t era;                 /* counts topics */
     bool given_back;             /* the group's commit covers all that is done */
+    char note[NOTE_BYTES];       /* of our commits */
     bool checking;               /* the next message tells whether the topic is the journal's */
+    bool own;                    /* the group's commit was ours when the topic was assigned */
     int64_t read;                /* offset of the last message of this assignment; -1 before */
     bool failing;                /* the journal cannot be written */
     bool full;                   /* told so */
     struct cw_timer retry;
     struct cw_defer flush;
     struct cw_gauge *undone;
-    struct cw_counter *resumed, *answered, *skipped, *lost, *failures;
+    struct cw_counter *resumed, *answered, *skipped, *lost, *elsewhere, *failures;
 };
 
 /* ---- tickets ---- */
@@ -88,11 +94,26 @@ static int written(struct inv_ledger *l, int code, const struct cw_err *err)
     return 0;
 }
 
-int inv_ledger_keep(struct inv_ledger *l, struct cw_err *err)
+int inv_ledger_keep(struct inv_ledger *l, int64_t offset, struct cw_err *err)
 {
+    struct inv_journal_commits c;
+
     if (!l->journal)
         return 0;
+    if (!inv_journal_commits(l->journal, &c))
+        c.low = c.high = offset;
+    c.low = offset < c.low ? offset : c.low;
+    c.high = offset > c.high ? offset : c.high;
+    inv_journal_note_commits(l->journal, &c);
     return written(l, inv_journal_flush(l->journal, err), err);
+}
+
+void inv_ledger_committed(struct inv_ledger *l, int64_t offset)
+{
+    if (!l->journal)
+        return;
+    inv_journal_note_commits(l->journal, &(struct inv_journal_commits){offset, offset});
+    cw_defer_post(&l->flush);
 }
 
 /* End of a turn in which something became done. */
@@ -129,17 +150,32 @@ static void pack_id(const char *text, unsigned char ret[INV_JOURNAL_ID_LEN])
         ret[i / 2] = (unsigned char)(nibble(text[i]) << 4 | nibble(text[i + 1]));
 }
 
-static void forget(struct inv_ledger *l, int64_t offset)
+static void forget(struct inv_ledger *l)
 {
+    struct inv_journal_commits c;
+
     cw_log(CW_LOG_WARN, NULL, COMPONENT,
-           "the message at offset %" PRId64 " of %s is not the one that the journal knows: it is "
-           "another topic of that name; the journal is forgotten, with %zu activations undone",
-           offset, l->topic, inv_ledger_undone(l));
+           "it is another topic of that name: the journal is forgotten, with %zu activations "
+           "undone",
+           inv_ledger_undone(l));
     inv_journal_forget(l->journal);
+    /* Where the group is in this one, we have not asked. */
+    if (inv_journal_commits(l->journal, &c))
+        inv_journal_note_commits(l->journal, &(struct inv_journal_commits){-1, c.high});
+    l->checking = false;
     l->left = 0;
     l->era++;
     l->read = -1;
     cw_defer_post(&l->flush);
+}
+
+static enum inv_verdict forget_at(struct inv_ledger *l, int64_t offset)
+{
+    cw_log(CW_LOG_WARN, NULL, COMPONENT,
+           "the message at offset %" PRId64 " of %s is not the one that the journal knows", offset,
+           l->topic);
+    forget(l);
+    return INV_FOREIGN;
 }
 
 /* Retention may have taken messages from the front. */
@@ -166,7 +202,7 @@ static bool is_of_topic(struct inv_ledger *l, int64_t offset,
     struct inv_journal_entry anchor;
 
     if (!inv_journal_anchor(l->journal, &anchor))
-        return true; /* nothing known that could be wrong */
+        return false; /* it was done since; without an id, offsets say nothing */
     if (offset > anchor.offset && anchor.state != INV_JOURNAL_DONE) {
         drop_lost(l, offset);
         if (!inv_journal_anchor(l->journal, &anchor))
@@ -204,19 +240,14 @@ enum inv_verdict inv_ledger_take(struct inv_ledger *l, int64_t offset, const cha
     pack_id(activation_id, id);
     /* Offsets only grow, unless the topic was made anew under a consumer that goes on from its
      * beginning. */
-    if ((l->checking && !is_of_topic(l, offset, id)) || offset <= l->read) {
-        l->checking = false;
-        forget(l, offset);
-        return INV_FOREIGN;
-    }
+    if ((l->checking && !is_of_topic(l, offset, id)) || offset <= l->read)
+        return forget_at(l, offset);
     l->checking = false;
     l->read = offset;
     if (offset < inv_journal_next(l->journal)) {
         entry = inv_journal_find(l->journal, offset);
-        if (entry && memcmp(entry->id, id, sizeof(id)) != 0) {
-            forget(l, offset);
-            return INV_FOREIGN;
-        }
+        if (entry && memcmp(entry->id, id, sizeof(id)) != 0)
+            return forget_at(l, offset);
         verdict = judge_known(l, entry);
     } else {
         inv_journal_taken(l->journal, offset, id);
@@ -227,22 +258,104 @@ enum inv_verdict inv_ledger_take(struct inv_ledger *l, int64_t offset, const cha
     return verdict;
 }
 
-int64_t inv_ledger_begin(struct inv_ledger *l, int64_t *known)
-{
-    struct inv_journal_entry anchor;
-
-    l->read = -1;
-    l->given_back = false;
-    *known = l->journal ? inv_journal_next(l->journal) : -1;
-    if (!l->journal)
-        return -1;
-    l->checking = inv_journal_anchor(l->journal, &anchor);
-    return l->checking ? anchor.offset : -1;
-}
-
 bool inv_ledger_checks(const struct inv_ledger *l)
 {
     return l->checking;
+}
+
+/* A topic that was made again has no commit of ours. It may end just before the message that would
+ * tell it apart. */
+bool inv_ledger_ends(struct inv_ledger *l, int64_t end)
+{
+    struct inv_journal_entry anchor;
+
+    if (!l->checking || l->own || !inv_journal_anchor(l->journal, &anchor) || end > anchor.offset)
+        return false;
+    cw_log(CW_LOG_WARN, NULL, COMPONENT,
+           "%s ends at offset %" PRId64 ", before a message that the journal knows", l->topic, end);
+    forget(l);
+    return true;
+}
+
+/* ---- what others did ---- */
+
+/* A commit that is gone went with the topic, which its first message will tell, or with time: then
+ * whatever is undone may have been run by anybody. */
+static bool commit_is_gone(const struct inv_ledger *l, struct inv_journal_commits *from,
+                           int64_t *ret_end)
+{
+    bool had = from->low >= 0;
+
+    *ret_end = inv_journal_next(l->journal);
+    *from = (struct inv_journal_commits){-1, *ret_end};
+    return had;
+}
+
+/* Did anybody else read the topic since we did, and where can he have begun? The commit that we
+ * find tells who made it, not where he had found it: that, the journal remembers. */
+static bool others_came(const struct inv_ledger *l, const struct cw_bus_position *commit,
+                        struct inv_journal_commits *ret_from, int64_t *ret_end)
+{
+    bool known = inv_journal_commits(l->journal, ret_from), between;
+
+    if (!known || inv_journal_next(l->journal) < 0)
+        return false; /* an earlier version did not tell; or there is nothing that could be theirs
+                       */
+    if (commit->offset < 0)
+        return commit_is_gone(l, ret_from, ret_end);
+    between = ret_from->low <= commit->offset && commit->offset <= ret_from->high;
+    *ret_end = commit->offset;
+    if (l->own && !between) /* this journal is an old copy of what we wrote */
+        *ret_from = (struct inv_journal_commits){-1, commit->offset};
+    else if (commit->offset < ret_from->low) /* set back by hand */
+        ret_from->low = -1;
+    return !(l->own && between);
+}
+
+static void settle_with_others(struct inv_ledger *l, const struct cw_bus_position *commit)
+{
+    struct inv_journal_served served;
+    struct inv_journal_commits from;
+    int64_t end;
+
+    if (others_came(l, commit, &from, &end) && from.low < end) {
+        inv_journal_served(l->journal, &from, end, &served);
+        l->left -= served.theirs < l->left ? served.theirs : l->left;
+        cw_counter_add(l->elsewhere, served.doubtful + served.theirs);
+        cw_log(CW_LOG_WARN, NULL, COMPONENT,
+               "somebody else read %s up to offset %" PRId64 " meanwhile: %zu activations that it "
+               "took are not ours any more, %zu that it may have run are answered",
+               l->topic, end, served.theirs, served.doubtful);
+    }
+    inv_journal_note_commits(l->journal,
+                             &(struct inv_journal_commits){commit->offset, commit->offset});
+    cw_defer_post(&l->flush);
+}
+
+int64_t inv_ledger_begin(struct inv_ledger *l, const struct cw_bus_position *commit, int64_t *known)
+{
+    struct inv_journal_entry anchor;
+
+    *known = -1;
+    l->read = -1;
+    l->given_back = false;
+    if (!l->journal)
+        return -1;
+    l->own = strcmp(commit->note, l->note) == 0;
+    settle_with_others(l, commit);
+    *known = inv_journal_next(l->journal);
+    l->checking = inv_journal_anchor(l->journal, &anchor);
+    if (l->checking)
+        return anchor.offset;
+    /* Offsets alone do not tell which topic they are of; and there is the commit to go by. */
+    inv_journal_forget(l->journal);
+    *known = -1;
+    return -1;
+}
+
+const char *inv_ledger_note(const struct inv_ledger *l)
+{
+    return l->journal ? l->note : NULL;
 }
 
 /* ---- the life of a message ---- */
@@ -290,6 +403,7 @@ void inv_ledger_leave(struct inv_ledger *l, int64_t offset)
     if (!l->journal)
         return;
     inv_journal_rewind(l->journal, offset);
+    inv_journal_note_commits(l->journal, &(struct inv_journal_commits){offset, offset});
     l->given_back = true;
     forget_when_left(l);
     cw_defer_post(&l->flush);
@@ -312,6 +426,15 @@ bool inv_ledger_keeps(const struct inv_ledger *l)
 
 /* ---- making ---- */
 
+static uint64_t draw_identity(const struct inv_ledger *l)
+{
+    uint64_t identity = 0;
+
+    if (getrandom(&identity, sizeof(identity), 0) != sizeof(identity))
+        identity = (uint64_t)cw_loop_wall_ms(l->conf.loop);
+    return identity ? identity : 1;
+}
+
 int inv_ledger_open(struct inv_ledger *l, struct cw_err *err)
 {
     if (!inv_ledger_keeps(l))
@@ -321,11 +444,14 @@ int inv_ledger_open(struct inv_ledger *l, struct cw_err *err)
                                                              .name = l->topic,
                                                              .topic = l->topic,
                                                              .file_bytes = FILE_BYTES,
+                                                             .identity = draw_identity(l),
                                                              .sync = l->conf.sync},
                                   err);
     if (!l->journal)
         return -1;
     l->left = inv_ledger_undone(l);
+    (void)snprintf(l->note, sizeof(l->note), "cwhisk %016" PRIx64,
+                   inv_journal_identity(l->journal));
     cw_log(CW_LOG_INFO, NULL, COMPONENT,
            "kept in %s: a predecessor left %zu activations undone, next offset %" PRId64, l->dir,
            inv_ledger_undone(l), inv_journal_next(l->journal));
@@ -353,6 +479,9 @@ struct inv_ledger *inv_ledger_new(const struct inv_ledger_conf *conf)
                                     "Messages read again that were done, or at work.");
     l->lost = cw_metrics_counter(m, "cwhisk_journal_lost_total", NULL,
                                  "Undone activations whose messages the topic has no more.");
+    l->elsewhere =
+        cw_metrics_counter(m, "cwhisk_journal_elsewhere_total", NULL,
+                           "Undone activations that another invoker took, or may have taken.");
     l->failures = cw_metrics_counter(m, "cwhisk_journal_failures_total", NULL,
                                      "Writes of the journal that failed.");
     l->conf.dir = l->conf.topic = NULL;

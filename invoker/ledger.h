@@ -13,6 +13,7 @@
 #include "common/base/mem.h"
 #include "invoker/journal/journal.h"
 
+struct cw_bus_position;
 struct cw_disk;
 struct cw_err;
 struct cw_loop;
@@ -52,19 +53,29 @@ void inv_ledger_free(struct inv_ledger *l);
 
 /* Is there, or will there be, a journal? */
 bool inv_ledger_keeps(const struct inv_ledger *l);
-/* The topic was assigned to us: the offset to begin with, -1: the group's commit; in *known, below
- * which offset everything is in the journal (-1: nothing is). The next message that is taken is
- * checked to be of the journal's topic. */
-int64_t inv_ledger_begin(struct inv_ledger *l, int64_t *known);
+/* Goes with each commit of the group, so that a successor with this journal sees whether anybody
+ * else committed since. NULL without a journal. */
+const char *inv_ledger_note(const struct inv_ledger *l);
+/* The topic was assigned to us, and that is the group's commit. What others may have run since
+ * will be answered, what they certainly took is theirs. Returns the offset to begin with, -1: the
+ * group's commit; in *known, below which offset everything is in the journal (-1: nothing is). The
+ * next message that is taken is checked to be of the journal's topic. */
+int64_t inv_ledger_begin(struct inv_ledger *l, const struct cw_bus_position *commit,
+                         int64_t *known);
 /* Nothing was taken since, so it is not known yet whether the topic is the journal's. */
 bool inv_ledger_checks(const struct inv_ledger *l);
+/* The topic ends there. true: so it is not the journal's, and everything was forgotten: read from
+ * the group's commit again. */
+bool inv_ledger_ends(struct inv_ledger *l, int64_t end);
 
 /* A message that was read: its activation id, NULL for one that is not readable. RUN and ANSWER put
  * a ticket into *ticket (INV_NO_TICKET without a journal), the others INV_NO_TICKET. */
 enum inv_verdict inv_ledger_take(struct inv_ledger *l, int64_t offset, const char *activation_id,
                                  int64_t *ticket);
-/* What was taken reaches the kernel: before a commit covers it. */
-int inv_ledger_keep(struct inv_ledger *l, struct cw_err *err) CW_MUST_CHECK;
+/* The group's commit is about to be set there: what was taken reaches the kernel before. */
+int inv_ledger_keep(struct inv_ledger *l, int64_t offset, struct cw_err *err) CW_MUST_CHECK;
+/* The broker confirmed that commit, and none is under way. */
+void inv_ledger_committed(struct inv_ledger *l, int64_t offset);
 /* /run is about to be sent. On failure it must not be. */
 int inv_ledger_start(struct inv_ledger *l, int64_t ticket, struct cw_err *err) CW_MUST_CHECK;
 /* The broker has its slot-freeing ack, or refused it for good. */

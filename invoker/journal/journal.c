@@ -21,11 +21,14 @@ struct inv_journal {
     int fds[FILES];
     unsigned active; /* file that is written */
     uint64_t generation;
+    uint64_t identity;
+    bool has_commits;
+    struct inv_journal_commits commits;
     size_t at; /* where the active file goes on */
     struct journal_index index;
     bool stale; /* the buffer ran over: the active file does not tell all, copy it */
     size_t buffered;
-    unsigned char buffer[BUFFER_BYTES];
+    unsigned char *buffer; /* BUFFER_BYTES */
 };
 
 /* ---- reading ---- */
@@ -33,13 +36,17 @@ struct inv_journal {
 static void replay(struct inv_journal *j, unsigned state, struct inv_journal_entry *entry)
 {
     struct inv_journal_entry *known = journal_index_find(&j->index, entry->offset);
+    struct inv_journal_commits commits;
 
     switch (state) {
     case JOURNAL_BASE:
         (void)journal_index_base(&j->index, entry->offset);
         return;
     case JOURNAL_NEXT:
-        if (entry->offset > j->index.next)
+        if (journal_decode_commits(entry->id, &commits)) {
+            j->commits = commits;
+            j->has_commits = true;
+        } else if (entry->offset > j->index.next)
             j->index.next = entry->offset;
         return;
     default:
@@ -62,7 +69,7 @@ static int read_records(struct inv_journal *j, unsigned file, struct cw_err *err
     unsigned state;
 
     for (;;) {
-        size_t room = j->file_bytes - at < sizeof(j->buffer) ? j->file_bytes - at : BUFFER_BYTES;
+        size_t room = j->file_bytes - at < BUFFER_BYTES ? j->file_bytes - at : BUFFER_BYTES;
         ssize_t got = cw_disk_read_all(j->disk, j->fds[file], j->buffer, room, (int64_t)at);
 
         if (got < 0)
@@ -81,22 +88,23 @@ static int read_records(struct inv_journal *j, unsigned file, struct cw_err *err
 /* The newer of the two, if it is of our topic. */
 static int read_all(struct inv_journal *j, struct cw_err *err)
 {
-    unsigned char header[JOURNAL_HEADER_BYTES];
-    struct cw_slice topic;
+    unsigned char bytes[JOURNAL_HEADER_BYTES];
+    struct journal_header header;
     int newest = -1;
 
     for (unsigned i = 0; i < FILES; i++) {
-        uint64_t generation;
-        ssize_t got = cw_disk_read_all(j->disk, j->fds[i], header, sizeof(header), 0);
+        ssize_t got = cw_disk_read_all(j->disk, j->fds[i], bytes, sizeof(bytes), 0);
 
         if (got < 0)
             return cw_fail_errno(err, (int)-got, "journal %s", j->paths[i]);
-        if ((size_t)got < sizeof(header) || !journal_decode_header(header, &generation, &topic) ||
-            generation <= j->generation)
+        if ((size_t)got < sizeof(bytes) || !journal_decode_header(bytes, &header) ||
+            header.generation <= j->generation)
             continue;
-        j->generation = generation;
+        j->generation = header.generation;
         j->active = i;
-        newest = cw_slice_is(topic, j->topic) ? (int)i : -1;
+        newest = cw_slice_is(header.topic, j->topic) ? (int)i : -1;
+        if (newest >= 0 && header.identity)
+            j->identity = header.identity;
     }
     return newest < 0 ? 0 : read_records(j, (unsigned)newest, err);
 }
@@ -119,16 +127,24 @@ static int sync_file(const struct inv_journal *j, unsigned file, struct cw_err *
     return code < 0 ? cw_fail_errno(err, -code, "journal %s", j->paths[file]) : 0;
 }
 
-/* What a copy holds besides its header. */
-static size_t encode_copy(struct inv_journal *j, uint64_t generation, unsigned char **ret)
-{
-    static const unsigned char NO_ID[INV_JOURNAL_ID_LEN];
-    const struct journal_index *x = &j->index;
-    size_t count, n = 0;
-    const struct inv_journal_entry *undone = journal_index_undone(&j->index, &count);
-    unsigned char *out = cw_calloc(count + 2, JOURNAL_RECORD_BYTES);
+static const unsigned char NO_ID[INV_JOURNAL_ID_LEN];
 
-    *ret = out;
+/* The offset is for an earlier version's reader, to whom it says nothing new. */
+static void encode_commits(const struct inv_journal *j, uint64_t generation,
+                           unsigned char ret[JOURNAL_RECORD_BYTES])
+{
+    unsigned char id[INV_JOURNAL_ID_LEN];
+
+    journal_encode_commits(&j->commits, id);
+    journal_encode_record(generation, JOURNAL_NEXT, j->index.next > 0 ? j->index.next : 0, id, ret);
+}
+
+static size_t encode_entries(struct inv_journal *j, uint64_t generation, size_t count,
+                             const struct inv_journal_entry *undone, unsigned char *out)
+{
+    const struct journal_index *x = &j->index;
+    size_t n = 0;
+
     if (x->next < 0)
         return 0;
     journal_encode_record(generation, JOURNAL_BASE, journal_index_low(x), NO_ID, out);
@@ -137,13 +153,26 @@ static size_t encode_copy(struct inv_journal *j, uint64_t generation, unsigned c
         journal_encode_record(generation, undone[i].state, undone[i].offset, undone[i].id,
                               out + JOURNAL_RECORD_BYTES * n++);
     if (count && undone[count - 1].offset + 1 == x->next)
-        return n * JOURNAL_RECORD_BYTES;
+        return n;
     if (x->has_last && x->next > 0)
         journal_encode_record(generation, INV_JOURNAL_DONE, x->next - 1, x->last_id,
                               out + JOURNAL_RECORD_BYTES * n++);
     else
         journal_encode_record(generation, JOURNAL_NEXT, x->next, NO_ID,
                               out + JOURNAL_RECORD_BYTES * n++);
+    return n;
+}
+
+/* What a copy holds besides its header. */
+static size_t encode_copy(struct inv_journal *j, uint64_t generation, unsigned char **ret)
+{
+    size_t count, n;
+    const struct inv_journal_entry *undone = journal_index_undone(&j->index, &count);
+
+    *ret = cw_calloc(count + 3, JOURNAL_RECORD_BYTES);
+    n = encode_entries(j, generation, count, undone, *ret);
+    if (j->has_commits)
+        encode_commits(j, generation, *ret + JOURNAL_RECORD_BYTES * n++);
     return n * JOURNAL_RECORD_BYTES;
 }
 
@@ -152,6 +181,8 @@ static int copy(struct inv_journal *j, struct cw_err *err)
 {
     unsigned other = j->active ^ 1;
     uint64_t generation = j->generation + 1;
+    const struct journal_header fields = {
+        .generation = generation, .identity = j->identity, .topic = cw_slice_of(j->topic)};
     unsigned char header[JOURNAL_HEADER_BYTES];
     cw_auto_free unsigned char *records = NULL;
     size_t n = encode_copy(j, generation, &records);
@@ -161,7 +192,7 @@ static int copy(struct inv_journal *j, struct cw_err *err)
                        j->paths[other], n / JOURNAL_RECORD_BYTES,
                        (j->file_bytes - JOURNAL_HEADER_BYTES - BUFFER_BYTES) /
                            JOURNAL_RECORD_BYTES);
-    journal_encode_header(generation, j->topic, header);
+    journal_encode_header(&fields, header);
     if (write_full(j, other, records, n, JOURNAL_HEADER_BYTES, err) != 0 ||
         sync_file(j, other, err) != 0 ||
         write_full(j, other, header, sizeof(header), 0, err) != 0 || sync_file(j, other, err) != 0)
@@ -195,8 +226,7 @@ static void append(struct inv_journal *j, unsigned state, int64_t offset,
 
     if (j->stale) /* the copy will have it */
         return;
-    if (j->buffered + JOURNAL_RECORD_BYTES > sizeof(j->buffer) &&
-        inv_journal_flush(j, &ignored) != 0) {
+    if (j->buffered + JOURNAL_RECORD_BYTES > BUFFER_BYTES && inv_journal_flush(j, &ignored) != 0) {
         j->stale = true; /* whoever needs it kept flushes, and hears of it */
         return;
     }
@@ -267,8 +297,6 @@ bool inv_journal_anchor(const struct inv_journal *j, struct inv_journal_entry *r
 
 size_t inv_journal_drop_below(struct inv_journal *j, int64_t offset)
 {
-    static const unsigned char NO_ID[INV_JOURNAL_ID_LEN];
-
     append(j, JOURNAL_BASE, offset, NO_ID);
     return journal_index_base(&j->index, offset);
 }
@@ -307,6 +335,39 @@ void inv_journal_forget(struct inv_journal *j)
     j->stale = true;
 }
 
+/* ---- commits ---- */
+
+uint64_t inv_journal_identity(const struct inv_journal *j)
+{
+    return j->identity;
+}
+
+bool inv_journal_commits(const struct inv_journal *j, struct inv_journal_commits *ret)
+{
+    *ret = j->commits;
+    return j->has_commits;
+}
+
+void inv_journal_note_commits(struct inv_journal *j, const struct inv_journal_commits *commits)
+{
+    unsigned char id[INV_JOURNAL_ID_LEN];
+
+    if (j->has_commits && j->commits.low == commits->low && j->commits.high == commits->high)
+        return;
+    j->commits = *commits;
+    j->has_commits = true;
+    journal_encode_commits(commits, id);
+    append(j, JOURNAL_NEXT, j->index.next > 0 ? j->index.next : 0, id);
+}
+
+void inv_journal_served(struct inv_journal *j, const struct inv_journal_commits *from, int64_t end,
+                        struct inv_journal_served *ret)
+{
+    journal_index_served(&j->index, from, end, ret);
+    j->buffered = 0;
+    j->stale = true; /* a copy counts as a whole, or not at all */
+}
+
 /* ---- opening ---- */
 
 static int open_files(struct inv_journal *j, const struct inv_journal_conf *conf,
@@ -339,6 +400,8 @@ struct inv_journal *inv_journal_open(const struct inv_journal_conf *conf, struct
     j->topic = cw_strdup(conf->topic);
     j->file_bytes = conf->file_bytes / JOURNAL_RECORD_BYTES * JOURNAL_RECORD_BYTES;
     j->sync = conf->sync;
+    j->identity = conf->identity;
+    j->buffer = cw_realloc(NULL, BUFFER_BYTES);
     j->fds[0] = j->fds[1] = -1;
     journal_index_init(&j->index);
     /* Always into the other file: behind a torn record there may be more of its generation. */
@@ -363,6 +426,7 @@ void inv_journal_close(struct inv_journal *j)
         free(j->paths[i]);
     }
     journal_index_done(&j->index);
+    free(j->buffer);
     free(j->topic);
     free(j);
 }

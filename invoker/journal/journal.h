@@ -45,12 +45,25 @@ struct inv_journal_entry {
     bool held;                            /* of this process: it has the message */
 };
 
+/* Where the group's commit can be, as far as it is this journal's owner's doing: not below the
+ * lowest and not above the highest of those that were sent since one was confirmed. -1: nowhere
+ * yet. */
+struct inv_journal_commits {
+    int64_t low, high;
+};
+
+/* Undone entries that somebody else may have run, and that somebody else has. */
+struct inv_journal_served {
+    size_t doubtful, theirs;
+};
+
 struct inv_journal_conf {
     const struct cw_disk *disk;
     const char *dir;  /* exists */
     const char *name; /* of the invoker: "invoker0" */
     const char *topic;
     size_t file_bytes; /* 64 KiB.. each of the two */
+    uint64_t identity; /* not 0: of a journal that has none yet */
     bool sync;         /* fdatasync where a state must be kept */
 };
 
@@ -82,6 +95,18 @@ void inv_journal_forget(struct inv_journal *j);
 size_t inv_journal_drop_below(struct inv_journal *j, int64_t offset);
 /* Forgets that anything from this offset on was taken: it is left to whoever reads the topic. */
 void inv_journal_rewind(struct inv_journal *j, int64_t offset);
+
+/* By which it is told from all others; forgetting does not change it. Not 0. */
+uint64_t inv_journal_identity(const struct inv_journal *j);
+/* false: nothing is known, by what an earlier version wrote. */
+bool inv_journal_commits(const struct inv_journal *j, struct inv_journal_commits *ret);
+/* Buffered until the next flush. */
+void inv_journal_note_commits(struct inv_journal *j, const struct inv_journal_commits *commits);
+/* Somebody else began where the group's commit was, in `from`, and went on to `end`: what is undone
+ * from from->high on is done with, what lies between from->low and that was perhaps started. All
+ * below `end` was taken. The next flush writes all of this or nothing. */
+void inv_journal_served(struct inv_journal *j, const struct inv_journal_commits *from, int64_t end,
+                        struct inv_journal_served *ret);
 
 /* Offsets rise from call to call. Buffered until the next flush. The entry is held. */
 void inv_journal_taken(struct inv_journal *j, int64_t offset,

@@ -12,36 +12,57 @@ enum {
     AT_GENERATION = 8,
     AT_TOPIC_LEN = 16,
     AT_TOPIC = 18,
+    AT_IDENTITY = JOURNAL_HEADER_BYTES - 16,
     AT_HEADER_CRC = JOURNAL_HEADER_BYTES - 4,
     AT_STATE = 4,
     AT_OFFSET = 8,
     AT_ID = 16,
 };
 
-void journal_encode_header(uint64_t generation, const char *topic,
-                           unsigned char ret[JOURNAL_HEADER_BYTES])
+/* Offsets go as they are plus one; this bit tells them from the zeros of other records. */
+#define HAS_COMMITS (UINT64_C(1) << 63)
+
+void journal_encode_header(const struct journal_header *h, unsigned char ret[JOURNAL_HEADER_BYTES])
 {
-    size_t n = strnlen(topic, JOURNAL_TOPIC_MAX);
+    size_t n = h->topic.n < JOURNAL_TOPIC_MAX ? h->topic.n : JOURNAL_TOPIC_MAX;
 
     memset(ret, 0, JOURNAL_HEADER_BYTES);
     memcpy(ret, MAGIC, sizeof(MAGIC));
-    cw_put_le(ret + AT_GENERATION, generation, 8);
+    cw_put_le(ret + AT_GENERATION, h->generation, 8);
     cw_put_le(ret + AT_TOPIC_LEN, n, 2);
-    memcpy(ret + AT_TOPIC, topic, n);
+    memcpy(ret + AT_TOPIC, h->topic.p, n);
+    cw_put_le(ret + AT_IDENTITY, h->identity, 8);
     cw_put_le(ret + AT_HEADER_CRC, crc32(0, ret, AT_HEADER_CRC), 4);
 }
 
-bool journal_decode_header(const unsigned char p[JOURNAL_HEADER_BYTES], uint64_t *generation,
-                           struct cw_slice *topic)
+bool journal_decode_header(const unsigned char p[JOURNAL_HEADER_BYTES], struct journal_header *ret)
 {
     size_t n = cw_get_le(p + AT_TOPIC_LEN, 2);
 
     if (memcmp(p, MAGIC, sizeof(MAGIC)) != 0 || n > JOURNAL_TOPIC_MAX ||
         cw_get_le(p + AT_HEADER_CRC, 4) != crc32(0, p, AT_HEADER_CRC))
         return false;
-    *generation = cw_get_le(p + AT_GENERATION, 8);
-    *topic = cw_slice((const char *)p + AT_TOPIC, n);
+    ret->generation = cw_get_le(p + AT_GENERATION, 8);
+    ret->identity = cw_get_le(p + AT_IDENTITY, 8);
+    ret->topic = cw_slice((const char *)p + AT_TOPIC, n);
     return true;
+}
+
+void journal_encode_commits(const struct inv_journal_commits *c,
+                            unsigned char ret[INV_JOURNAL_ID_LEN])
+{
+    cw_put_le(ret, (uint64_t)(c->low + 1) | HAS_COMMITS, 8);
+    cw_put_le(ret + 8, (uint64_t)(c->high + 1), 8);
+}
+
+bool journal_decode_commits(const unsigned char p[INV_JOURNAL_ID_LEN],
+                            struct inv_journal_commits *ret)
+{
+    uint64_t low = cw_get_le(p, 8);
+
+    ret->low = (int64_t)(low & ~HAS_COMMITS) - 1;
+    ret->high = (int64_t)cw_get_le(p + 8, 8) - 1;
+    return (low & HAS_COMMITS) && ret->low <= ret->high;
 }
 
 static uint64_t record_crc(uint64_t generation, const unsigned char *p)

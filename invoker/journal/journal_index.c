@@ -121,6 +121,35 @@ void journal_index_rewind(struct journal_index *x, int64_t offset)
         journal_index_last(x, &x->entries[x->end - 1]);
 }
 
+/* What we hold is ours to end, whatever becomes of it elsewhere; only a successor must not run it.
+ */
+static void serve_entry(struct journal_index *x, struct inv_journal_entry *entry, bool doubtful,
+                        struct inv_journal_served *ret)
+{
+    if (doubtful || entry->held) {
+        ret->doubtful += !entry->held && entry->state == INV_JOURNAL_TAKEN;
+        entry->state = INV_JOURNAL_STARTED;
+        return;
+    }
+    ret->theirs++;
+    entry->state = INV_JOURNAL_DONE;
+    x->done++;
+}
+
+void journal_index_served(struct journal_index *x, const struct inv_journal_commits *from,
+                          int64_t end, struct inv_journal_served *ret)
+{
+    *ret = (struct inv_journal_served){0};
+    for (size_t i = x->first; i < x->end && x->entries[i].offset < end; i++)
+        if (x->entries[i].offset >= from->low && x->entries[i].state != INV_JOURNAL_DONE)
+            serve_entry(x, &x->entries[i], x->entries[i].offset < from->high, ret);
+    drop_front(x);
+    if (end > x->next) {
+        x->next = end;
+        x->has_last = false;
+    }
+}
+
 struct inv_journal_entry *journal_index_find(const struct journal_index *x, int64_t offset)
 {
     size_t low = x->first, high = x->end;

@@ -29,6 +29,9 @@ size_t journal_index_base(struct journal_index *x, int64_t offset);
 void journal_index_last(struct journal_index *x, const struct inv_journal_entry *entry);
 /* Nothing from this offset on was taken. */
 void journal_index_rewind(struct journal_index *x, int64_t offset);
+/* See inv_journal_served. */
+void journal_index_served(struct journal_index *x, const struct inv_journal_commits *from,
+                          int64_t end, struct inv_journal_served *ret);
 /* NULL when it is not there or done. */
 struct inv_journal_entry *journal_index_find(const struct journal_index *x, int64_t offset);
 void journal_index_mark(struct journal_index *x, struct inv_journal_entry *entry,

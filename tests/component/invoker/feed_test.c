@@ -18,7 +18,9 @@ struct world {
     struct inv_feed *feed;
     size_t capacity, max_bytes;
     bool journal, keep_fails;
-    unsigned kept;
+    unsigned kept, looks;
+    int64_t kept_at, told_at;
+    int64_t foreign_end;  /* a topic that ends there is another one; 0: none */
     int64_t begin, known; /* what the journal says */
     bool restart;         /* the next message turns out to be of another topic */
     bool left, leave_failed;
@@ -63,20 +65,38 @@ static void on_message(void *arg, struct cw_slice payload, int64_t offset, int64
     }
 }
 
-static int64_t begin_from(void *arg, int64_t *known)
+static int64_t begin_from(void *arg, const struct cw_bus_position *commit, int64_t *known)
 {
     struct world *w = arg;
 
+    assert_int_equal(commit->offset, w->bus.position.offset);
+    assert_string_equal(commit->note, w->bus.position.note);
     *known = w->known;
     return w->begin;
 }
 
-static int keep(void *arg, struct cw_err *err)
+static int keep(void *arg, int64_t offset, struct cw_err *err)
 {
     struct world *w = arg;
 
     w->kept++;
+    w->kept_at = offset;
     return w->keep_fails ? cw_fail(err, CW_UNAVAILABLE, "fake disk") : 0;
+}
+
+static void on_committed(void *arg, int64_t offset)
+{
+    struct world *w = arg;
+
+    w->told_at = offset;
+}
+
+static bool ends(void *arg, int64_t end)
+{
+    struct world *w = arg;
+
+    w->looks++;
+    return end == w->foreign_end;
 }
 
 static void on_left(void *arg, const struct cw_err *err)
@@ -100,6 +120,9 @@ static struct inv_feed *make_feed(struct world *w, struct cw_err *err)
             .on_message = on_message,
             .begin = w->journal ? begin_from : NULL,
             .keep = w->journal ? keep : NULL,
+            .committed = w->journal ? on_committed : NULL,
+            .ends = w->journal ? ends : NULL,
+            .note = w->journal ? "cwhisk 1" : NULL,
             .arg = w,
         },
         err);
@@ -775,6 +798,98 @@ static void another_topic_is_read_from_the_groups_commit(void **state)
     end(&w);
 }
 
+/* What it says of the group is there for the journal; see begin_from. */
+static void commit_is_told_to_the_journal_before_and_after(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin_with_journal(&w, 8, -1, -1);
+    assert_string_equal(w.bus.sub.note, "cwhisk 1");
+    w.bus.hold_commits = true;
+    deliver(&w, 4, 4);
+    wait_seen(&w, 1);
+    run_turns(w.loop);
+    assert_int_equal(w.kept_at, 5);
+    assert_int_equal(w.told_at, 0);
+    w.bus.hold_commits = false;
+    fake_bus_release(&w.bus);
+    run_turns(w.loop);
+    assert_int_equal(w.told_at, 5);
+    w.bus.sub.on_assigned(w.feed, false);
+    w.bus.position = (struct cw_bus_position){7, "somebody"};
+    w.bus.sub.on_assigned(w.feed, true);
+    end(&w);
+}
+
+/* The answer to one that was sent before does not mean that no other is under way. */
+static void commit_that_comes_while_leaving_is_not_told(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin_with_journal(&w, 8, -1, -1);
+    w.bus.hold_commits = true;
+    deliver(&w, 0, 0);
+    wait_seen(&w, 1);
+    run_turns(w.loop);
+    inv_feed_stop(w.feed);
+    inv_feed_leave(w.feed, 1, on_left);
+    fake_bus_release(&w.bus);
+    run_turns(w.loop);
+    assert_true(w.left);
+    assert_int_equal(w.told_at, 0);
+    end(&w);
+}
+
+static bool restarted(void *arg)
+{
+    const struct world *w = arg;
+
+    return w->bus.sought == CW_BUS_COMMITTED;
+}
+
+static void topic_that_ends_too_early_is_read_from_the_groups_commit(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin_with_journal(&w, 8, 3, 6);
+    w.foreign_end = 3;
+    w.bus.end_offset = 4; /* of the topic that was */
+    w.wanted = 1;
+    assert_false(cw_loop_run_until(w.loop, restarted, &w, 700));
+    assert_int_equal(w.looks, 1);
+    w.bus.end_offset = 3;
+    assert_true(cw_loop_run_until(w.loop, restarted, &w, WAIT_MS));
+    end(&w);
+}
+
+/* The commit is whoever's it is now. */
+static void nothing_is_left_of_what_is_not_ours_any_more(void **state)
+{
+    struct world w;
+    unsigned commits;
+
+    (void)state;
+    for (int journal = 0; journal < 2; journal++) {
+        if (journal)
+            begin_with_journal(&w, 3, -1, -1);
+        else
+            begin(&w, 3, UNBOUNDED);
+        deliver(&w, 0, 2);
+        run_turns(w.loop);
+        w.bus.sub.on_assigned(w.feed, false);
+        inv_feed_stop(w.feed);
+        commits = w.bus.commits;
+        inv_feed_leave(w.feed, 1, on_left);
+        run_turns(w.loop);
+        assert_true(w.leave_failed);
+        assert_int_equal(w.bus.commits, commits);
+        end(&w);
+    }
+}
+
 static void revoked_partition_drops_all_that_was_not_handed_out(void **state)
 {
     struct world w;
@@ -990,6 +1105,10 @@ int main(void)
         cmocka_unit_test(reading_begins_where_the_journal_says_and_no_commit_goes_back),
         cmocka_unit_test(nothing_is_committed_that_the_journal_did_not_keep),
         cmocka_unit_test(another_topic_is_read_from_the_groups_commit),
+        cmocka_unit_test(commit_is_told_to_the_journal_before_and_after),
+        cmocka_unit_test(commit_that_comes_while_leaving_is_not_told),
+        cmocka_unit_test(topic_that_ends_too_early_is_read_from_the_groups_commit),
+        cmocka_unit_test(nothing_is_left_of_what_is_not_ours_any_more),
         cmocka_unit_test(revoked_partition_drops_all_that_was_not_handed_out),
         cmocka_unit_test(what_is_left_is_read_by_the_next_one),
         cmocka_unit_test(journal_is_kept_before_the_rest_is_left),

@@ -28,6 +28,7 @@ struct write {
 
 struct disk {
     struct cw_disk base;
+    uint64_t opened; /* so many journals over it */
     unsigned char files[2][FILE_BYTES];
     struct write writes[WRITES_MAX];
     size_t write_count;
@@ -123,6 +124,7 @@ static struct inv_journal *open_topic(struct disk *d, const char *topic)
             .name = "invoker0",
             .topic = topic,
             .file_bytes = FILE_BYTES,
+            .identity = ++d->opened,
         },
         &err);
 
@@ -420,6 +422,90 @@ static void work_of_many_files_full_is_copied_on(void **state)
     die(d, j);
     j = open_it(d);
     expect(j, "0s 20000t", 0);
+    inv_journal_close(j);
+    disk_free(d);
+}
+
+static void expect_commits(const struct inv_journal *j, int64_t low, int64_t high)
+{
+    struct inv_journal_commits got;
+
+    assert_true(inv_journal_commits(j, &got));
+    assert_int_equal(got.low, low);
+    assert_int_equal(got.high, high);
+}
+
+static void commits_are_there_for_the_successor(void **state)
+{
+    struct disk *d = disk_new();
+    struct inv_journal *j = open_it(d);
+    struct inv_journal_commits got;
+    struct cw_err err = {0};
+
+    (void)state;
+    assert_false(inv_journal_commits(j, &got));
+    inv_journal_note_commits(j, &(struct inv_journal_commits){-1, -1});
+    take(j, 7);
+    inv_journal_note_commits(j, &(struct inv_journal_commits){-1, 8});
+    assert_int_equal(inv_journal_flush(j, &err), 0);
+    inv_journal_note_commits(j, &(struct inv_journal_commits){8, 8});
+    die(d, j);
+    for (int again = 0; again < 2; again++) {
+        j = open_it(d);
+        expect_commits(j, -1, 8);
+        expect(j, "7t", 7);
+        inv_journal_close(j);
+    }
+    disk_free(d);
+}
+
+static void identity_is_kept_whatever_is_forgotten(void **state)
+{
+    struct disk *d = disk_new();
+    struct inv_journal *j = open_it(d);
+    uint64_t identity = inv_journal_identity(j);
+
+    (void)state;
+    assert_int_not_equal(identity, 0);
+    take(j, 7);
+    inv_journal_forget(j);
+    inv_journal_close(j);
+    j = open_it(d);
+    assert_int_equal(inv_journal_identity(j), identity);
+    inv_journal_close(j);
+    disk_free(d);
+}
+
+/* All of it is there or nothing is. */
+static void what_others_served_is_written_as_a_whole(void **state)
+{
+    struct disk *d = disk_new();
+    struct inv_journal *j = open_it(d);
+    struct inv_journal_served served;
+
+    (void)state;
+    for (int64_t i = 0; i < 6; i++)
+        take(j, i);
+    inv_journal_close(j);
+    for (int end = 0; end < 2; end++) {
+        j = open_it(d);
+        expect(j, "0t 1t 2t 3t 4t 5t", 0);
+        inv_journal_served(j, &(struct inv_journal_commits){1, 3}, 5, &served);
+        assert_int_equal(served.doubtful, 2);
+        assert_int_equal(served.theirs, 2);
+        expect(j, "0t 1s 2s 5t", 0);
+        if (end == 0)
+            die(d, j);
+        else
+            inv_journal_close(j);
+    }
+    j = open_it(d);
+    expect(j, "0t 1s 2s 5t", 0);
+    inv_journal_served(j, &(struct inv_journal_commits){0, 0}, 9, &served);
+    expect(j, "", 9);
+    inv_journal_close(j);
+    j = open_it(d);
+    expect(j, "", 9);
     inv_journal_close(j);
     disk_free(d);
 }
@@ -791,6 +877,9 @@ int main(void)
         cmocka_unit_test(what_is_left_to_the_next_reader_is_not_taken),
         cmocka_unit_test(one_slow_activation_does_not_hold_all_that_is_done_in_memory),
         cmocka_unit_test(work_of_many_files_full_is_copied_on),
+        cmocka_unit_test(commits_are_there_for_the_successor),
+        cmocka_unit_test(identity_is_kept_whatever_is_forgotten),
+        cmocka_unit_test(what_others_served_is_written_as_a_whole),
         cmocka_unit_test(journal_of_another_topic_is_not_read),
         cmocka_unit_test(forgotten_work_stays_forgotten),
         cmocka_unit_test(writes_in_pieces_are_whole),

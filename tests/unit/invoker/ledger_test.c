@@ -6,6 +6,7 @@
 
 #include "common/base/disk.h"
 #include "common/base/err.h"
+#include "common/bus/bus.h"
 #include "common/loop/loop.h"
 #include "common/obs/metrics.h"
 #include "invoker/ledger.h"
@@ -22,6 +23,7 @@ struct world {
     struct cw_disk disk; /* the machine's, but for write */
     bool broken;
     int64_t tickets[64];
+    int64_t commit; /* the group's; -1: none */
 };
 
 static struct world *world_of(const struct cw_disk *disk)
@@ -62,7 +64,7 @@ static void open_ledger(struct world *w, const char *topic)
 
 static void begin(struct world *w)
 {
-    *w = (struct world){.loop = cw_loop_new(NULL, NULL), .metrics = cw_metrics_new()};
+    *w = (struct world){.loop = cw_loop_new(NULL, NULL), .metrics = cw_metrics_new(), .commit = -1};
     scratch_make(w->dir);
     w->disk = *cw_disk_files();
     w->disk.write = write_or_fail;
@@ -116,15 +118,34 @@ static void keep(struct world *w)
 {
     struct cw_err err = {0};
 
-    assert_int_equal(inv_ledger_keep(w->ledger, &err), 0);
+    assert_int_equal(inv_ledger_keep(w->ledger, w->commit, &err), 0);
 }
 
-static void begin_at(struct world *w, int64_t offset, int64_t known)
+/* The next commit that is told goes there. */
+static void commit(struct world *w, int64_t offset, bool confirmed)
+{
+    w->commit = offset;
+    keep(w);
+    if (confirmed)
+        inv_ledger_committed(w->ledger, offset);
+    run_turns(w->loop);
+}
+
+static void begin_after(struct world *w, struct cw_bus_position commit, int64_t offset,
+                        int64_t known)
 {
     int64_t got;
 
-    assert_int_equal(inv_ledger_begin(w->ledger, &got), offset);
+    assert_int_equal(inv_ledger_begin(w->ledger, &commit, &got), offset);
     assert_int_equal(got, known);
+}
+
+/* Nobody but us committed. */
+static void begin_at(struct world *w, int64_t offset, int64_t known)
+{
+    struct cw_bus_position commit = {w->commit, w->commit < 0 ? "" : inv_ledger_note(w->ledger)};
+
+    begin_after(w, commit, offset, known);
 }
 
 /* ---- tests ---- */
@@ -142,7 +163,8 @@ static void without_a_directory_everything_is_to_run(void **state)
         .loop = w.loop, .metrics = w.metrics, .dir = "", .topic = "invoker0"});
     assert_int_equal(inv_ledger_open(w.ledger, &err), 0);
     assert_false(inv_ledger_keeps(w.ledger));
-    assert_int_equal(inv_ledger_begin(w.ledger, &known), -1);
+    assert_null(inv_ledger_note(w.ledger));
+    assert_int_equal(inv_ledger_begin(w.ledger, &(struct cw_bus_position){3, ""}, &known), -1);
     assert_int_equal(known, -1);
     for (int again = 0; again < 2; again++)
         assert_int_equal(inv_ledger_take(w.ledger, 5, id_of(5, 'a'), &ticket), INV_RUN);
@@ -372,6 +394,7 @@ static void what_is_left_to_others_is_forgotten(void **state)
     inv_ledger_leave(w.ledger, 3);
     run_turns(w.loop);
     crash(&w);
+    w.commit = 3;
     begin_at(&w, 0, 3);
     assert_int_equal(take(&w, 0), INV_RUN);
     assert_int_equal(take(&w, 1), INV_RUN);
@@ -437,6 +460,179 @@ static void topic_is_in_doubt_until_the_first_message(void **state)
     assert_true(inv_ledger_checks(w.ledger));
     assert_int_equal(take(&w, 0), INV_SKIP);
     assert_false(inv_ledger_checks(w.ledger));
+    end(&w);
+}
+
+/* ---- what others did ---- */
+
+/* 0..5 were taken, 0 and 3 started; the commit is at 2 for sure, and perhaps at 4. */
+static void leave_in_all_states(struct world *w)
+{
+    begin(w);
+    begin_at(w, -1, -1);
+    for (int64_t i = 0; i < 6; i++)
+        (void)take(w, i);
+    commit(w, 2, true);
+    start(w, 0);
+    start(w, 3);
+    commit(w, 4, false);
+    crash(w);
+}
+
+static void nobody_came_between_two_commits_of_ours(void **state)
+{
+    struct world w;
+
+    (void)state;
+    for (int64_t at = 2; at <= 4; at += 2) {
+        leave_in_all_states(&w);
+        w.commit = at;
+        begin_at(&w, 0, 6);
+        assert_int_equal(take(&w, 0), INV_ANSWER);
+        for (int64_t i = 1; i < 6; i++)
+            assert_int_equal(take(&w, i), i == 3 ? INV_ANSWER : INV_RUN);
+        end(&w);
+    }
+}
+
+static void what_others_took_is_theirs_and_what_they_may_have_is_answered(void **state)
+{
+    struct world w;
+
+    (void)state;
+    leave_in_all_states(&w);
+    begin_after(&w, (struct cw_bus_position){5, ""}, 0, 6);
+    assert_int_equal(inv_ledger_left(w.ledger), 5);
+    assert_int_equal(take(&w, 0), INV_ANSWER);
+    assert_int_equal(take(&w, 1), INV_RUN); /* behind where they can have begun */
+    assert_int_equal(take(&w, 2), INV_ANSWER);
+    assert_int_equal(take(&w, 3), INV_ANSWER);
+    assert_int_equal(take(&w, 4), INV_SKIP); /* no commit of ours was ever behind it */
+    assert_int_equal(take(&w, 5), INV_RUN);
+    end(&w);
+}
+
+static void what_they_read_further_than_we_is_not_read_again(void **state)
+{
+    struct world w;
+
+    (void)state;
+    leave_in_all_states(&w);
+    begin_after(&w, (struct cw_bus_position){9, "cwhisk 0123456789abcdef"}, 0, 9);
+    for (int64_t i = 0; i < 4; i++)
+        assert_int_equal(take(&w, i), i == 1 ? INV_RUN : INV_ANSWER);
+    for (int64_t i = 4; i < 9; i++)
+        assert_int_equal(take(&w, i), INV_SKIP);
+    assert_int_equal(take(&w, 9), INV_RUN);
+    end(&w);
+}
+
+/* Before any commit of ours, everything is. */
+static void what_others_did_is_decided_once(void **state)
+{
+    struct world w;
+
+    (void)state;
+    leave_in_all_states(&w);
+    begin_after(&w, (struct cw_bus_position){9, ""}, 0, 9);
+    keep(&w); /* a commit of ours is sent */
+    crash(&w);
+    w.commit = 9;
+    begin_at(&w, 0, 9);
+    for (int64_t i = 0; i < 4; i++)
+        assert_int_equal(take(&w, i), i == 1 ? INV_RUN : INV_ANSWER);
+    assert_int_equal(take(&w, 4), INV_SKIP);
+    end(&w);
+}
+
+static void when_all_is_done_reading_begins_where_others_ended(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    begin_at(&w, -1, -1);
+    take(&w, 0);
+    commit(&w, 1, true);
+    finish(&w, 0);
+    run_turns(w.loop);
+    crash(&w);
+    begin_after(&w, (struct cw_bus_position){4, ""}, -1, -1);
+    assert_false(inv_ledger_checks(w.ledger));
+    assert_int_equal(take(&w, 4), INV_RUN);
+    end(&w);
+}
+
+/* Of a backup, or of a machine that died with it in its caches. */
+static void journal_that_is_behind_our_own_commit_runs_nothing_below_it(void **state)
+{
+    struct world w;
+
+    (void)state;
+    leave_in_all_states(&w);
+    w.commit = 5;
+    begin_at(&w, 0, 6);
+    for (int64_t i = 0; i < 5; i++)
+        assert_int_equal(take(&w, i), INV_ANSWER);
+    assert_int_equal(take(&w, 5), INV_RUN);
+    end(&w);
+}
+
+static void commit_that_was_set_back_or_forgotten_makes_all_doubtful(void **state)
+{
+    struct world w;
+
+    (void)state;
+    leave_in_all_states(&w);
+    begin_after(&w, (struct cw_bus_position){1, ""}, 0, 6);
+    assert_int_equal(take(&w, 0), INV_ANSWER);
+    assert_int_equal(take(&w, 1), INV_RUN);
+    end(&w);
+    leave_in_all_states(&w);
+    begin_after(&w, (struct cw_bus_position){-1, ""}, 0, 6);
+    for (int64_t i = 0; i < 6; i++)
+        assert_int_equal(take(&w, i), INV_ANSWER);
+    end(&w);
+}
+
+/* The broker takes what we hold for somebody else's after a rebalance. */
+static void what_is_in_our_hands_stays_there_whoever_came(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    begin_at(&w, -1, -1);
+    for (int64_t i = 0; i < 3; i++)
+        (void)take(&w, i);
+    commit(&w, 1, true);
+    begin_after(&w, (struct cw_bus_position){3, ""}, 0, 3);
+    for (int64_t i = 0; i < 3; i++)
+        assert_int_equal(take(&w, i), INV_SKIP);
+    assert_int_equal(inv_ledger_undone(w.ledger), 3);
+    keep(&w);
+    crash(&w); /* with them: now nobody knows */
+    w.commit = 3;
+    begin_at(&w, 0, 3);
+    assert_int_equal(take(&w, 0), INV_RUN);
+    assert_int_equal(take(&w, 1), INV_ANSWER);
+    assert_int_equal(take(&w, 2), INV_ANSWER);
+    end(&w);
+}
+
+static void topic_that_ends_where_the_journals_goes_on_is_another_one(void **state)
+{
+    struct world w;
+
+    (void)state;
+    leave_in_all_states(&w);
+    begin_after(&w, (struct cw_bus_position){2, inv_ledger_note(w.ledger)}, 0, 6);
+    assert_false(inv_ledger_ends(w.ledger, 0)); /* a broker that has just begun may say so */
+    begin_after(&w, (struct cw_bus_position){-1, ""}, 0, 6);
+    assert_false(inv_ledger_ends(w.ledger, 1));
+    assert_true(inv_ledger_ends(w.ledger, 0));
+    assert_false(inv_ledger_checks(w.ledger));
+    assert_int_equal(take(&w, 0), INV_RUN);
     end(&w);
 }
 
@@ -524,6 +720,15 @@ int main(void)
         cmocka_unit_test(journal_that_has_nothing_undone_is_forgotten_once_the_rest_is_left),
         cmocka_unit_test(journal_is_forgotten_with_the_last_answer_after_the_rest_was_left),
         cmocka_unit_test(topic_is_in_doubt_until_the_first_message),
+        cmocka_unit_test(nobody_came_between_two_commits_of_ours),
+        cmocka_unit_test(what_others_took_is_theirs_and_what_they_may_have_is_answered),
+        cmocka_unit_test(what_they_read_further_than_we_is_not_read_again),
+        cmocka_unit_test(what_others_did_is_decided_once),
+        cmocka_unit_test(when_all_is_done_reading_begins_where_others_ended),
+        cmocka_unit_test(journal_that_is_behind_our_own_commit_runs_nothing_below_it),
+        cmocka_unit_test(commit_that_was_set_back_or_forgotten_makes_all_doubtful),
+        cmocka_unit_test(what_is_in_our_hands_stays_there_whoever_came),
+        cmocka_unit_test(topic_that_ends_where_the_journals_goes_on_is_another_one),
         cmocka_unit_test(journal_that_cannot_be_written_stops_new_work),
         cmocka_unit_test(too_much_undone_work_stops_taking),
         cmocka_unit_test(directory_that_is_not_there_is_named),

@@ -28,6 +28,16 @@ static ssize_t disk_read(const struct cw_disk *base, int fd, void *p, size_t n, 
     return (ssize_t)n;
 }
 
+/* Checksums are what an examination would spend its time with otherwise. */
+static void look_at_header(struct model_image *image, int fd)
+{
+    struct journal_header header;
+
+    image->generation[fd] = 0;
+    if (image->n[fd] >= JOURNAL_HEADER_BYTES && journal_decode_header(image->bytes[fd], &header))
+        image->generation[fd] = header.generation;
+}
+
 static ssize_t disk_write(const struct cw_disk *base, int fd, const struct iovec *iov, int count,
                           int64_t at)
 {
@@ -41,6 +51,8 @@ static ssize_t disk_write(const struct cw_disk *base, int fd, const struct iovec
     memcpy(d->image.bytes[fd] + at, iov->iov_base, n);
     if (d->image.n[fd] < (size_t)at + n)
         d->image.n[fd] = (size_t)at + n;
+    if (at < JOURNAL_HEADER_BYTES)
+        look_at_header(&d->image, fd);
     d->left -= n;
     d->written += n;
     return (ssize_t)n;
@@ -72,14 +84,9 @@ void model_disk_init(struct model_disk *d)
 static void find_newest(const struct model_image *image, struct model_digest *ret)
 {
     for (uint8_t i = 0; i < MODEL_FILES; i++) {
-        struct cw_slice topic;
-        uint64_t generation;
-
-        if (image->n[i] < JOURNAL_HEADER_BYTES ||
-            !journal_decode_header(image->bytes[i], &generation, &topic) ||
-            generation <= ret->generation)
+        if (image->generation[i] <= ret->generation)
             continue;
-        ret->generation = generation;
+        ret->generation = image->generation[i];
         ret->file = i;
     }
 }
@@ -87,7 +94,13 @@ static void find_newest(const struct model_image *image, struct model_digest *re
 static void fold(struct model_digest *d, unsigned state, const struct inv_journal_entry *entry)
 {
     int8_t next = (int8_t)(entry->offset + 1);
+    struct inv_journal_commits commits;
 
+    if (state == JOURNAL_NEXT && journal_decode_commits(entry->id, &commits)) {
+        d->low = (int8_t)commits.low;
+        d->high = (int8_t)commits.high;
+        return;
+    }
     if (state == JOURNAL_BASE || state == JOURNAL_NEXT) {
         next = (int8_t)entry->offset;
         if (state == JOURNAL_BASE)
@@ -109,6 +122,7 @@ void model_digest_make(const struct model_image *image, struct model_digest *ret
 
     memset(ret, 0, sizeof(*ret));
     ret->base = ret->next = -1;
+    ret->low = ret->high = -2; /* nothing said */
     find_newest(image, ret);
     if (ret->generation == 0)
         return;

@@ -11,6 +11,7 @@ enum { MODEL_FILES = 2, MODEL_FILE_BYTES = 4096, MODEL_OFFSETS = 4 };
 
 struct model_image {
     size_t n[MODEL_FILES];
+    uint64_t generation[MODEL_FILES]; /* by its header; 0: none */
     unsigned char bytes[MODEL_FILES][MODEL_FILE_BYTES];
 };
 
@@ -27,7 +28,7 @@ void model_disk_init(struct model_disk *d);
 struct model_digest {
     uint8_t states[MODEL_OFFSETS];
     uint8_t ids[MODEL_OFFSETS]; /* first byte of each */
-    int8_t base, next;
+    int8_t base, next, low, high;
     uint8_t file;
     uint64_t generation;
     size_t end; /* of the records in that file */

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "common/base/err.h"
+#include "common/bus/bus.h"
 #include "common/loop/loop.h"
 #include "common/obs/log.h"
 #include "common/obs/metrics.h"
@@ -62,6 +63,16 @@ static const char *id_of(const struct model_process *p, unsigned act, char text[
     return text;
 }
 
+static void begin(struct model_process *p, unsigned arg, struct model_answer *ret)
+{
+    const struct cw_bus_position commit = {
+        .offset = (int64_t)(arg & ~(unsigned)CALL_OWN) - 1,
+        .note = arg & CALL_OWN ? inv_ledger_note(p->ledger) : "",
+    };
+
+    ret->from = inv_ledger_begin(p->ledger, &commit, &ret->known);
+}
+
 static bool is_over(void *arg)
 {
     return (*(int *)arg)-- <= 0;
@@ -82,14 +93,20 @@ struct model_answer model_process_call(struct model_process *p, enum model_call 
 
     switch (call) {
     case CALL_BEGIN:
-        ret.from = inv_ledger_begin(p->ledger, &ret.known);
+        begin(p, arg, &ret);
         break;
     case CALL_TAKE:
         ret.verdict =
             inv_ledger_take(p->ledger, arg % MODEL_MESSAGES, id_of(p, arg, id), &p->tickets[arg]);
         break;
     case CALL_KEEP:
-        ret.code = inv_ledger_keep(p->ledger, &err);
+        ret.code = inv_ledger_keep(p->ledger, arg, &err);
+        break;
+    case CALL_COMMITTED:
+        inv_ledger_committed(p->ledger, arg);
+        break;
+    case CALL_ENDS:
+        ret.foreign = inv_ledger_ends(p->ledger, arg);
         break;
     case CALL_START:
         ret.code = inv_ledger_start(p->ledger, p->tickets[arg], &err);
@@ -127,13 +144,12 @@ bool model_process_close(struct model_process *p)
 uint64_t model_process_digest(struct model_process *p, bool *pending)
 {
     struct model_digest now, then;
-    struct cw_err err = {0};
     uint64_t hash;
 
     model_digest_make(&p->disk.image, &now);
     p->disk.left = SIZE_MAX;
     p->disk.written = 0;
-    assert_int_equal(inv_ledger_keep(p->ledger, &err), 0);
+    assert_true(model_process_close(p));
     *pending = p->disk.written > 0;
     model_digest_make(&p->disk.image, &then);
     hash = model_hash(now.generation == then.generation, now.states,
@@ -145,6 +161,5 @@ uint64_t model_process_digest(struct model_process *p, bool *pending)
             hash =
                 model_hash(hash, p->disk.image.bytes[then.file] + at + 4, JOURNAL_RECORD_BYTES - 4);
     }
-    model_process_kill(p);
     return hash;
 }

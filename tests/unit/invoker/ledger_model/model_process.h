@@ -12,15 +12,19 @@ enum { MODEL_MESSAGES = 3, MODEL_TOPICS = 2, MODEL_ACTS = MODEL_MESSAGES * MODEL
 enum { MODEL_CALLS = 64 };
 
 enum model_call {
-    CALL_BEGIN,
-    CALL_TAKE, /* arg: activation */
-    CALL_KEEP,
-    CALL_START,  /* activation */
-    CALL_ACKED,  /* activation */
-    CALL_STORED, /* activation */
-    CALL_LEAVE,  /* offset */
-    CALL_TURN,   /* of the loop */
+    CALL_BEGIN,     /* arg: the group's commit + 1, and CALL_OWN where it is ours */
+    CALL_TAKE,      /* activation */
+    CALL_KEEP,      /* offset */
+    CALL_COMMITTED, /* offset */
+    CALL_ENDS,      /* offset */
+    CALL_START,     /* activation */
+    CALL_ACKED,     /* activation */
+    CALL_STORED,    /* activation */
+    CALL_LEAVE,     /* offset */
+    CALL_TURN,      /* of the loop */
 };
+
+enum { CALL_OWN = 0x80 };
 
 struct model_calls {
     uint8_t count;
@@ -33,6 +37,7 @@ struct model_answer {
     int code; /* -1: the process died of it */
     int64_t from, known;
     enum inv_verdict verdict;
+    bool foreign;
 };
 
 struct model_process {

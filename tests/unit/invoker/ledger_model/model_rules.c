@@ -42,6 +42,7 @@ void model_begin(const struct model_conf *conf, struct model_facts *ret)
 {
     memset(ret, 0, sizeof(*ret));
     ret->committed = -1;
+    ret->low = ret->high = ret->kept_low = ret->kept_high = -1;
     ret->end = (int8_t)conf->messages;
     model_crash(ret);
     ret->crashes = 0;
@@ -120,11 +121,14 @@ static unsigned up_steps(const struct model_conf *conf, const struct model_facts
         ADD(STEP_COMMIT_ARRIVES);
     if (f->commit == SENT_ARRIVED)
         ADD(STEP_COMMIT_TOLD);
+    if (f->phase == PHASE_RUNNING && f->checking && !f->looked && f->position >= f->end &&
+        conf->mistake != MISTAKE_NO_LOOK)
+        ADD(STEP_LOOK);
     if (f->pending)
         ADD(STEP_TURN);
     if (f->phase == PHASE_RUNNING && f->stops < conf->stops)
         ADD(STEP_STOP);
-    if (f->leave == LEAVE_FLIES && f->commit != SENT_FLIES) /* requests keep their order */
+    if (f->leave == LEAVE_FLIES && f->commit == SENT_NOT) /* one request at a time */
         ADD(STEP_LEAVE_ARRIVES);
     if (f->leave == LEAVE_ARRIVED)
         ADD(STEP_LEAVE_TOLD);
@@ -141,10 +145,25 @@ static unsigned up_steps(const struct model_conf *conf, const struct model_facts
     return n;
 }
 
+static unsigned down_steps(const struct model_conf *conf, const struct model_facts *f,
+                           struct model_step *out)
+{
+    int from = f->committed >= 0 ? f->committed : 0;
+    unsigned n = 0;
+
+    if (conf->other && f->ended) {
+        ADD(STEP_OTHER);
+        return n;
+    }
+    ADD(STEP_OPEN);
+    for (int to = from; f->ended && f->visits < conf->visits && to <= f->end; to++)
+        out[n++] = (struct model_step){.kind = STEP_VISIT, .act = (uint8_t)to};
+    return n;
+}
+
 unsigned model_enabled(const struct model_conf *conf, const struct model_facts *f,
                        struct model_step ret[MODEL_STEPS])
 {
-    bool others = conf->other && f->ended && !f->others_ran;
     unsigned n = 0;
 
     if (f->phase == PHASE_OVER)
@@ -153,10 +172,7 @@ unsigned model_enabled(const struct model_conf *conf, const struct model_facts *
         ret[n++] = (struct model_step){.kind = STEP_RECREATE};
     if (f->topic && f->end < conf->new_messages)
         ret[n++] = (struct model_step){.kind = STEP_PRODUCE};
-    if (f->phase == PHASE_DOWN)
-        ret[n++] = (struct model_step){.kind = others ? STEP_OTHER : STEP_OPEN};
-    else
-        n += up_steps(conf, f, ret + n);
+    n += f->phase == PHASE_DOWN ? down_steps(conf, f, ret + n) : up_steps(conf, f, ret + n);
 #undef ADD
     assert_true(n <= MODEL_STEPS);
     return n;
@@ -168,10 +184,12 @@ bool model_calls_process(const struct model_conf *conf, enum model_step_kind kin
     case STEP_OPEN:
     case STEP_HAND_OUT:
     case STEP_COMMIT:
+    case STEP_COMMIT_TOLD:
     case STEP_START:
     case STEP_ACK_TOLD:
     case STEP_RECORD_SAFE:
     case STEP_TURN:
+    case STEP_LOOK:
     case STEP_STOP:
     case STEP_LEAVE_TOLD:
     case STEP_EXIT:
@@ -202,7 +220,7 @@ static void lose_memory(struct model_facts *f)
     f->commit = SENT_NOT;
     f->leave = LEAVE_NOT;
     f->phase = PHASE_DOWN;
-    f->killed = f->pending = f->checking = false;
+    f->killed = f->pending = f->checking = f->looked = false;
     f->ended = true;
 }
 
@@ -213,6 +231,9 @@ void model_crash(struct model_facts *f)
     for (unsigned i = 0; i < MODEL_ACTS; i++)
         if (f->acts[i].acks && !f->acts[i].kept)
             f->acts[i].again = true;
+    /* Of a write that was torn, either may be there. */
+    f->kept_low = f->low < f->kept_low ? f->low : f->kept_low;
+    f->kept_high = f->high > f->kept_high ? f->high : f->kept_high;
     lose_memory(f);
     f->orderly = false;
     f->crashes++;
@@ -248,12 +269,21 @@ static bool is_void(const struct model_facts *f, unsigned act)
     return f->acts[act].void_ticket;
 }
 
+/* Nothing but that matters any more: fewer states. */
+static void forget_past(struct model_act *a)
+{
+    a->kept = true;
+    a->again = a->started = a->doubt = a->dropped = false;
+}
+
 /* What was settled is in the kernel now. */
 static void flushed(struct model_facts *f)
 {
+    f->kept_low = f->low;
+    f->kept_high = f->high;
     for (unsigned i = 0; i < MODEL_ACTS; i++)
         if (!is_void(f, i) && f->acts[i].ack == SENT_TOLD && f->acts[i].record == SENT_TOLD)
-            f->acts[i].kept = true;
+            forget_past(&f->acts[i]);
 }
 
 static enum model_outcome writes(struct act_on *on, enum model_call which, unsigned arg)
@@ -277,11 +307,40 @@ static void new_era(struct model_facts *f)
     f->commit = SENT_NOT;
 }
 
+/* Where the commit was when somebody else came is known as far as the kernel has it: what we took
+ * in between may have been run by either. */
+static void doubt(struct model_facts *f)
+{
+    bool gone = f->committed < 0;
+
+    if (gone ? f->kept_low < 0 : !f->foreign)
+        return;
+    for (int offset = 0; offset < f->end; offset++)
+        f->acts[act_of(f, offset)].doubt |=
+            gone || (offset >= f->kept_low && offset < f->kept_high && offset < f->committed);
+}
+
+static unsigned commit_as_told(const struct act_on *on)
+{
+    const struct model_facts *f = &on->s->facts;
+    enum model_mistake mistake = on->conf->mistake;
+    bool own = f->committed >= 0 && !f->foreign;
+
+    if (mistake == MISTAKE_UNASKED)
+        return (unsigned)(f->kept_low + 1) | CALL_OWN;
+    if (mistake == MISTAKE_ANONYMOUS || mistake == MISTAKE_UNSIGNED)
+        own = mistake == MISTAKE_ANONYMOUS;
+    return (unsigned)(f->committed + 1) | (own ? CALL_OWN : 0);
+}
+
 static void assigned(struct act_on *on)
 {
     struct model_facts *f = &on->s->facts;
-    struct model_answer answer = call(on, CALL_BEGIN, 0);
+    struct model_answer answer = call(on, CALL_BEGIN, commit_as_told(on));
 
+    doubt(f);
+    f->low = f->high = f->committed;
+    f->looked = false;
     new_era(f);
     f->floor = (int8_t)answer.known;
     f->touched = (int8_t)(answer.known >= 0 ? answer.known - 1 : MODEL_TOUCHED_NOTHING);
@@ -301,6 +360,8 @@ static enum model_outcome open_process(struct act_on *on)
 
 static void foreign(struct model_facts *f)
 {
+    f->low = -1;
+    f->checking = f->looked = false;
     for (unsigned i = 0; i < MODEL_ACTS; i++)
         f->acts[i].void_ticket = f->acts[i].job != JOB_NONE;
     f->touched = MODEL_TOUCHED_NOTHING;
@@ -342,26 +403,31 @@ static enum model_outcome hand_out(struct act_on *on, unsigned act)
     return OUTCOME_WELL;
 }
 
-static enum model_outcome commit(struct act_on *on)
+/* Tells the journal of a commit that is about to be sent; dies or not. */
+static enum model_outcome keep(struct act_on *on, int8_t offset, bool noted)
 {
     struct model_facts *f = &on->s->facts;
 
-    if (on->conf->mistake != MISTAKE_COMMIT_FIRST && writes(on, CALL_KEEP, 0) != OUTCOME_WELL)
+    if (noted) {
+        f->low = offset < f->low ? offset : f->low;
+        f->high = offset > f->high ? offset : f->high;
+    }
+    return writes(on, CALL_KEEP, (unsigned)(noted || f->high < 0 ? offset : f->high));
+}
+
+static enum model_outcome commit(struct act_on *on)
+{
+    struct model_facts *f = &on->s->facts;
+    enum model_mistake mistake = on->conf->mistake;
+
+    if (mistake != MISTAKE_COMMIT_FIRST &&
+        keep(on, f->handed, mistake != MISTAKE_COMMIT_UNNOTED) != OUTCOME_WELL)
         return OUTCOME_DIED;
+    if (mistake == MISTAKE_COMMIT_BELIEVED)
+        (void)call(on, CALL_COMMITTED, (unsigned)f->handed);
     f->committing = f->handed;
     f->commit = SENT_FLIES;
     return OUTCOME_WELL;
-}
-
-/* Which docs/adr/0010-journal.md names: who comes back to undone work cannot know what others did
- * behind it. */
-static bool is_the_price(const struct model_facts *f)
-{
-    bool undone = false;
-
-    for (unsigned i = 0; i < MODEL_ACTS; i++)
-        undone |= f->acts[i].dropped;
-    return undone && f->others_ran;
 }
 
 /* Its side effect counts as soon as /run is sent: a container may still get to it when we are dead.
@@ -370,9 +436,6 @@ static enum model_outcome run(struct act_on *on, struct model_act *a)
 {
     const struct model_facts *f = &on->s->facts;
     unsigned allowed = on->conf->retries ? 1U + f->crashes : 1;
-
-    if (is_the_price(f))
-        allowed++;
 
     a->job = JOB_RUNS;
     return ++a->runs > allowed ? bad(on, "it ran twice") : OUTCOME_WELL;
@@ -384,6 +447,7 @@ static enum model_outcome start(struct act_on *on, unsigned act)
     bool late = on->conf->mistake == MISTAKE_START_LATE;
 
     touch(&on->s->facts, act);
+    a->started = true;
     if (late && run(on, a) != OUTCOME_WELL)
         return OUTCOME_BAD;
     if (call(on, CALL_START, act).code != 0)
@@ -424,7 +488,7 @@ static enum model_outcome ack_arrives(struct act_on *on, unsigned act)
     struct model_act *a = &on->s->facts.acts[act];
 
     a->ack = SENT_ARRIVED;
-    if (a->acks++ && !a->again && !is_the_price(&on->s->facts))
+    if (a->acks++ && !a->again && !a->doubt)
         return bad(on, "it was answered twice, and no process died in between");
     a->again = false;
     if (on->conf->coarse) {
@@ -463,7 +527,9 @@ static enum model_outcome stop(struct act_on *on)
         f->leave = LEAVE_ARRIVED;
         return OUTCOME_WELL;
     }
-    if (on->conf->mistake != MISTAKE_LEAVE_UNKEPT && writes(on, CALL_KEEP, 0) != OUTCOME_WELL)
+    if (on->conf->mistake != MISTAKE_LEAVE_UNKEPT &&
+        keep(on, (int8_t)(f->touched + 1), on->conf->mistake != MISTAKE_LEAVE_UNNOTED) !=
+            OUTCOME_WELL)
         return OUTCOME_DIED;
     f->leave_at = (int8_t)(f->touched + 1);
     f->leave = LEAVE_FLIES;
@@ -475,7 +541,10 @@ static void leave_told(struct act_on *on)
     struct model_facts *f = &on->s->facts;
 
     f->leave = LEAVE_DONE;
-    if (f->leave_at >= 0 && on->conf->mistake != MISTAKE_LEAVE_EARLY)
+    if (f->leave_at < 0)
+        return;
+    f->low = f->high = f->leave_at;
+    if (on->conf->mistake != MISTAKE_LEAVE_EARLY)
         (void)call(on, CALL_LEAVE, (unsigned)(f->touched + 1));
 }
 
@@ -510,18 +579,19 @@ static void recreate(struct act_on *on)
     struct model_facts *f = &on->s->facts;
 
     f->topic = 1;
-    f->end = (int8_t)(on->conf->new_messages - 1);
+    f->end = (int8_t)(on->conf->new_messages - !on->conf->at_once);
     f->committed = -1;
+    f->foreign = false;
     if (f->phase == PHASE_RUNNING)
         assigned(on);
 }
 
-/* Reads from the group's commit, and knows of no journal. */
-static enum model_outcome other(struct act_on *on)
+/* Reads from the group's commit, commits, runs, and knows of no journal. */
+static enum model_outcome serve(struct act_on *on, int to)
 {
     struct model_facts *f = &on->s->facts;
 
-    for (int offset = f->committed >= 0 ? f->committed : 0; offset < f->end; offset++) {
+    for (int offset = f->committed >= 0 ? f->committed : 0; offset < to; offset++) {
         struct model_act *a = &f->acts[act_of(f, offset)];
 
         if (a->runs++ && f->orderly)
@@ -529,11 +599,31 @@ static enum model_outcome other(struct act_on *on)
         a->acks++;
         a->records = 1;
     }
-    f->committed = f->end;
-    f->others_ran = true;
-    if (!on->conf->back)
-        f->phase = PHASE_OVER;
+    f->committed = (int8_t)to;
+    f->foreign = true;
     return OUTCOME_WELL;
+}
+
+static enum model_outcome look(struct act_on *on)
+{
+    struct model_facts *f = &on->s->facts;
+
+    f->looked = true;
+    if (call(on, CALL_ENDS, (unsigned)f->end).foreign)
+        foreign(f);
+    return OUTCOME_WELL;
+}
+
+static void commit_told(struct act_on *on)
+{
+    struct model_facts *f = &on->s->facts;
+
+    f->commit = SENT_NOT;
+    f->confirmed = f->committing;
+    if (f->leave != LEAVE_NOT && f->leave != LEAVE_FAILED)
+        return;
+    f->low = f->high = f->confirmed;
+    (void)call(on, CALL_COMMITTED, (unsigned)f->confirmed);
 }
 
 static enum model_outcome step_act(struct act_on *on, const struct model_step *step)
@@ -558,7 +648,12 @@ static enum model_outcome step_act(struct act_on *on, const struct model_step *s
     case STEP_RECORD_SAFE:
         record_safe(on, step->act);
         return OUTCOME_WELL;
-    default: /* STEP_ANSWER, STEP_EXCUSE */
+    case STEP_EXCUSE:
+        if (!a->started && !a->doubt)
+            return bad(on, "it is answered as interrupted, and nobody can have begun with it");
+        finish(on, step->act);
+        return OUTCOME_WELL;
+    default: /* STEP_ANSWER */
         finish(on, step->act);
         return OUTCOME_WELL;
     }
@@ -572,14 +667,15 @@ static enum model_outcome step_broker(struct act_on *on, const struct model_step
     case STEP_COMMIT_ARRIVES:
         f->commit = SENT_ARRIVED;
         f->committed = f->committing;
+        f->foreign = false;
         break;
     case STEP_COMMIT_TOLD:
-        f->commit = SENT_NOT;
-        f->confirmed = f->committing;
+        commit_told(on);
         break;
     case STEP_LEAVE_ARRIVES:
         f->leave = LEAVE_ARRIVED;
         f->committed = f->leave_at;
+        f->foreign = false;
         break;
     case STEP_LEAVE_TOLD:
         leave_told(on);
@@ -616,7 +712,13 @@ static enum model_outcome step_process(struct act_on *on, const struct model_ste
         f->end++;
         return OUTCOME_WELL;
     case STEP_OTHER:
-        return other(on);
+        f->phase = PHASE_OVER;
+        return serve(on, f->end);
+    case STEP_VISIT:
+        f->visits++;
+        return serve(on, step->act);
+    case STEP_LOOK:
+        return look(on);
     default: /* STEP_CRASH */
         return OUTCOME_DIED;
     }
@@ -662,7 +764,7 @@ enum model_outcome model_apply(const struct model_conf *conf, struct model_state
 static bool may_be_lost(const struct model_conf *conf, const struct model_facts *f,
                         const struct model_act *a)
 {
-    if (!conf->other || conf->back)
+    if (!conf->other)
         return false;
     return a->taken && (!f->orderly || a->dropped);
 }
@@ -719,6 +821,7 @@ void model_describe(const struct model_step *step, const struct model_facts *bef
         [STEP_RECREATE] = "the topic is deleted and made again",
         [STEP_PRODUCE] = "one more message of the new topic",
         [STEP_OTHER] = "an invoker without the journal runs all from the commit on",
+        [STEP_LOOK] = "the end of the topic is looked at",
         [STEP_CRASH] = "the process is killed",
     };
     bool of_act =
@@ -732,6 +835,9 @@ void model_describe(const struct model_step *step, const struct model_facts *bef
     if (step->kind == STEP_COMMIT || step->kind == STEP_STOP)
         (void)snprintf(ret + strlen(ret), n - strlen(ret), " (%d)",
                        step->kind == STEP_COMMIT ? before->handed : after->leave_at);
+    if (step->kind == STEP_VISIT)
+        (void)snprintf(ret, n, "an invoker without the journal comes, and has run all below %d",
+                       step->act);
     if (step->kind == STEP_OPEN)
         (void)snprintf(ret + strlen(ret), n - strlen(ret), ", reads from %d", after->position);
     describe_torn(step, ret, n);

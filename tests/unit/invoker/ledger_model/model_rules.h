@@ -20,17 +20,26 @@ enum model_mistake {
     MISTAKE_LEAVE_EARLY,   /* the journal forgets before the broker confirmed */
     MISTAKE_LEAVE_UNKEPT,  /* the commit that leaves the rest is sent before the journal is kept */
     MISTAKE_LEAVE_BLIND,   /* it is sent before it is known whether the topic is the journal's */
+    /* of what others do in between */
+    MISTAKE_UNASKED,         /* the group's commit is not looked at */
+    MISTAKE_ANONYMOUS,       /* commits do not say who made them; all are taken for ours */
+    MISTAKE_UNSIGNED,        /* the same; none is */
+    MISTAKE_COMMIT_UNNOTED,  /* the journal is not told of a commit before it is sent */
+    MISTAKE_COMMIT_BELIEVED, /* it is told that a commit was confirmed when that is sent */
+    MISTAKE_LEAVE_UNNOTED,   /* it is not told of the commit that leaves the rest */
+    MISTAKE_NO_LOOK,         /* nobody looks where the topic ends */
 };
 
 struct model_conf {
     uint8_t messages;     /* of the topic */
     uint8_t new_messages; /* of the one that takes its place at any moment; 0: none does. The last
-                             of them comes later than the others */
+                             of them comes later than the others, unless all are there at once */
+    bool at_once;
     uint8_t capacity;
     uint8_t crashes; /* at most */
     uint8_t stops;   /* orderly ends, at most */
-    bool other;      /* an invoker without this journal comes after the first end */
-    bool back;       /* and then again one with it */
+    bool other;      /* an invoker without this journal comes after the first end, for good */
+    uint8_t visits;  /* one comes in between, at most so often, and goes at any moment */
     bool retries;    /* cwhisk.retry-on-crash */
     bool coarse;     /* ack and record arrive, and are told, in one step */
     bool confirms;   /* the broker always confirms the commit that leaves the rest */
@@ -48,6 +57,8 @@ struct model_act {
     bool taken;   /* by a process with the journal */
     bool kept;    /* that it is done with is in the kernel */
     bool again;   /* the process died while the broker had its ack, and the kernel not that */
+    bool started; /* the kernel may have that it was */
+    bool doubt;   /* nobody can know who had it */
     bool dropped; /* the journal's alone: it was not started, and no commit goes back so far */
     /* of the process */
     uint8_t job, ack, record; /* record: SENT_TOLD means safe */
@@ -58,11 +69,15 @@ struct model_act {
 struct model_facts {
     struct model_act acts[MODEL_ACTS];
     int8_t committed, end, topic; /* of the broker */
+    int8_t low, high;             /* between which our commit can be */
+    int8_t kept_low, kept_high;   /* as the kernel has it */
     int8_t position, handed, committing, confirmed, floor, touched, leave_at;
     uint8_t commit, leave, phase;
-    uint8_t crashes, stops;
+    uint8_t crashes, stops, visits;
     bool checking; /* nothing was taken since the assignment */
-    bool killed, pending, orderly, others_ran, ended;
+    bool looked;   /* where the topic ends */
+    bool foreign;  /* the commit is somebody else's */
+    bool killed, pending, orderly, ended;
 };
 
 struct model_state {
@@ -94,6 +109,8 @@ enum model_step_kind {
     STEP_RECREATE,
     STEP_PRODUCE,
     STEP_OTHER,
+    STEP_VISIT, /* act: where it ends */
+    STEP_LOOK,
     STEP_CRASH,
     STEP_KINDS,
 };
