@@ -1,10 +1,17 @@
 """Nothing is lost and nothing runs twice, whatever ends the process: the journal in the data directory, and what an
 orderly end leaves to the next invoker."""
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from harness.code import NODE_ID, NODE_SLEEP
 from harness.wait import wait_until
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+from chaos.actions import NODE as NODE_COUNT  # noqa: E402  pylint: disable=wrong-import-position
+from chaos.counter import Counter  # noqa: E402  pylint: disable=wrong-import-position
 
 INTERRUPTED = "The activation was interrupted: the invoker that ran it ended before it."
 
@@ -59,6 +66,52 @@ def test_killed_process_loses_nothing_and_repeats_nothing(make_invoker, controll
     assert metric(second, "cwhisk_journal_resumed_total") == 3
     assert metric(second, "cwhisk_journal_interrupted_total") == 2
     wait_until(lambda: metric(second, "cwhisk_journal_undone") == 0, what="all is done")
+
+
+def test_what_another_invoker_did_meanwhile_is_neither_repeated_nor_missed(make_invoker, controller, kafka, docker, data, ns):
+    """A release is rolled back and comes again: in between, one without the data directory serves."""
+    ran = []
+    counter = Counter(docker.call("GET", "/networks/bridge")["IPAM"]["Config"][0]["Gateway"], ran.append)
+    data["CONFIG_whisk_containerPool_userMemory"] = "256 m"
+    first = make_invoker(data).start(controller)
+    count = controller.put(f"{ns}/count", "nodejs:20", NODE_COUNT, limits={"memory": 256})
+
+    def invoke(ms=1):
+        message = controller.message(count)
+        message["content"] = {"id": message["activationId"], "host": counter.host, "port": counter.port, "ms": ms}
+        return controller.send(first, message)
+
+    done = [invoke() for _ in range(2)]
+    for activation in done:
+        activation.finished()
+    runs = invoke(30000)
+    wait_until(lambda: runs.id in ran, what=lambda: "it runs:\n" + first.tail())
+    waiting = [invoke() for _ in range(3)]
+    wait_until(lambda: metric(first, "cwhisk_journal_undone") == 4, what=lambda: "four are undone:\n" + first.tail())
+    wait_until(lambda: kafka.committed(first.topic, first.topic) == 6, what=lambda: "all are committed:\n" + first.tail())
+    assert metric(first, "cwhisk_journal_undone") == 4  # by now it knows of that commit
+    first.kill()
+
+    second = twin(make_invoker, first, {"CONFIG_whisk_containerPool_userMemory": "256 m"}).start(controller)
+    theirs = [invoke() for _ in range(3)]
+    for activation in theirs:
+        assert outcome(activation)["statusCode"] == 0
+    assert second.terminate() == 0
+
+    more = [invoke() for _ in range(2)]
+    third = twin(make_invoker, first, data)
+    third.log_path = third.log_path.with_suffix(".third.log")
+    third.start(controller)
+    for activation in waiting + more:
+        assert outcome(activation, 60)["statusCode"] == 0
+    response = outcome(runs)
+    assert response["statusCode"] == 3 and response["result"] == {"error": INTERRUPTED}
+    wait_until(lambda: metric(third, "cwhisk_journal_undone") == 0, what=lambda: "all is done:\n" + third.tail())
+    for activation in done + theirs:
+        assert outcome(activation)["statusCode"] == 0  # and no second ack
+    assert "somebody else read" in third.log()
+    assert sorted(ran) == sorted(a.id for a in done + [runs] + waiting + theirs + more)
+    counter.close()
 
 
 def test_action_that_asks_for_it_is_run_again_after_a_crash(make_invoker, controller, data, ns):
