@@ -94,6 +94,7 @@ static void fill(void *arg, struct inv_host_view *v)
     v->memory_reserved_bytes = (int64_t)pool.used_mb << MIB_SHIFT;
     v->memory_idle_bytes = (int64_t)pool.idle_mb << MIB_SHIFT;
     v->running = (uint32_t)(inv_dispatch_jobs(d->dispatch) - waiting);
+    v->starting = (uint32_t)pool.starting;
     v->idle = (uint32_t)pool.idle;
     v->queued = (uint32_t)(waiting + inv_intake_fetching(d->intake));
     inv_monitor_each(d->monitor, add_usage, v);

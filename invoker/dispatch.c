@@ -244,17 +244,18 @@ static void leave_run_buffer(struct inv_dispatch *d, struct inv_job *job)
 static bool goes_elsewhere(struct inv_dispatch *d, struct inv_job *job,
                            const struct inv_pool_need *need)
 {
-    bool waits = cw_link_on_list(&job->link);
+    struct cw_link *place = NULL;
 
     if (!d->conf.elsewhere)
         return false;
-    leave_run_buffer(d, job);
+    if (cw_link_on_list(&job->link))
+        place = inv_run_buffer_take(&d->waiting, job);
     if (d->conf.elsewhere(d->conf.arg, job, need)) {
         d->jobs--;
         return true;
     }
-    if (waits)
-        inv_run_buffer_put_back(&d->waiting, job);
+    if (place)
+        inv_run_buffer_undo(&d->waiting, place, job);
     return false;
 }
 

@@ -47,10 +47,18 @@ void inv_run_buffer_put_back(struct inv_run_buffer *b, struct inv_job *job)
     insert_before(b, at, job);
 }
 
-void inv_run_buffer_take(struct inv_run_buffer *b, struct inv_job *job)
+struct cw_link *inv_run_buffer_take(struct inv_run_buffer *b, struct inv_job *job)
 {
+    struct cw_link *place = job->link.next;
+
     cw_list_remove(&b->jobs, &job->link);
     b->memory_mb -= (uint64_t)job->action->limits.memory_mb;
+    return place;
+}
+
+void inv_run_buffer_undo(struct inv_run_buffer *b, struct cw_link *place, struct inv_job *job)
+{
+    insert_before(b, place, job);
 }
 
 struct inv_job *inv_run_buffer_first(const struct inv_run_buffer *b)

@@ -29,7 +29,9 @@ void inv_run_buffer_put(struct inv_run_buffer *b, struct inv_job *job);
 void inv_run_buffer_put_for_room(struct inv_run_buffer *b, struct inv_job *job);
 /* One that had left, in its place. */
 void inv_run_buffer_put_back(struct inv_run_buffer *b, struct inv_job *job);
-/* Takes out this one. */
-void inv_run_buffer_take(struct inv_run_buffer *b, struct inv_job *job);
+/* Takes out this one; the place that it had, until the buffer changes. */
+struct cw_link *inv_run_buffer_take(struct inv_run_buffer *b, struct inv_job *job);
+/* The one that was just taken, in the place that it had. */
+void inv_run_buffer_undo(struct inv_run_buffer *b, struct cw_link *place, struct inv_job *job);
 /* The first one; NULL: there is none. It stays. */
 struct inv_job *inv_run_buffer_first(const struct inv_run_buffer *b);
