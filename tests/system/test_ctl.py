@@ -31,6 +31,9 @@ class Stub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
+    def handle_error(self, *_):
+        """Whoever asked may have gone: `ctl --watch` is ended in the middle."""
+
     @property
     def url(self):
         return f"http://127.0.0.1:{self.server_address[1]}"
