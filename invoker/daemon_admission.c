@@ -19,7 +19,7 @@
 enum {
     MIB_SHIFT = 20,
     LOOK_AGAIN_MS = 500,
-    COLD_STARTS_PER_CORE = 4,
+    COLD_STARTS_PER_CORE = 1, /* more drive themselves up in a burst (docs/placement.md) */
     TELL_EVERY_US = 10 * 1000000,
 };
 

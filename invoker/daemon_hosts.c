@@ -120,6 +120,7 @@ static void on_change(void *arg)
 static void make_profiles(struct inv_daemon *d)
 {
     const struct inv_settings *s = d->settings;
+    const struct inv_need_conf model = {.model = (enum inv_need_model)s->need_model};
     cw_auto_str struct cw_str path;
 
     cw_str_init(&path, NAME_MAX_BYTES);
@@ -130,7 +131,7 @@ static void make_profiles(struct inv_daemon *d)
         .path = *s->data_dir && !path.failed ? path.p : NULL,
         .epoch_ms = s->profile_epoch_ms,
         .metrics = d->metrics,
-        .model = {.model = (enum inv_need_model)s->need_model},
+        .model = model,
         .total_mb = (uint32_t)(s->user_memory_bytes >> MIB_SHIFT),
         .share_millis = (uint32_t)inv_daemon_cpu_millis(),
         .limit_millis = (uint32_t)(s->user_cpus * 1000),

@@ -355,7 +355,7 @@ static enum placed place(struct inv_dispatch *d, struct inv_job *job)
         inv_pool_place_new(d->pool, &need, &decision);
     if (decision.choice == INV_CHOICE_WAIT)
         return NO_ROOM;
-    if (decision.choice == INV_CHOICE_NEVER)
+    if (!decision.slot) /* never, then */
         refuse_size(d, job, need.memory_mb);
     else
         put_into(d, job, &decision, &wishes, adopted);

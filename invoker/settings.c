@@ -299,7 +299,7 @@ static const struct cw_conf_item ITEMS[] = {
     {.section = "Placement", .key = "cwhisk.admission.cpu-stall", .env = "CWHISK_ADMISSION_CPU_STALL", .type = CW_CONF_NUMBER, FIELD(cpu_stall_max), .def = "80", .min = "0", .max = "100",
      .help = "Inferred: while something on the machine waited for a processor for more than this percentage of the last ten seconds, no container is started beside others. 0: does not matter."},
     {.section = "Placement", .key = "cwhisk.admission.cold-starts", .env = "CWHISK_ADMISSION_COLD_STARTS", .type = CW_CONF_INT, FIELD(cold_starts), .def = "0", .min = "0", .max = "10000",
-     .help = "Containers that may be created and initialised at the same time. 0: any number; inferred: four for each core."},
+     .help = "Containers that may be created and initialised at the same time. 0: any number; inferred: as many as there are cores."},
 
     {.section = "Cluster", .key = "cwhisk.placement.policy", .env = "CWHISK_PLACEMENT_POLICY", .type = CW_CONF_CHOICE, FIELD(placement_policy), .def = "hybrid", .choices = "hybrid|table2|hash",
      .help = "How the host of an activation is chosen that finds no container here: hybrid, least expected delay; table2, least use; hash, as OpenWhisk's controllers do."},

@@ -73,7 +73,7 @@ static bool answer(struct pb_server *s, struct pb_client *c, int64_t now_ns)
 /* The oldest of those that have shown the token, if they are too many now. */
 static void make_trusted(struct pb_server *s, struct pb_client *c)
 {
-    struct pb_client *oldest = NULL;
+    struct pb_client *oldest = &s->clients[0];
     unsigned trusted = 0;
 
     if (c->trusted)
@@ -124,19 +124,18 @@ static void read_client(struct pb_server *s, struct pb_client *c, int64_t now_ns
 /* ---- connections ---- */
 
 /* A free place, or that of the oldest who has not shown the token: there always is one. */
-static struct pb_client *place(struct pb_server *s)
+static size_t place(struct pb_server *s)
 {
-    struct pb_client *oldest = NULL;
+    struct pb_client *all = s->clients;
+    size_t oldest = 0;
 
     for (size_t i = 0; i < PB_CLIENTS; i++) {
-        struct pb_client *c = &s->clients[i];
-
-        if (c->fd < 0)
-            return c;
-        if (!c->trusted && (!oldest || c->since_ns < oldest->since_ns))
-            oldest = c;
+        if (all[i].fd < 0)
+            return i;
+        if (!all[i].trusted && (all[oldest].trusted || all[i].since_ns < all[oldest].since_ns))
+            oldest = i;
     }
-    drop(oldest);
+    drop(&all[oldest]);
     return oldest;
 }
 
@@ -156,7 +155,7 @@ static void accept_all(struct pb_server *s, int64_t now_ns)
             return;
         s->accepted++;
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-        *place(s) = (struct pb_client){.fd = fd, .since_ns = now_ns};
+        s->clients[place(s)] = (struct pb_client){.fd = fd, .since_ns = now_ns};
     }
 }
 

@@ -89,7 +89,9 @@ static void share_rest(const struct inv_cpu_rule *rule, struct inv_cpu_part *par
         ;
     for (size_t i = 0; i < count; i++)
         if (!parts[i].weight)
-            parts[i].weight = clamp(rest * parts[i].own / own_sum, rule->min, rule->max);
+            parts[i].weight = own_sum > 0
+                                  ? clamp(rest * parts[i].own / own_sum, rule->min, rule->max)
+                                  : rule->min;
 }
 
 enum inv_cpu_fit inv_cpu_solve(const struct inv_cpu_rule *rule, struct inv_cpu_part *parts,

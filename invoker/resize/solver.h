@@ -2,8 +2,9 @@
  *
  * A fixed budget W is what all containers weigh together while one of them has a guarantee. A
  * guaranteed container has its part of W from start to end; the others share seven eighths of the
- * rest in proportion to their own weight. So a guaranteed weight never moves, whoever comes or goes: only the others'
- * do (paper S1; design 7; ADR 0014). Without any guarantee everybody has its own weight.
+ * rest in proportion to their own weight. So a guaranteed weight never moves, whoever comes or
+ * goes: only the others' do (paper S1; design 7; ADR 0014). Without any guarantee everybody has its
+ * own weight.
  *
  * Pure: numbers in, numbers out; equal input gives equal output. Thread: any. */
 #pragma once

@@ -1,5 +1,6 @@
-/* tests/support/cgroup_recorded.h -- files of groups as kernels wrote them: version 1 by Linux 6.18,
- * version 2 by Linux 6.1 (a container that was throttled, with three megabytes in a tmpfs). */
+/* tests/support/cgroup_recorded.h -- files of groups as kernels wrote them: version 1 by
+ * Linux 6.18, version 2 by Linux 6.1 (a container that was throttled, with three megabytes in a
+ * tmpfs). */
 #pragma once
 
 /* clang-format off */
