@@ -128,7 +128,8 @@ static bool finish_ended(struct inv_watched *w)
 
     if (cw_list_empty(&w->ended) || inv_watched_refresh(w))
         return false;
-    there = any_measured(&w->ended) && look_at_end(w);
+    /* a probe has answered now, and the next run is measured from what it said */
+    there = (any_measured(&w->ended) || w->probe) && look_at_end(w);
     while ((n = cw_list_pop_front(&w->ended))) {
         fill(entry(n), there);
         tell(entry(n));

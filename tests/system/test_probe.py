@@ -36,7 +36,7 @@ def ask(invoker, c, token=None):
 
 def has_told(invoker, action, cpu_ns):
     c = container_of(invoker, action)
-    return c if c.get("usage", {}).get("cpuNs", 0) >= cpu_ns else None
+    return c if c.get("usage", {}).get("cpuNs", 0) >= cpu_ns and "lastRun" in c else None
 
 
 def burn(invoker, controller, ns, **params):
