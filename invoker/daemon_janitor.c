@@ -1,9 +1,18 @@
 /* The janitor, from the settings. */
 #include "common/cgroup/usage.h"
 #include "invoker/daemon_priv.h"
+#include "invoker/dispatch.h"
 #include "invoker/janitor/janitor.h"
 #include "invoker/janitor/owners.h"
 #include "invoker/settings.h"
+
+/* Its memory is free again. */
+static void on_left_over(void *arg)
+{
+    struct inv_daemon *d = arg;
+
+    inv_dispatch_room_for_one(d->dispatch);
+}
 
 void inv_daemon_make_janitor(struct inv_daemon *d)
 {
@@ -26,6 +35,8 @@ void inv_daemon_make_janitor(struct inv_daemon *d)
                    .idle_ms = s->janitor_idle_ms,
                    .max_containers = (uint64_t)s->janitor_containers,
                    .memory_part = s->janitor_memory},
+        .on_left_over = on_left_over,
+        .arg = d,
         .instance = s->id,
         .boot = d->boot,
         .interval_ms = s->janitor_ms,

@@ -353,6 +353,8 @@ static enum placed place(struct inv_dispatch *d, struct inv_job *job)
     }
     if (decision.choice == INV_CHOICE_WAIT && !inv_hold_on(d->hold) && is_admitted(d, &need))
         inv_pool_place_new(d->pool, &need, &decision);
+    if (decision.choice == INV_CHOICE_CREATE || decision.choice == INV_CHOICE_RECREATE)
+        inv_hold_use_room(d->hold);
     if (decision.choice == INV_CHOICE_WAIT)
         return NO_ROOM;
     if (!decision.slot) /* never, then */
@@ -470,6 +472,11 @@ void inv_dispatch_look_again(struct inv_dispatch *d)
 void inv_dispatch_hold(struct inv_dispatch *d, bool hold)
 {
     inv_hold_room(d->hold, hold);
+}
+
+void inv_dispatch_room_for_one(struct inv_dispatch *d)
+{
+    inv_hold_room_for_one(d->hold);
 }
 
 void inv_dispatch_engine(struct inv_dispatch *d, bool away)

@@ -83,6 +83,8 @@ void inv_dispatch_drain(struct inv_dispatch *d, bool draining);
 void inv_dispatch_kill(struct inv_dispatch *d, const char *why);
 /* A predecessor's containers are there yet: what needs a new one waits. Or they are gone. */
 void inv_dispatch_hold(struct inv_dispatch *d, bool hold);
+/* While held: one container may be created all the same. */
+void inv_dispatch_room_for_one(struct inv_dispatch *d);
 /* The engine is away: what needs a new container waits, for a limited time. Or it is back. */
 void inv_dispatch_engine(struct inv_dispatch *d, bool away);
 /* The engine's container with this id has ended (exit_code -1: not known); others' are no matter.

@@ -16,6 +16,7 @@ enum { AFTER_FAILURE_US = 1000000 };
 struct inv_hold {
     struct inv_hold_conf conf;
     bool no_room;
+    unsigned room;           /* nevertheless, for so many */
     bool away;               /* as the watch says */
     int64_t failed_until_us; /* a create has failed: none until then */
     int64_t seen_away_us;    /* the last moment at which it was; 0: never */
@@ -77,9 +78,21 @@ static bool is_away(const struct inv_hold *h)
     return h->away || now_us(h) < h->failed_until_us;
 }
 
+void inv_hold_room_for_one(struct inv_hold *h)
+{
+    h->room++;
+    h->conf.wake(h->conf.arg);
+}
+
+void inv_hold_use_room(struct inv_hold *h)
+{
+    if (h->room)
+        h->room--;
+}
+
 bool inv_hold_on(const struct inv_hold *h)
 {
-    return h->no_room || is_away(h);
+    return (h->no_room && h->room == 0) || is_away(h);
 }
 
 bool inv_hold_since(const struct inv_hold *h, int64_t since_us)

@@ -34,6 +34,10 @@ void inv_hold_free(struct inv_hold *h);
 /* There is no room yet for any (a predecessor's containers are still there), or there is. That is
  * no wait for the engine, and has no limit here. */
 void inv_hold_room(struct inv_hold *h, bool none);
+/* While there is none: one of the predecessor's containers has gone, so one may be created. */
+void inv_hold_room_for_one(struct inv_hold *h);
+/* One is created. */
+void inv_hold_use_room(struct inv_hold *h);
 /* What the engine's watch has found. */
 void inv_hold_engine(struct inv_hold *h, bool away);
 /* A create did not reach the engine. */

@@ -207,6 +207,8 @@ static void on_removed(void *arg, size_t n, const struct cw_err *err)
     if (!err) {
         (void)snprintf(item->result, sizeof(item->result), "removed");
         count_item(j, item);
+        if (j->begun && j->conf.on_left_over)
+            j->conf.on_left_over(j->conf.arg);
         return;
     }
     cw_counter_add(j->failed, 1);

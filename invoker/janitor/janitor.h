@@ -32,6 +32,9 @@ struct inv_janitor_conf {
     struct cw_usage_source *usage; /* NULL: nothing is known of memory */
     struct inv_owners *owners;     /* with policy.others */
     struct inv_janitor_policy policy;
+    /* One that an earlier process left is gone, in the first round. May be NULL. */
+    void (*on_left_over)(void *arg);
+    void *arg;
     int64_t instance;    /* our id */
     const char *boot;    /* label of this process's containers */
     int64_t interval_ms; /* between rounds */

@@ -281,6 +281,28 @@ static void limit_ends_the_waiting_for_removals(void **state)
     end(&w);
 }
 
+static void a_few_are_removed_at_a_time_and_all_in_the_end(void **state)
+{
+    static const struct cw_owned_container OWNED[] = {
+        {.id = "a", .name = "wsk00_1_guest_hello"}, {.id = "b", .name = "wsk00_2_guest_hello"},
+        {.id = "c", .name = "wsk00_3_guest_hello"}, {.id = "d", .name = "wsk00_4_guest_hello"},
+        {.id = "e", .name = "wsk00_5_guest_hello"},
+    };
+    struct world w;
+
+    (void)state;
+    begin(&w, OWNED, CW_ARRAY_LEN(OWNED));
+    w.driver.hold_removes = true;
+    start(&w, LIMIT_MS);
+    run_turns(w.loop);
+    assert_in_range(w.driver.removed, 1, 4);
+    w.driver.hold_removes = false;
+    fake_driver_release(&w.driver);
+    wait_done(&w);
+    assert_int_equal(w.removed, 5);
+    end(&w);
+}
+
 static void cancelled_clean_up_says_nothing_more(void **state)
 {
     static const struct cw_owned_container OWNED[] = {
@@ -319,6 +341,7 @@ int main(void)
         cmocka_unit_test(list_that_fails_is_told),
         cmocka_unit_test(list_that_does_not_come_is_a_time_out),
         cmocka_unit_test(limit_ends_the_waiting_for_removals),
+        cmocka_unit_test(a_few_are_removed_at_a_time_and_all_in_the_end),
         cmocka_unit_test(cancelled_clean_up_says_nothing_more),
     };
 

@@ -163,6 +163,24 @@ static void nothing_is_created_before_there_is_room_however_long_that_takes(void
     end_world(w);
 }
 
+static void as_many_are_created_as_a_predecessors_have_gone(void **state)
+{
+    struct world *w = begin_world(well_behaved);
+
+    (void)state;
+    inv_dispatch_hold(w->dispatch, true);
+    for (char id = 'a'; id <= 'c'; id++)
+        submit(w, small(w, (char[]){id, '\0'}), id);
+    inv_dispatch_room_for_one(w->dispatch);
+    wait_ends(w, 1);
+    assert_int_equal(w->driver.created, 1);
+    assert_int_equal(waiting(w), 2);
+    assert_succeeded(w, 0, "a");
+    inv_dispatch_hold(w->dispatch, false);
+    wait_ends(w, 3);
+    end_world(w);
+}
+
 /* Nobody tells that the engine is away, nor that it is back. */
 static void failed_create_holds_the_next_ones_back_for_a_moment(void **state)
 {
@@ -299,6 +317,7 @@ int main(void)
         cmocka_unit_test(wait_for_the_engine_ends_with_one_error),
         cmocka_unit_test(creates_that_the_engine_did_not_get_are_repeated_in_order_when_it_is_back),
         cmocka_unit_test(nothing_is_created_before_there_is_room_however_long_that_takes),
+        cmocka_unit_test(as_many_are_created_as_a_predecessors_have_gone),
         cmocka_unit_test(failed_create_holds_the_next_ones_back_for_a_moment),
         cmocka_unit_test(nothing_waits_when_the_limit_is_none),
         cmocka_unit_test(create_that_fails_for_a_reason_of_its_own_fails_at_once_meanwhile),
