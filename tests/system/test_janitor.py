@@ -110,6 +110,7 @@ def test_clean_removes_what_is_ours_and_only_that(make_invoker, controller, dock
 
 def test_rounds_clean_by_themselves_and_a_dry_run_only_says_so(make_invoker, controller, docker):
     invoker = make_invoker({"CWHISK_JANITOR_INTERVAL": "300 ms", "CWHISK_JANITOR_DRY_RUN": "true"}).start(controller)
+    ctl(invoker, "clean", "--dry-run")  # answered when the clean-up of the start, which is no dry run, is over
     ours, foreign = lay_out(docker, invoker, "")
     try:
         wait_until(lambda: f"{ours[0]} (stopped, stopped) would be removed" in invoker.log(), what="the round says what it would do")
