@@ -446,7 +446,7 @@ static void make_parts(struct inv_daemon *d)
         .pool_mb = inv_daemon_pool_mb(s),
         .charge = s->admission == INV_CHARGE_INFERRED ? inv_daemon_charge : NULL,
         .admits = inv_daemon_admits,
-        .elsewhere = *s->redis_hosts && s->forward ? inv_daemon_elsewhere : NULL,
+        .elsewhere = *s->redis.hosts && s->forward ? inv_daemon_elsewhere : NULL,
         .on_placed = on_placed,
         .on_start = on_start,
         .on_result = on_result,

@@ -5,7 +5,6 @@
 #include <openssl/rand.h>
 
 #include "common/base/err.h"
-#include "common/kv/redis_kv.h"
 #include "common/loop/loop.h"
 #include "invoker/admin.h"
 #include "invoker/daemon_priv.h"
@@ -26,28 +25,6 @@ static uint64_t draw_seed(void)
 
     (void)RAND_bytes((unsigned char *)&seed, sizeof(seed)); /* any value does */
     return seed | 1;
-}
-
-static int make_kv(struct inv_daemon *d, struct cw_err *err)
-{
-    const struct inv_settings *s = d->settings;
-    const struct cw_redis_conf conf = {
-        .hosts = s->redis_hosts,
-        .cluster = *s->cluster ? s->cluster : "default",
-        .user = s->redis_user,
-        .password = s->redis_password,
-        .db = s->redis_db,
-        .tls = s->redis_tls,
-        .ca_file = s->redis_ca_file,
-        .connect_ms = 2 * s->redis_ms,
-        .answer_ms = s->redis_ms,
-        .seed = draw_seed(),
-    };
-
-    if (!*s->redis_hosts)
-        return 0;
-    d->kv = cw_redis_kv_new(d->loop, &conf, err);
-    return d->kv ? 0 : cw_err_wrap(err, "cwhisk.redis");
 }
 
 /* What the CPU shares of running containers buy, when all of them want it. */
@@ -151,7 +128,7 @@ int inv_daemon_make_hosts(struct inv_daemon *d, struct cw_err *err)
 {
     const struct inv_settings *s = d->settings;
 
-    if (make_kv(d, err) != 0)
+    if (inv_redis_open(d->loop, &s->redis, s->cluster, draw_seed(), &d->kv, err) != 0)
         return -1;
     d->hosts = inv_hosts_new(&(struct inv_hosts_conf){
         .loop = d->loop,

@@ -461,12 +461,12 @@ void inv_hosts_free(struct inv_hosts *h)
 
 void inv_hosts_changed(struct inv_hosts *h)
 {
-    int64_t soon = h->published_us + h->conf.publish_ms * 1000 / SOON_FACTOR - now_us(h);
+    int64_t at_us = h->published_us + h->conf.publish_ms * 1000 / SOON_FACTOR;
 
     if (!h->started || h->left || h->soon)
-        return;
+        return; /* most often: this is called twice for each activation */
     h->soon = true;
-    cw_timer_set_us(&h->early, soon);
+    cw_timer_set_us(&h->early, at_us - now_us(h));
 }
 
 void inv_hosts_leave(struct inv_hosts *h)

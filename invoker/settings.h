@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "common/conf/conf.h"
+#include "invoker/redis_settings.h"
 
 enum inv_store_level { /* openwhisk couchdb.md 6.1 */
                        INV_STORE_ALWAYS,
@@ -131,9 +132,7 @@ struct inv_settings {
     int64_t spool_bytes;
     int64_t catalog_bytes;
     /* other invokers */
-    char *redis_hosts, *redis_user, *redis_password, *redis_ca_file;
-    int64_t redis_db, redis_ms;
-    bool redis_tls;
+    struct inv_redis_settings redis;
     int admission; /* enum inv_charge */
     int64_t memory_floor_bytes, cold_starts;
     double memory_stall_max, cpu_stall_max; /* percent */

@@ -10,7 +10,6 @@
 #include "common/base/map.h"
 #include "common/http/server.h"
 #include "common/kv/kv.h"
-#include "common/kv/redis_kv.h"
 #include "common/loop/loop.h"
 #include "common/obs/log.h"
 #include "common/obs/metrics.h"
@@ -200,22 +199,10 @@ static int make_kv(struct inv_agent *a, struct cw_err *err)
 {
     const struct inv_agent_settings *s = a->s;
 
-    if (!*s->redis_hosts)
-        return 0;
-    a->kv = cw_redis_kv_new(a->loop,
-                            &(struct cw_redis_conf){.hosts = s->redis_hosts,
-                                                    .cluster = *s->cluster ? s->cluster : "default",
-                                                    .user = s->redis_user,
-                                                    .password = s->redis_password,
-                                                    .db = s->redis_db,
-                                                    .tls = s->redis_tls,
-                                                    .ca_file = s->redis_ca_file,
-                                                    .connect_ms = 2 * s->redis_ms,
-                                                    .answer_ms = s->redis_ms,
-                                                    .seed = a->boot},
-                            err);
+    if (inv_redis_open(a->loop, &s->redis, s->cluster, a->boot, &a->kv, err) != 0)
+        return -1;
     if (!a->kv)
-        return cw_err_wrap(err, "cwhisk.redis");
+        return 0;
     cw_kv_watch(a->kv, &a->kv_watch, on_kv, a);
     cw_timer_set_ms(&a->tell_timer, TELL_MS);
     return 0;

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "common/conf/conf.h"
+#include "invoker/redis_settings.h"
 
 struct inv_agent_settings {
     char *name; /* never NULL or "" once the agent runs */
@@ -12,9 +13,8 @@ struct inv_agent_settings {
     int64_t port;
     char *cgroup_root, *containers_dir, *name_prefix;
     int64_t interval_ms, scan_ms;
-    char *cluster, *redis_hosts, *redis_user, *redis_password, *redis_ca_file;
-    int64_t redis_db, redis_ms;
-    bool redis_tls;
+    char *cluster;
+    struct inv_redis_settings redis;
     int log_level, log_format; /* enum cw_log_level, enum cw_log_format */
 };
 
