@@ -1,5 +1,12 @@
-/* invoker/dispatch_priv.h -- what dispatch.c (placing, what containers tell) and dispatch_resize.c
- * (limits of containers that live) share. Thread: loop. */
+/* invoker/dispatch_priv.h -- what the files of the dispatch share. Thread: loop.
+ *
+ *   dispatch.c            whose turn it is, and the parts' lives
+ *     dispatch_place.c    finds a job its container
+ *     dispatch_events.c   what containers tell, jobs that end
+ *       dispatch_resize.c    limits of containers that live
+ *       dispatch_holdings.c  the containers that there are
+ *
+ * Each calls those below it only. */
 #pragma once
 
 #include "common/base/list.h"
@@ -10,6 +17,7 @@
 #include "invoker/run_buffer.h"
 
 struct cw_counter;
+struct cw_runtime;
 struct inv_member;
 struct inv_hold;
 struct inv_prewarm;
@@ -47,11 +55,36 @@ struct inv_dispatch {
     struct cw_counter *returned;
 };
 
-/* ---- dispatch.c ---- */
+/* ---- dispatch_place.c ---- */
 
-/* Ends a job for which no container could be had; it is on no list. */
+enum dispatch_placed {
+    DISPATCH_PLACED,  /* it has left the run buffer, or has ended */
+    DISPATCH_NO_ROOM, /* it stays where it is; so do those behind it */
+    DISPATCH_NO_CPU,  /* it stays where it is; those behind it may want none */
+};
+/* job: in the run buffer, or on no list; counted in d->jobs. */
+enum dispatch_placed dispatch_place(struct inv_dispatch *d, struct inv_job *job);
+/* inv_prewarm_conf.create. */
+void dispatch_create_prewarmed(void *arg, struct inv_slot *slot, const struct cw_runtime *rt);
+
+/* ---- dispatch_events.c ---- */
+
+/* Fills d->env: what containers need, and whom they tell. */
+void dispatch_make_env(struct inv_dispatch *d);
+/* The job is over, and on no list. */
+void dispatch_end_job(struct inv_dispatch *d, CW_TAKES struct inv_job *job, enum inv_end how);
+/* The same, for one that no container could be had for. */
 void dispatch_fail_job(struct inv_dispatch *d, CW_TAKES struct inv_job *job, enum cw_status status,
                        const char *text);
+
+/* ---- dispatch_holdings.c ---- */
+
+/* For a slot in the books; its container is the caller's to make. Ends with on_gone. */
+struct holding *dispatch_new_holding(struct inv_dispatch *d, struct inv_slot *slot);
+/* Removes the containers of slots that are out of the books (chained by next_evicted). */
+void dispatch_remove_chain(struct inv_slot *evicted);
+/* Removes all that are idle or prewarmed. */
+void dispatch_remove_idle(struct inv_dispatch *d);
 
 /* ---- dispatch_resize.c ---- */
 
