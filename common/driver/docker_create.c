@@ -15,63 +15,18 @@
  * then it is known what is there to remove. */
 #include <stdio.h>
 
-#include "common/driver/docker_answer.h"
-#include "common/driver/docker_priv.h"
+#include "common/driver/docker_create_priv.h"
 #include "common/driver/docker_probe.h"
 #include "common/driver/docker_spec.h"
 
-enum create_step {
-    STEP_REFUSED,
-    STEP_PULL,
-    STEP_QUEUED,
-    STEP_IMAGE,
-    STEP_CREATE,
-    STEP_LOOK,
-    STEP_EVICT,
-    STEP_START,
-    STEP_INSPECT
-};
-enum {
-    ACTION_PORT = 8080,
-    NOT_FOUND_STATUS = 127,
-    ERROR_TEXT_LEN = 1024,
-    EVICT_FIRST_MS = 50,
-    EVICT_MAX_MS = 500,
-    EVICT_LIMIT_US = 20 * 1000000,
-    FIRST_AGAIN_MS = 100,
-    MAX_AGAIN_MS = 1000,
-};
-
-struct create {
-    struct cw_driver_call call;
-    enum create_step step;
-    bool abandoned, pull_tried, pull_failed, evicted, unreached;
-    struct docker_pull_wait pull;
-    struct docker_slot slot;
-    struct cw_defer refuse;              /* for a spec that cannot be sent */
-    struct cw_timer again;               /* the step is tried once more */
-    int64_t evict_ms, evict_until_us;    /* 0: the name was not found taken yet */
-    int64_t again_ms, patience_until_us; /* 0: it has not failed yet for an engine out of reach */
-    struct cw_err refusal;
-    enum cw_pull_policy policy;
-    char *name, *image, *network;
-    struct cw_str body, probed;              /* probed: the same with a probe; empty: without */
-    char probe_token[33];                    /* "": no probe is wanted */
-    char id[65];                             /* "" before the engine has named it */
-    int64_t deadline_us, begun_us, asked_us; /* asked: wall clock */
-    cw_created_fn *fn;
-    void *arg;
-};
-
-static void send_image(struct create *c);
-static void send_create(struct create *c);
-static void start_pull(struct create *c);
+static void start_pull(struct docker_create *c);
+static void send_image(struct docker_create *c);
 
 /* ---- the queue ---- */
 
 static void on_slot(struct docker_slot *slot)
 {
-    struct create *c = CW_CONTAINER_OF(slot, struct create, slot);
+    struct docker_create *c = CW_CONTAINER_OF(slot, struct docker_create, slot);
     struct docker *docker = c->call.docker;
 
     c->deadline_us = cw_loop_mono_us(docker->api.loop) + docker->api.limit_ms[DOCKER_RUN] * 1000;
@@ -80,10 +35,10 @@ static void on_slot(struct docker_slot *slot)
     if (c->probe_token[0] && docker->probe_path)
         send_image(c);
     else
-        send_create(c);
+        docker_create_send(c);
 }
 
-static void enter_queue(struct create *c)
+static void enter_queue(struct docker_create *c)
 {
     c->step = STEP_QUEUED;
     cw_docker_slot_ask(c->call.docker, &c->slot);
@@ -93,7 +48,7 @@ static void enter_queue(struct create *c)
 
 static void create_free(struct cw_driver_call *call)
 {
-    struct create *c = CW_CONTAINER_OF(call, struct create, call);
+    struct docker_create *c = CW_CONTAINER_OF(call, struct docker_create, call);
 
     cw_docker_pull_leave(&c->pull);
     if (cw_link_on_list(&c->slot.link))
@@ -108,314 +63,12 @@ static void create_free(struct cw_driver_call *call)
     free(c);
 }
 
-static void retire(struct create *c)
-{
-    cw_docker_slot_leave(c->call.docker, &c->slot);
-    cw_docker_call_end(&c->call);
-}
-
-/* unsure: the engine may have made the container although it did not say so. */
-static void remove_leftover(struct create *c, bool unsure)
-{
-    if (c->id[0])
-        cw_docker_clean_up(c->call.docker, c->id, false);
-    else if (unsure)
-        cw_docker_clean_up(c->call.docker, c->name, true);
-}
-
-/* The engine would not be there for them either. */
-static void refuse_queued(struct docker *docker, const struct cw_err *err)
-{
-    struct cw_link *n;
-
-    while ((n = cw_list_pop_front(&docker->waiting))) {
-        struct create *c = CW_LIST_ENTRY(n, struct create, slot.link);
-
-        c->step = STEP_REFUSED;
-        c->unreached = true;
-        c->refusal = *err;
-        cw_defer_post(&c->refuse);
-    }
-}
-
-static void fail(struct create *c, enum cw_create_failure failure, const struct cw_err *err)
-{
-    struct cw_err copy = *err; /* may live in c */
-    bool abandoned = c->abandoned;
-    cw_created_fn *fn = c->fn;
-    void *arg = c->arg;
-
-    if (failure == CW_CREATE_PLATFORM && c->unreached) {
-        failure = CW_CREATE_AWAY;
-        refuse_queued(c->call.docker, &copy);
-    }
-    retire(c);
-    if (!abandoned)
-        fn(arg, NULL, failure, &copy);
-}
-
-/* A step before INSPECT failed: it counts as a failed run. */
-static void fail_run(struct create *c, enum cw_create_failure failure, const struct cw_err *err)
-{
-    cw_docker_end(&c->call.docker->api, DOCKER_RUN, c->begun_us, false);
-    fail(c, failure, err);
-}
-
-static void succeed(struct create *c, const struct cw_docker_inspect *seen)
-{
-    struct cw_container made = {.port = ACTION_PORT};
-    cw_created_fn *fn = c->fn;
-    void *arg = c->arg;
-
-    memcpy(made.id, c->id, sizeof(made.id));
-    memcpy(made.address, seen->address, sizeof(made.address));
-    memcpy(made.log_path, seen->log_path, sizeof(made.log_path));
-    if (c->probed.n) {
-        made.probe_port = c->call.docker->probe_port;
-        memcpy(made.probe_token, c->probe_token, sizeof(made.probe_token));
-    }
-    retire(c);
-    fn(arg, &made, CW_CREATE_PLATFORM, NULL);
-}
-
-static int64_t run_ms_left(const struct create *c)
-{
-    int64_t left_us = c->deadline_us - cw_loop_mono_us(c->call.docker->api.loop);
-
-    return left_us < 1000 ? 1 : left_us / 1000;
-}
-
-/* ---- an engine out of reach ---- */
-
-/* It is restarted, perhaps: the step is tried again for a while. That is safe. A container that a
- * lost answer spoke of is found under its name, and evicted; one that runs is not started again. */
-static bool try_again(struct create *c, const struct cw_err *http_err)
-{
-    const struct docker *docker = c->call.docker;
-    int64_t now_us = cw_loop_mono_us(docker->api.loop);
-
-    cw_docker_out_of_reach(c->call.docker, http_err);
-    c->unreached = http_err && http_err->code == CW_UNAVAILABLE;
-    if (!c->unreached || c->abandoned)
-        return false;
-    if (!c->patience_until_us) {
-        c->patience_until_us = now_us + docker->patience_ms * 1000;
-        c->again_ms = FIRST_AGAIN_MS;
-    }
-    if (now_us + c->again_ms * 1000 >= c->patience_until_us ||
-        now_us + c->again_ms * 1000 >= c->deadline_us)
-        return false;
-    cw_timer_set_ms(&c->again, c->again_ms);
-    c->again_ms = c->again_ms * 2 < MAX_AGAIN_MS ? c->again_ms * 2 : MAX_AGAIN_MS;
-    return true;
-}
-
-/* ---- INSPECT ---- */
-
-static int check_state(const struct create *c, const struct cw_docker_inspect *seen,
-                       struct cw_err *err)
-{
-    if (!seen->running)
-        return cw_fail(err, CW_INTERNAL, "docker: %.80s: exited with status %lld right after start",
-                       c->name, (long long)seen->exit_code);
-    if (!seen->address[0])
-        return cw_fail(err, CW_INTERNAL, "docker: %.80s: no address on network %.80s", c->name,
-                       c->network);
-    return 0;
-}
-
-static void on_inspected(void *arg, const struct cw_http_reply *reply,
-                         const struct cw_err *http_err)
-{
-    struct create *c = arg;
-    enum cw_create_failure failure = CW_CREATE_PLATFORM;
-    struct cw_docker_inspect seen;
-    struct cw_err err;
-    bool decoded = cw_docker_judge(reply, http_err, 200, "inspect", c->name, &err) == 0 &&
-                   cw_docker_decode_inspect(reply->body, c->network, &seen, &err) == 0;
-
-    c->call.http = NULL;
-    cw_docker_end(&c->call.docker->api, DOCKER_INSPECT, c->begun_us, decoded);
-    if (try_again(c, http_err))
-        return;
-    if (decoded && check_state(c, &seen, &err) == 0) {
-        succeed(c, &seen);
-        return;
-    }
-    if (decoded && !seen.running && seen.exit_code == NOT_FOUND_STATUS)
-        failure = CW_CREATE_EXECUTABLE;
-    remove_leftover(c, false);
-    fail(c, failure, &err);
-}
-
-static void send_inspect(struct create *c)
-{
-    struct docker *docker = c->call.docker;
-
-    c->step = STEP_INSPECT;
-    c->begun_us = cw_docker_begin(&docker->api, DOCKER_INSPECT);
-    c->call.http = cw_docker_send_inspect(docker, c->id, docker->api.limit_ms[DOCKER_INSPECT],
-                                          on_inspected, c);
-}
-
-/* ---- START ---- */
-
-static enum cw_create_failure start_failure(const struct cw_http_reply *reply)
-{
-    char text[ERROR_TEXT_LEN];
-
-    if (!reply || reply->status < 400)
-        return CW_CREATE_PLATFORM;
-    cw_docker_error_text(reply->body, text, sizeof(text));
-    return cw_docker_is_missing_executable(text) ? CW_CREATE_EXECUTABLE : CW_CREATE_PLATFORM;
-}
-
-static void on_started(void *arg, const struct cw_http_reply *reply, const struct cw_err *http_err)
-{
-    struct create *c = arg;
-    struct cw_err err;
-    bool runs_already = reply && reply->status == 304; /* by a try whose answer was lost */
-    bool ok = runs_already || cw_docker_judge(reply, http_err, 204, "start", c->name, &err) == 0;
-
-    c->call.http = NULL;
-    if (!ok && try_again(c, http_err))
-        return;
-    if (!ok) {
-        remove_leftover(c, false);
-        fail_run(c, start_failure(reply), &err);
-        return;
-    }
-    cw_docker_end(&c->call.docker->api, DOCKER_RUN, c->begun_us, true);
-    if (c->abandoned) {
-        remove_leftover(c, false);
-        retire(c);
-        return;
-    }
-    send_inspect(c);
-}
-
-static void send_start(struct create *c)
-{
-    char path[64 + sizeof(c->id)];
-
-    c->step = STEP_START;
-    cw_docker_tell_moment(c->call.docker, CW_MOMENT_ASK_START, c->id, c->name,
-                          cw_docker_wall_us(c->call.docker));
-    (void)snprintf(path, sizeof(path), "/containers/%s/start", c->id);
-    c->call.http = cw_docker_send(&c->call.docker->api,
-                                  &(struct docker_request){.method = "POST",
-                                                           .path = cw_slice_of(path),
-                                                           .timeout_ms = run_ms_left(c),
-                                                           .max_answer = CW_DOCKER_SMALL_ANSWER},
-                                  on_started, c);
-}
-
-/* ---- LOOK, EVICT ---- */
-
-static void on_evicted(void *arg, const struct cw_http_reply *reply, const struct cw_err *http_err)
-{
-    struct create *c = arg;
-    struct cw_err err;
-    bool ok = cw_docker_judge_removal(reply, http_err, c->name, &err) == 0;
-
-    c->call.http = NULL;
-    if (!ok && try_again(c, http_err))
-        return;
-    if (ok && !c->abandoned) {
-        send_create(c);
-        return;
-    }
-    if (ok)
-        (void)cw_fail(&err, CW_CANCELLED, "docker: create %.80s: cancelled", c->name);
-    fail_run(c, CW_CREATE_PLATFORM, &err);
-}
-
-static void send_evict(struct create *c)
-{
-    c->step = STEP_EVICT;
-    c->evicted = true;
-    c->call.http = cw_docker_send_removal(c->call.docker, c->name, on_evicted, c);
-}
-
-/* Whoever left it may have left it frozen, and groups are found by ids. */
-static void thaw_holder(const struct create *c, const struct cw_http_reply *inspected)
-{
-    const struct cw_docker_freezer *freezer = &c->call.docker->freezer;
-    char id[sizeof(c->id)];
-
-    if (freezer->release && cw_docker_decode_created(inspected->body, id, NULL) == 0)
-        freezer->release(freezer->arg, id);
-}
-
-static void on_looked(void *arg, const struct cw_http_reply *reply, const struct cw_err *http_err)
-{
-    struct create *c = arg;
-    bool gone = reply && reply->status == 404;
-    struct cw_err err;
-    int rc = gone ? 0 : cw_docker_judge(reply, http_err, 200, "inspect", c->name, &err);
-
-    c->call.http = NULL;
-    if (try_again(c, http_err))
-        return;
-    if (rc == 0 && reply && !gone)
-        rc = cw_docker_check_cluster(reply->body, c->call.docker->cluster, &err);
-    if (rc == 0 && !c->abandoned) {
-        if (reply && !gone)
-            thaw_holder(c, reply);
-        send_evict(c);
-        return;
-    }
-    if (rc == 0)
-        (void)cw_fail(&err, CW_CANCELLED, "docker: create %.80s: cancelled", c->name);
-    else
-        (void)cw_err_wrap(&err, "docker: the name %.80s is taken", c->name);
-    fail_run(c, CW_CREATE_PLATFORM, &err);
-}
-
-/* Its holder was removed, and yet the name is taken: somebody else, a predecessor mostly, had begun
- * to remove it, and the engine has not finished that. */
-static bool wait_for_name(struct create *c)
-{
-    int64_t now_us = cw_loop_mono_us(c->call.docker->api.loop);
-
-    if (!c->evict_until_us) {
-        c->evict_until_us = now_us + EVICT_LIMIT_US;
-        c->evict_ms = EVICT_FIRST_MS;
-    }
-    if (now_us >= c->evict_until_us || now_us + c->evict_ms * 1000 >= c->deadline_us)
-        return false;
-    c->step = c->call.docker->cluster ? STEP_LOOK : STEP_EVICT;
-    cw_timer_set_ms(&c->again, c->evict_ms);
-    c->evict_ms = c->evict_ms * 2 < EVICT_MAX_MS ? c->evict_ms * 2 : EVICT_MAX_MS;
-    return true;
-}
-
-/* The name is taken: by whom? */
-static void send_look(struct create *c)
-{
-    c->step = STEP_LOOK;
-    c->evicted = true;
-    c->call.http = cw_docker_send_inspect(c->call.docker, c->name, run_ms_left(c), on_looked, c);
-}
-
-/* The name is taken. false: it stays so. */
-static bool free_name(struct create *c)
-{
-    if (c->evicted)
-        return wait_for_name(c);
-    if (c->call.docker->cluster)
-        send_look(c);
-    else
-        send_evict(c);
-    return true;
-}
-
 /* ---- CREATE ---- */
 
 /* Other things than images can be missing: networks, volumes' plugins. */
 static bool lacks_image(const struct cw_http_reply *reply)
 {
-    char text[ERROR_TEXT_LEN];
+    char text[CW_DOCKER_ERROR_TEXT_LEN];
 
     if (!reply || reply->status != 404)
         return false;
@@ -423,18 +76,19 @@ static bool lacks_image(const struct cw_http_reply *reply)
     return cw_docker_is_missing_image(text);
 }
 
-static void create_failed(struct create *c, const struct cw_http_reply *reply,
+static void create_failed(struct docker_create *c, const struct cw_http_reply *reply,
                           const struct cw_err *err)
 {
     bool no_image = lacks_image(reply);
 
-    remove_leftover(c, cw_docker_is_unsure(reply));
-    fail_run(c, no_image && c->pull_failed ? CW_CREATE_PULL : CW_CREATE_PLATFORM, err);
+    docker_create_remove_leftover(c, cw_docker_is_unsure(reply));
+    docker_create_fail_run(c, no_image && c->pull_failed ? CW_CREATE_PULL : CW_CREATE_PLATFORM,
+                           err);
 }
 
 static bool name_is_taken(const struct cw_http_reply *reply)
 {
-    char text[ERROR_TEXT_LEN];
+    char text[CW_DOCKER_ERROR_TEXT_LEN];
 
     if (!reply || reply->status < 400)
         return false;
@@ -442,7 +96,7 @@ static bool name_is_taken(const struct cw_http_reply *reply)
     return cw_docker_is_name_taken(reply->status, text);
 }
 
-static void pull_missing(struct create *c)
+static void pull_missing(struct docker_create *c)
 {
     cw_docker_end(&c->call.docker->api, DOCKER_RUN, c->begun_us, false);
     cw_docker_slot_leave(c->call.docker, &c->slot);
@@ -451,24 +105,24 @@ static void pull_missing(struct create *c)
 
 static void on_created(void *arg, const struct cw_http_reply *reply, const struct cw_err *http_err)
 {
-    struct create *c = arg;
+    struct docker_create *c = arg;
     struct cw_err err;
     bool ok = cw_docker_judge(reply, http_err, 201, "create", c->name, &err) == 0 &&
               cw_docker_decode_created(reply->body, c->id, &err) == 0;
 
     c->call.http = NULL;
-    if (!ok && try_again(c, http_err))
+    if (!ok && docker_create_try_again(c, http_err))
         return;
-    if (!ok && !c->abandoned && name_is_taken(reply) && free_name(c))
+    if (!ok && !c->abandoned && name_is_taken(reply) && docker_create_free_name(c))
         return;
     if (ok)
         cw_docker_tell_moment(c->call.docker, CW_MOMENT_ASK_CREATE, c->id, c->name, c->asked_us);
     if (ok && !c->abandoned) {
-        send_start(c);
+        docker_create_send_start(c);
         return;
     }
     if (!ok && !c->abandoned && cw_docker_probe_given_up(c->call.docker, reply, &c->probed)) {
-        send_create(c);
+        docker_create_send(c);
         return;
     }
     if (!ok && !c->pull_tried && !c->abandoned && lacks_image(reply)) {
@@ -480,7 +134,7 @@ static void on_created(void *arg, const struct cw_http_reply *reply, const struc
     create_failed(c, reply, &err);
 }
 
-static void send_create(struct create *c)
+void docker_create_send(struct docker_create *c)
 {
     cw_auto_str struct cw_str path;
 
@@ -493,7 +147,7 @@ static void send_create(struct create *c)
         &(struct docker_request){.method = "POST",
                                  .path = cw_str_slice(&path),
                                  .body = cw_str_slice(c->probed.n ? &c->probed : &c->body),
-                                 .timeout_ms = run_ms_left(c),
+                                 .timeout_ms = docker_create_ms_left(c),
                                  .max_answer = CW_DOCKER_SMALL_ANSWER},
         on_created, c);
 }
@@ -503,44 +157,45 @@ static void send_create(struct create *c)
 /* Whatever is wrong with the image, the create will say. */
 static void on_image(void *arg, const struct cw_http_reply *reply, const struct cw_err *http_err)
 {
-    struct create *c = arg;
+    struct docker_create *c = arg;
 
     c->call.http = NULL;
-    if (try_again(c, http_err))
+    if (docker_create_try_again(c, http_err))
         return;
     if (reply && reply->status == 200)
         cw_docker_probe_into(c->call.docker, c->probe_token, cw_str_slice(&c->body), reply->body,
                              &c->probed);
-    send_create(c);
+    docker_create_send(c);
 }
 
-static void send_image(struct create *c)
+static void send_image(struct docker_create *c)
 {
     c->step = STEP_IMAGE;
-    c->call.http =
-        cw_docker_send_image_inspect(c->call.docker, c->image, run_ms_left(c), on_image, c);
+    c->call.http = cw_docker_send_image_inspect(c->call.docker, c->image, docker_create_ms_left(c),
+                                                on_image, c);
     if (!c->call.http)
-        send_create(c);
+        docker_create_send(c);
 }
 
 /* ---- PULL ---- */
 
 static void on_pulled(struct docker_pull_wait *wait, const struct cw_err *err)
 {
-    struct create *c = CW_CONTAINER_OF(wait, struct create, pull);
+    struct docker_create *c = CW_CONTAINER_OF(wait, struct docker_create, pull);
 
     c->pull_failed = err != NULL;
     c->unreached = wait->unreached;
     if (!err || c->policy == CW_PULL_TRY)
         enter_queue(c);
     else /* an engine out of reach is not the image's fault, nor is a missing image of ours */
-        fail(c,
-             err->code == CW_UNAVAILABLE || c->policy == CW_PULL_NEVER ? CW_CREATE_PLATFORM
-                                                                       : CW_CREATE_PULL,
-             err);
+        docker_create_fail(c,
+                           err->code == CW_UNAVAILABLE || c->policy == CW_PULL_NEVER
+                               ? CW_CREATE_PLATFORM
+                               : CW_CREATE_PULL,
+                           err);
 }
 
-static void start_pull(struct create *c)
+static void start_pull(struct docker_create *c)
 {
     c->step = STEP_PULL;
     c->pull_tried = true;
@@ -551,33 +206,33 @@ static void start_pull(struct create *c)
 
 static void on_refused(void *arg)
 {
-    struct create *c = arg;
+    struct docker_create *c = arg;
 
-    fail(c, CW_CREATE_PLATFORM, &c->refusal);
+    docker_create_fail(c, CW_CREATE_PLATFORM, &c->refusal);
 }
 
 static void on_again(void *arg)
 {
-    struct create *c = arg;
+    struct docker_create *c = arg;
 
     switch (c->step) {
     case STEP_IMAGE:
         send_image(c);
         break;
     case STEP_CREATE:
-        send_create(c);
+        docker_create_send(c);
         break;
     case STEP_LOOK:
-        send_look(c);
+        docker_create_send_look(c);
         break;
     case STEP_EVICT:
-        send_evict(c);
+        docker_create_send_evict(c);
         break;
     case STEP_START:
-        send_start(c);
+        docker_create_send_start(c);
         break;
     case STEP_INSPECT:
-        send_inspect(c);
+        docker_create_send_inspect(c);
         break;
     case STEP_REFUSED:
     case STEP_PULL:
@@ -587,7 +242,7 @@ static void on_again(void *arg)
 }
 
 /* Between two tries no answer will come: what may be there is removed now. */
-static bool abandon_between_tries(struct create *c)
+static bool abandon_between_tries(struct docker_create *c)
 {
     struct cw_err err = {0};
 
@@ -595,17 +250,17 @@ static bool abandon_between_tries(struct create *c)
         return false;
     (void)cw_fail(&err, CW_CANCELLED, "docker: create %.80s: cancelled", c->name);
     c->abandoned = true;
-    remove_leftover(c, true);
+    docker_create_remove_leftover(c, true);
     if (c->step == STEP_INSPECT)
-        retire(c);
+        docker_create_retire(c);
     else
-        fail_run(c, CW_CREATE_PLATFORM, &err);
+        docker_create_fail_run(c, CW_CREATE_PLATFORM, &err);
     return true;
 }
 
 static void abandon(struct cw_driver_call *call)
 {
-    struct create *c = CW_CONTAINER_OF(call, struct create, call);
+    struct docker_create *c = CW_CONTAINER_OF(call, struct docker_create, call);
 
     if (abandon_between_tries(c))
         return;
@@ -613,7 +268,7 @@ static void abandon(struct cw_driver_call *call)
     switch (c->step) {
     case STEP_IMAGE:
         cw_docker_end(&call->docker->api, DOCKER_RUN, c->begun_us, false);
-        retire(c);
+        docker_create_retire(c);
         return;
     case STEP_CREATE:
     case STEP_LOOK:
@@ -623,13 +278,13 @@ static void abandon(struct cw_driver_call *call)
         cw_docker_call_to_background(call);
         return;
     case STEP_INSPECT:
-        remove_leftover(c, false);
-        retire(c);
+        docker_create_remove_leftover(c, false);
+        docker_create_retire(c);
         return;
     case STEP_REFUSED:
     case STEP_PULL:
     case STEP_QUEUED:
-        retire(c);
+        docker_create_retire(c);
         return;
     }
 }
@@ -638,7 +293,7 @@ struct cw_driver_call *cw_docker_create(struct cw_driver *d, const struct cw_con
                                         cw_created_fn *fn, void *arg)
 {
     struct docker *docker = CW_CONTAINER_OF(d, struct docker, base);
-    struct create *c = cw_alloc(sizeof(*c));
+    struct docker_create *c = cw_alloc(sizeof(*c));
 
     cw_docker_call_init(docker, &c->call, create_free);
     c->call.abandon = abandon;
