@@ -1,8 +1,9 @@
 /* common/bus/kafka_priv.h -- the pieces of the Kafka bus.
  *
  * kafka_conf.c: settings and error codes. kafka_client.c: one librdkafka instance and its way into
- * the loop. kafka_sub.c: a subscription. kafka_group.c: who is in a group. kafka_position.c: where
- * one is. kafka_publish.c: messages out. kafka_bus.c: the producer's events, topics, and the ops.
+ * the loop. kafka_sub.c, kafka_assignment.c, kafka_commit.c: a subscription (kafka_sub_priv.h).
+ * kafka_group.c: who is in a group. kafka_position.c: where one is. kafka_publish.c: messages out.
+ * kafka_bus.c: the producer's events, topics, and the ops.
  * Thread: loop. */
 #pragma once
 
@@ -108,7 +109,7 @@ void kafka_destroy(struct kafka_bus *bus, CW_TAKES rd_kafka_t *rk);
 /* false: some have not ended in time and are left behind. */
 bool kafka_destroy_wait(struct kafka_bus *bus, int64_t timeout_ms);
 
-/* ---- kafka_sub.c ---- */
+/* ---- kafka_sub.c, kafka_assignment.c (seek), kafka_commit.c (commit) ---- */
 
 struct cw_bus_sub *kafka_sub_new(struct kafka_bus *bus, const struct cw_bus_subscription *desc,
                                  struct cw_err *err) CW_MUST_CHECK;
