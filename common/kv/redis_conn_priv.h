@@ -14,7 +14,9 @@
 
 struct cw_err;
 struct cw_loop;
+struct cw_redis_conf;
 struct redis_conn;
+
 struct redis_server {
     char *host, *port;
 };
@@ -75,6 +77,15 @@ void redis_word(struct cw_str *out, struct cw_slice word);
 void redis_word2(struct cw_str *out, struct cw_slice a, struct cw_slice b);
 /* All words of a command that has few. */
 void redis_command(struct cw_str *out, const char *const *words);
+
+/* ---- redis_shared.c ---- */
+
+/* Zero but for s->loop before. What conf names is copied; on failure redis_shared_done is still the
+ * caller's to call. */
+int redis_shared_set(struct redis_shared *s, const struct cw_redis_conf *conf,
+                     struct cw_err *err) CW_MUST_CHECK;
+/* No connection is left. */
+void redis_shared_done(struct redis_shared *s);
 
 /* ---- redis_tls.c ---- */
 
