@@ -1,8 +1,9 @@
-/* invoker/daemon_priv.h -- what the daemon's files share: daemon.c (parts, the way of a job),
- * daemon_check.c (the settings together), daemon_feed.c (messages and their journal),
- * daemon_clients.c (connections to the outside), daemon_hosts.c (the other invokers),
- * daemon_forward.c (work between them), daemon_start.c, daemon_stop.c, daemon_tls.c (keys and
- * certificates).
+/* invoker/daemon_priv.h -- what the daemon's files share: daemon.c (making and freeing),
+ * daemon_activation.c (the parts that an activation goes through), daemon_admin.c (the HTTP
+ * interface), daemon_admission.c (may a container start now), daemon_check.c (the settings
+ * together), daemon_clients.c (connections to the outside), daemon_feed.c (messages and their
+ * journal), daemon_forward.c (work between invokers), daemon_hosts.c (the other invokers),
+ * daemon_janitor.c, daemon_start.c, daemon_stop.c, daemon_tls.c (keys and certificates).
  *
  * Thread: loop. */
 #pragma once
@@ -155,10 +156,17 @@ struct inv_daemon {
     bool killed;
 };
 
-/* ---- daemon.c ---- */
+/* ---- daemon_activation.c ---- */
 
 /* Answers the job and lets go of it. */
 void inv_daemon_finish(struct inv_daemon *d, CW_TAKES struct inv_job *job, enum inv_end how);
+/* Clients, names and the journal are there. */
+void inv_daemon_make_parts(struct inv_daemon *d);
+
+/* ---- daemon_admin.c ---- */
+
+/* What its pages show is there. */
+int inv_daemon_make_admin(struct inv_daemon *d, struct cw_err *err) CW_MUST_CHECK;
 
 /* ---- daemon_feed.c ---- */
 
