@@ -1,7 +1,6 @@
 /* Whether another container is started here: what it is charged, and the guards where more is
  * promised than there is. */
 #include <stdio.h>
-#include <unistd.h>
 
 #include "common/base/err.h"
 #include "common/cgroup/usage.h"
@@ -10,6 +9,7 @@
 #include "invoker/daemon_priv.h"
 #include "invoker/dispatch.h"
 #include "invoker/job.h"
+#include "invoker/machine.h"
 #include "invoker/monitor/monitor.h"
 #include "invoker/placement/admission.h"
 #include "invoker/pool/pool.h"
@@ -30,9 +30,9 @@ static bool infers(const struct inv_daemon *d)
 
 uint32_t inv_daemon_pool_mb(const struct inv_settings *s)
 {
-    int64_t host = (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
-    int64_t bytes =
-        s->admission == INV_CHARGE_INFERRED ? host - s->memory_floor_bytes : s->user_memory_bytes;
+    int64_t bytes = s->admission == INV_CHARGE_INFERRED
+                        ? inv_machine_memory_bytes() - s->memory_floor_bytes
+                        : s->user_memory_bytes;
 
     return bytes >> MIB_SHIFT > 0 ? (uint32_t)(bytes >> MIB_SHIFT) : 1;
 }
@@ -80,7 +80,7 @@ static void fill_conf(const struct inv_daemon *d, struct inv_admission_conf *ret
     int64_t cold_starts = s->cold_starts;
 
     if (cold_starts == 0 && infers(d))
-        cold_starts = COLD_STARTS_PER_CORE * inv_daemon_cpu_millis() / 1000;
+        cold_starts = COLD_STARTS_PER_CORE * inv_machine_cpu_millis() / 1000;
     *ret = (struct inv_admission_conf){
         .charge = (enum inv_charge)s->admission,
         .user_memory_bytes = s->user_memory_bytes,

@@ -1,6 +1,5 @@
 /* The other invokers: what this one says of itself, where it says it, and what all learn. */
 #include <inttypes.h>
-#include <unistd.h>
 
 #include <openssl/rand.h>
 
@@ -13,6 +12,7 @@
 #include "invoker/health.h"
 #include "invoker/hosts.h"
 #include "invoker/intake.h"
+#include "invoker/machine.h"
 #include "invoker/monitor/monitor.h"
 #include "invoker/profiles.h"
 #include "invoker/settings.h"
@@ -45,11 +45,6 @@ static void add_usage(void *arg, const struct inv_container_usage *c)
     v->memory_used_bytes += (int64_t)c->usage.memory_bytes;
 }
 
-int64_t inv_daemon_cpu_millis(void)
-{
-    return (int64_t)sysconf(_SC_NPROCESSORS_ONLN) * 1000;
-}
-
 /* Others may send something here. */
 static bool takes_guests(const struct inv_daemon *d)
 {
@@ -65,7 +60,7 @@ static void fill(void *arg, struct inv_host_view *v)
     size_t waiting;
 
     inv_dispatch_stats(d->dispatch, &pool, &waiting, &waiting_mb);
-    v->cpu_total_millis = inv_daemon_cpu_millis();
+    v->cpu_total_millis = inv_machine_cpu_millis();
     v->cpu_reserved_millis = share_millis(&pool, v->cpu_total_millis);
     v->memory_total_bytes = (int64_t)pool.memory_mb << MIB_SHIFT;
     v->memory_reserved_bytes = (int64_t)pool.used_mb << MIB_SHIFT;
@@ -109,8 +104,8 @@ static void make_profiles(struct inv_daemon *d)
         .epoch_ms = s->profile_epoch_ms,
         .metrics = d->metrics,
         .model = model,
-        .total_mb = (uint32_t)(s->user_memory_bytes >> MIB_SHIFT),
-        .share_millis = (uint32_t)inv_daemon_cpu_millis(),
+        .total_mb = (uint32_t)(inv_cpu_memory_bytes(s) >> MIB_SHIFT),
+        .share_millis = (uint32_t)inv_machine_cpu_millis(),
         .limit_millis = (uint32_t)(s->user_cpus * 1000),
     });
     inv_admin_add(d->admin,

@@ -235,9 +235,6 @@ bool inv_daemon_give_back(struct inv_daemon *d, struct inv_job *job);
 
 /* ---- daemon_hosts.c ---- */
 
-/* Of this machine. */
-int64_t inv_daemon_cpu_millis(void);
-
 /* Also what they share; the admin interface and what hosts tell of are there. */
 int inv_daemon_make_hosts(struct inv_daemon *d, struct cw_err *err) CW_MUST_CHECK;
 /* inv_monitor_conf.on_run */

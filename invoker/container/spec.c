@@ -8,6 +8,7 @@
 #include "common/model/action_doc.h"
 #include "common/model/manifest.h"
 #include "invoker/logs/log_store.h"
+#include "invoker/machine.h"
 #include "invoker/placement/admission.h"
 #include "invoker/settings.h"
 
@@ -50,9 +51,9 @@ static char *container_name(const struct inv_settings *s, int64_t instance, uint
     return cw_arena_dup(arena, cw_str_slice(&name));
 }
 
-uint32_t inv_cpu_shares(int64_t user_memory_bytes, int64_t memory_bytes)
+uint32_t inv_cpu_shares(int64_t whole_bytes, int64_t memory_bytes)
 {
-    int64_t parts = memory_bytes > 0 ? user_memory_bytes / memory_bytes : 0;
+    int64_t parts = memory_bytes > 0 ? whole_bytes / memory_bytes : 0;
     int64_t shares =
         1024 / (parts > 0 ? parts : 1); /* an action larger than the pool must not divide by 0 */
 
@@ -61,7 +62,7 @@ uint32_t inv_cpu_shares(int64_t user_memory_bytes, int64_t memory_bytes)
 
 double inv_cpu_quota(const struct inv_settings *s, int64_t memory_bytes)
 {
-    int64_t parts = memory_bytes > 0 ? s->user_memory_bytes / memory_bytes : 0;
+    int64_t parts = memory_bytes > 0 ? inv_cpu_memory_bytes(s) / memory_bytes : 0;
     double cpus;
 
     if (s->user_cpus <= 0)
@@ -199,7 +200,7 @@ static void basic_spec(const struct inv_settings *s, int64_t memory_mb, struct c
 
     *ret = (struct cw_container_spec){
         .memory_mb = (uint32_t)memory_mb,
-        .cpu_shares = inv_cpu_shares(s->user_memory_bytes, memory_bytes),
+        .cpu_shares = inv_cpu_shares(inv_cpu_memory_bytes(s), memory_bytes),
         .cpus = inv_cpu_quota(s, memory_bytes),
         .network = s->network,
         .env = environment(s, arena),

@@ -1,7 +1,7 @@
 /* invoker/container/spec.h -- what a container of an action looks like to the engine (openwhisk
  * container.md 6, 7).
  *
- * Pure. Thread: any. */
+ * Thread: any. */
 #pragma once
 
 #include <stdint.h>
@@ -28,7 +28,9 @@ int inv_container_spec(const struct inv_settings *s, const struct cw_manifest *m
 void inv_container_spec_prewarmed(const struct inv_settings *s, int64_t instance, uint64_t n,
                                   const struct cw_runtime *rt, uint32_t memory_mb,
                                   struct cw_arena *arena, struct cw_container_spec *ret);
-/* cpu shares: max(int(1024 / (user memory div memory)), 2). */
-uint32_t inv_cpu_shares(int64_t user_memory_bytes, int64_t memory_bytes);
-/* CPUs that a container of this size may use at most; 0: no quota. */
+/* cpu shares: max(int(1024 / (whole div memory)), 2); whole: inv_cpu_memory_bytes, which is stock's
+ * user memory where what is declared is charged. */
+uint32_t inv_cpu_shares(int64_t whole_bytes, int64_t memory_bytes);
+/* CPUs that a container of this size may use at most, its part of user-cpus likewise; 0: no quota.
+ */
 double inv_cpu_quota(const struct inv_settings *s, int64_t memory_bytes);

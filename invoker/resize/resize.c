@@ -16,6 +16,7 @@
 #include "common/obs/log.h"
 #include "common/obs/metrics.h"
 #include "invoker/container/spec.h"
+#include "invoker/machine.h"
 #include "invoker/resize/resize_priv.h"
 #include "invoker/settings.h"
 
@@ -329,8 +330,8 @@ static bool adopt_cpu(struct inv_member *m, const struct inv_wishes *wishes, uin
     uint32_t old_ppm = m->wishes.guarantee_ppm;
     int64_t old_own = m->own;
 
-    m->own =
-        of_shares(r, inv_cpu_shares(r->conf.settings->user_memory_bytes, (int64_t)memory_mb << 20));
+    m->own = of_shares(
+        r, inv_cpu_shares(inv_cpu_memory_bytes(r->conf.settings), (int64_t)memory_mb << 20));
     set_guarantee(m, wishes->guarantee_ppm);
     if (!plan(r)) {
         set_guarantee(m, old_ppm);

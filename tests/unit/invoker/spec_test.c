@@ -1,10 +1,14 @@
 /* What containers look like to the engine (openwhisk container.md 6, 7). */
 #include "tests/support/cmocka_all.h"
 
+#include <math.h>
+#include <stdio.h>
+
 #include "common/base/err.h"
 #include "common/model/action_doc.h"
 #include "common/model/manifest.h"
 #include "invoker/container/spec.h"
+#include "invoker/machine.h"
 #include "invoker/settings.h"
 #include "tests/support/jobs.h"
 
@@ -159,6 +163,34 @@ static void memory_and_shares_are_of_the_action(void **state)
     assert_int_equal(m.spec.cpu_shares, 128);
     assert_true(m.spec.cpus == 0);
     tear_down(&m);
+}
+
+/* user-memory, which may be any promise, does not matter then. */
+static void where_needs_are_inferred_a_part_is_one_of_the_machine(void **state)
+{
+    static const char *const PROMISES[] = {"1g", "1024t"};
+    int64_t machine = inv_machine_memory_bytes(), action = 256LL << 20;
+    double cpus = round(8.0 / (double)(machine / action) * 1e5) / 1e5;
+
+    (void)state;
+    assert_true(machine > action);
+    for (size_t i = 0; i < CW_ARRAY_LEN(PROMISES); i++) {
+        struct made m;
+        char promise[80];
+
+        (void)snprintf(promise, sizeof(promise), "CONFIG_whisk_containerPool_userMemory=%s",
+                       PROMISES[i]);
+        SET_UP(&m, promise, "CONFIG_whisk_containerPool_userCpus=8", "CWHISK_ADMISSION=inferred");
+        assert_int_equal(make(&m), 0);
+        assert_int_equal(m.spec.cpu_shares, inv_cpu_shares(machine, action));
+        assert_true(fabs(m.spec.cpus - cpus) < 1e-9);
+        tear_down(&m);
+        SET_UP(&m, promise, "CONFIG_whisk_containerPool_userCpus=8");
+        assert_int_equal(make(&m), 0);
+        assert_int_equal(m.spec.cpu_shares, i == 0 ? 256 : 2); /* stock's */
+        assert_true(fabs(m.spec.cpus - (i == 0 ? 2 : 0.01)) < 1e-9);
+        tear_down(&m);
+    }
 }
 
 static void cores_are_shared_out_by_memory(void **state)
@@ -435,6 +467,7 @@ int main(void)
         cmocka_unit_test(cpu_shares_follow_the_memory),
         cmocka_unit_test(memory_and_shares_are_of_the_action),
         cmocka_unit_test(cores_are_shared_out_by_memory),
+        cmocka_unit_test(where_needs_are_inferred_a_part_is_one_of_the_machine),
         cmocka_unit_test(limits_and_capabilities_are_those_of_stock),
         cmocka_unit_test(a_log_driver_store_leaves_the_driver_to_the_engine_and_extra_args),
         cmocka_unit_test(network_and_dns_are_as_configured),
