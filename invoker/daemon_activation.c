@@ -73,10 +73,11 @@ static void on_result(void *arg, struct inv_job *job)
     inv_acks_result(d->acks, job);
 }
 
-static void on_return(void *arg, const struct inv_job *job)
+static void on_return(void *arg, struct inv_job *job)
 {
     struct inv_daemon *d = arg;
 
+    inv_daemon_note_left(d, job);
     inv_telemetry_returned(d->telemetry, job, cw_loop_mono_us(d->loop));
 }
 
@@ -84,17 +85,19 @@ static void on_end(void *arg, struct inv_job *job, enum inv_end how)
 {
     struct inv_daemon *d = arg;
 
+    inv_daemon_note_ended(d, job);
     if (inv_daemon_stays_in_journal(d, job))
         inv_daemon_drop(d, job);
     else if (!d->killed || !inv_daemon_give_back(d, job))
         inv_daemon_finish(d, job, how);
 }
 
-static void on_placed(void *arg, const struct inv_job *job)
+static void on_placed(void *arg, struct inv_job *job)
 {
-    const struct inv_daemon *d = arg;
+    struct inv_daemon *d = arg;
 
-    inv_daemon_touch(arg, job);
+    inv_daemon_note_placed(d, job);
+    inv_daemon_touch(d, job);
     inv_hosts_changed(d->hosts);
 }
 

@@ -9,6 +9,7 @@
 #include "common/kv/kv.h"
 #include "common/model/action_doc.h"
 #include "common/model/activation_message.h"
+#include "common/model/manifest.h"
 #include "common/obs/log.h"
 #include "invoker/daemon_priv.h"
 #include "invoker/dispatch.h"
@@ -20,7 +21,8 @@
 #include "invoker/ledger.h"
 #include "invoker/placement/policy.h"
 #include "invoker/pool/pool.h"
-#include "invoker/profiles.h"
+#include "invoker/resize/solver.h"
+#include "invoker/resize/wishes.h"
 #include "invoker/settings.h"
 
 enum {
@@ -80,20 +82,23 @@ static void on_away_lost(void *arg, struct inv_job *job, const char *text)
 
 /* ---- where to ---- */
 
-static void ask_for(const struct inv_daemon *d, const struct inv_job *job,
+static void ask_for(struct inv_daemon *d, const struct inv_job *job,
                     const struct inv_pool_need *need, struct inv_ask *ret)
 {
     uint64_t pair = inv_pool_pair(need);
-    struct inv_need inferred;
+    struct inv_wishes wishes;
 
-    inv_profiles_need(d->profiles, job->action, &inferred);
+    if (inv_wishes_read(job->action, &wishes, NULL) != 0)
+        wishes = (struct inv_wishes){0}; /* those that make no sense were refused before */
     *ret = (struct inv_ask){
-        .cpu_millis = inferred.cpu_millis,
+        .cpu_millis = inv_daemon_cpu_need(d, job, pair),
         .memory_bytes = (uint64_t)(need->charge_mb ? need->charge_mb : need->memory_mb)
                         << MIB_SHIFT,
         .action_key = pair,
         .home_hash = inv_home_hash(need->namespace_name, cw_slice_of(job->msg->action.full)),
-        .blackbox = job->action->image != NULL,
+        .cpu_guarantee = (double)wishes.guarantee_ppm / INV_CPU_WHOLE_PPM,
+        .blackbox =
+            job->action->image && !cw_manifest_is_native_blackbox(d->manifest, job->action->image),
         .seed = pair ^ (uint64_t)d->settings->id ^ (uint64_t)job->at[INV_AT_TAKEN],
     };
 }

@@ -5,19 +5,29 @@
 
 #include "common/base/err.h"
 #include "common/loop/loop.h"
+#include "common/model/action_doc.h"
+#include "common/model/activation_message.h"
 #include "invoker/admin.h"
 #include "invoker/daemon_priv.h"
 #include "invoker/dispatch.h"
 #include "invoker/feed.h"
 #include "invoker/health.h"
+#include "invoker/host_figures.h"
+#include "invoker/host_load.h"
 #include "invoker/hosts.h"
 #include "invoker/intake.h"
+#include "invoker/job.h"
 #include "invoker/machine.h"
 #include "invoker/monitor/monitor.h"
+#include "invoker/pool/pool.h"
 #include "invoker/profiles.h"
 #include "invoker/settings.h"
 
-enum { MIB_SHIFT = 20, NAME_MAX_BYTES = 4096 };
+enum {
+    MIB_SHIFT = 20,
+    NAME_MAX_BYTES = 4096,
+    KEEP_NEED_US = 250000, /* inferring one takes microseconds, and evidence comes slowly */
+};
 
 static uint64_t draw_seed(void)
 {
@@ -27,23 +37,47 @@ static uint64_t draw_seed(void)
     return seed | 1;
 }
 
-/* What the CPU shares of running containers buy, when all of them want it. */
-static int64_t share_millis(const struct inv_pool_stats *pool, int64_t total_millis)
-{
-    uint32_t active_mb = pool->used_mb - pool->idle_mb - pool->prewarmed_mb;
+/* ---- what runs here ---- */
 
-    return pool->memory_mb ? total_millis * active_mb / pool->memory_mb : 0;
+uint32_t inv_daemon_cpu_need(struct inv_daemon *d, const struct inv_job *job, uint64_t pair)
+{
+    int64_t now_us = cw_loop_mono_us(d->loop);
+    uint32_t known = inv_load_need(d->load, pair, now_us, KEEP_NEED_US);
+    struct inv_need need;
+
+    if (known)
+        return known;
+    inv_profiles_need(d->profiles, job->action, &need);
+    inv_load_set_need(d->load, pair, now_us, need.cpu_millis);
+    return need.cpu_millis;
 }
 
-static void add_usage(void *arg, const struct inv_container_usage *c)
+static uint64_t pair_of(const struct inv_job *job)
 {
-    struct inv_host_view *v = arg;
-
-    if (c->usage.untrusted) /* what containers say of themselves decides nothing */
-        return;
-    v->cpu_used_millis += c->cpu_millis;
-    v->memory_used_bytes += (int64_t)c->usage.memory_bytes;
+    return inv_pool_pair(&(struct inv_pool_need){
+        .namespace_name = cw_slice_of(job->msg->user.namespace_name),
+        .action_hash = job->action->hash,
+    });
 }
+
+void inv_daemon_note_placed(struct inv_daemon *d, struct inv_job *job)
+{
+    inv_load_placed(d->load, job, inv_daemon_cpu_need(d, job, pair_of(job)));
+}
+
+void inv_daemon_note_left(struct inv_daemon *d, struct inv_job *job)
+{
+    inv_load_left(d->load, job);
+}
+
+void inv_daemon_note_ended(struct inv_daemon *d, struct inv_job *job)
+{
+    inv_load_left(d->load, job);
+    if (job->at[INV_AT_RUN_SENT])
+        inv_load_learn(d->load, pair_of(job), job, cw_loop_mono_us(d->loop));
+}
+
+/* ---- what others are told ---- */
 
 /* Others may send something here. */
 static bool takes_guests(const struct inv_daemon *d)
@@ -52,29 +86,30 @@ static bool takes_guests(const struct inv_daemon *d)
            inv_health_enabled(d->health);
 }
 
+/* As controllers see it, where they have the same settings. */
+static enum inv_host_set set_of(const struct inv_daemon *d)
+{
+    size_t count, rank = inv_hosts_rank(d->hosts, &count);
+
+    return inv_host_set_of(rank, count, d->settings->managed_fraction,
+                           d->settings->blackbox_fraction);
+}
+
 static void fill(void *arg, struct inv_host_view *v)
 {
     struct inv_daemon *d = arg;
-    struct inv_pool_stats pool;
-    uint64_t waiting_mb;
-    size_t waiting;
 
-    inv_dispatch_stats(d->dispatch, &pool, &waiting, &waiting_mb);
-    v->cpu_total_millis = inv_machine_cpu_millis();
-    v->cpu_reserved_millis = share_millis(&pool, v->cpu_total_millis);
-    v->memory_total_bytes = (int64_t)pool.memory_mb << MIB_SHIFT;
-    v->memory_reserved_bytes = (int64_t)pool.used_mb << MIB_SHIFT;
-    v->memory_idle_bytes = (int64_t)pool.idle_mb << MIB_SHIFT;
-    v->running = (uint32_t)(inv_dispatch_jobs(d->dispatch) - waiting);
-    v->starting = (uint32_t)pool.starting;
-    v->idle = (uint32_t)pool.idle;
-    v->queued = (uint32_t)(waiting + inv_intake_fetching(d->intake));
-    inv_monitor_each(d->monitor, add_usage, v);
-    v->draining = !takes_guests(d);
-    if (!d->feed)
-        return;
-    v->queued += (uint32_t)inv_feed_queued(d->feed);
-    v->lag = inv_feed_lag(d->feed) > 0 ? (uint64_t)inv_feed_lag(d->feed) : 0;
+    inv_host_figures(
+        &(struct inv_host_sources){
+            .dispatch = d->dispatch,
+            .monitor = d->monitor,
+            .load = d->load,
+            .queued = inv_intake_fetching(d->intake) + (d->feed ? inv_feed_queued(d->feed) : 0),
+            .lag = d->feed ? inv_feed_lag(d->feed) : -1,
+            .draining = !takes_guests(d),
+            .set = set_of(d),
+        },
+        v);
 }
 
 static size_t idle_pairs(void *arg, uint64_t *pairs, size_t max)
@@ -123,6 +158,7 @@ int inv_daemon_make_hosts(struct inv_daemon *d, struct cw_err *err)
 {
     const struct inv_settings *s = d->settings;
 
+    d->load = inv_load_new();
     if (inv_redis_open(d->loop, &s->redis, s->cluster, draw_seed(), &d->kv, err) != 0)
         return -1;
     d->hosts = inv_hosts_new(&(struct inv_hosts_conf){

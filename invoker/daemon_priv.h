@@ -54,6 +54,7 @@ struct inv_job;
 struct inv_intake;
 struct inv_janitor;
 struct inv_ledger;
+struct inv_load;
 struct inv_lifecycle;
 struct inv_log_hub;
 struct inv_monitor;
@@ -123,6 +124,7 @@ struct inv_daemon {
     struct inv_host_view *views; /* for placing */
     size_t views_max;
     struct inv_profiles *profiles;
+    struct inv_load *load;
     struct inv_engine_watch *engine_watch; /* NULL before left-overs are gone */
     bool engine_away;
     struct inv_admin *admin;
@@ -235,6 +237,12 @@ bool inv_daemon_give_back(struct inv_daemon *d, struct inv_job *job);
 
 /* ---- daemon_hosts.c ---- */
 
+/* The job was given to a container; it is in none any more; it has ended. */
+void inv_daemon_note_placed(struct inv_daemon *d, struct inv_job *job);
+void inv_daemon_note_left(struct inv_daemon *d, struct inv_job *job);
+void inv_daemon_note_ended(struct inv_daemon *d, struct inv_job *job);
+/* The CPU that it is expected to need. */
+uint32_t inv_daemon_cpu_need(struct inv_daemon *d, const struct inv_job *job, uint64_t pair);
 /* Also what they share; the admin interface and what hosts tell of are there. */
 int inv_daemon_make_hosts(struct inv_daemon *d, struct cw_err *err) CW_MUST_CHECK;
 /* inv_monitor_conf.on_run */

@@ -46,13 +46,13 @@ struct inv_dispatch_conf {
      * callee owns the job. Asked again whenever the job's turn comes. May be NULL. */
     bool (*elsewhere)(void *arg, struct inv_job *job, const struct inv_pool_need *need);
     /* It is about to be given to a container. May be NULL. */
-    void (*on_placed)(void *arg, const struct inv_job *job);
+    void (*on_placed)(void *arg, struct inv_job *job);
     /* /run is about to be sent; on failure it is not, and the job fails. May be NULL. */
     int (*on_start)(void *arg, struct inv_job *job, struct cw_err *err);
     /* The outcome is known, logs are not collected yet. */
     void (*on_result)(void *arg, struct inv_job *job);
     /* The container was dead or going, the job will be placed again. May be NULL. */
-    void (*on_return)(void *arg, const struct inv_job *job);
+    void (*on_return)(void *arg, struct inv_job *job);
     /* The job is over; the callee owns it. */
     void (*on_end)(void *arg, CW_TAKES struct inv_job *job, enum inv_end how);
     void *arg;

@@ -30,7 +30,6 @@ const struct cw_conf_no_effect INV_FOREIGN_SETTINGS[] = {
     {"whisk.duration-checker", SCHEDULER},
     {"whisk.etcd", SCHEDULER},
     {"whisk.feature-flags", CONTROLLERS},
-    {"whisk.fraction", CONTROLLERS},
     {"whisk.helm.release", KUBERNETES},
     {"whisk.info", CONTROLLERS},
     {"whisk.invoker.container-creation", SCHEDULER},

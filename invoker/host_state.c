@@ -12,6 +12,9 @@
 
 enum { NUMBER_MAX = 24, PAIR_DIGITS = 16, INSTANCE_MAX_BYTES = 32768 };
 
+/* As inv_host_usable has it. */
+static const int64_t BEYOND_ANY_MACHINE = INT64_C(1) << 56;
+
 /* ---- figures ---- */
 
 enum width { I64, U64, U32 };
@@ -19,25 +22,26 @@ enum width { I64, U64, U32 };
 static const struct figure {
     const char *name;
     enum width width;
+    int64_t min;
     size_t offset;
 } FIGURES[] = {
-#define FIGURE(name, width, field)                                                                 \
+#define FIGURE(name, width, min, field)                                                            \
     {                                                                                              \
-        name, width, offsetof(struct inv_host_view, field)                                         \
+        name, width, min, offsetof(struct inv_host_view, field)                                    \
     }
-    FIGURE("cpuTotal", I64, cpu_total_millis),
-    FIGURE("cpuUsed", I64, cpu_used_millis),
-    FIGURE("cpuReserved", I64, cpu_reserved_millis),
-    FIGURE("memoryTotal", I64, memory_total_bytes),
-    FIGURE("memoryUsed", I64, memory_used_bytes),
-    FIGURE("memoryReserved", I64, memory_reserved_bytes),
-    FIGURE("memoryIdle", I64, memory_idle_bytes),
-    FIGURE("meanRunUs", I64, mean_run_us),
-    FIGURE("running", U32, running),
-    FIGURE("starting", U32, starting),
-    FIGURE("idle", U32, idle),
-    FIGURE("queued", U32, queued),
-    FIGURE("lag", U64, lag),
+    FIGURE("cpuTotal", I64, 1, cpu_total_millis),
+    FIGURE("cpuUsed", I64, 0, cpu_used_millis),
+    FIGURE("cpuReserved", I64, 0, cpu_reserved_millis),
+    FIGURE("memoryTotal", I64, 1, memory_total_bytes),
+    FIGURE("memoryUsed", I64, 0, memory_used_bytes),
+    FIGURE("memoryReserved", I64, 0, memory_reserved_bytes),
+    FIGURE("memoryIdle", I64, 0, memory_idle_bytes),
+    FIGURE("meanRunUs", I64, 0, mean_run_us),
+    FIGURE("running", U32, 0, running),
+    FIGURE("starting", U32, 0, starting),
+    FIGURE("idle", U32, 0, idle),
+    FIGURE("queued", U32, 0, queued),
+    FIGURE("lag", U64, 0, lag),
 #undef FIGURE
 };
 
@@ -112,10 +116,10 @@ static struct cw_slice find(const struct cw_kv_hash *h, const char *name)
     return cw_slice(NULL, 0);
 }
 
-static int read_number(const struct cw_kv_hash *h, const char *name, int64_t max, int64_t *ret,
-                       struct cw_err *err)
+static int read_number(const struct cw_kv_hash *h, const char *name, int64_t min, int64_t max,
+                       int64_t *ret, struct cw_err *err)
 {
-    return cw_parse_i64(find(h, name), name, 0, max, ret, err);
+    return cw_parse_i64(find(h, name), name, min, max, ret, err);
 }
 
 static int read_figures(const struct cw_kv_hash *h, struct inv_host_view *v, struct cw_err *err)
@@ -123,15 +127,19 @@ static int read_figures(const struct cw_kv_hash *h, struct inv_host_view *v, str
     int64_t value;
 
     for (size_t i = 0; i < CW_ARRAY_LEN(FIGURES); i++) {
-        if (read_number(h, FIGURES[i].name, FIGURES[i].width == U32 ? UINT32_MAX : INT64_MAX / 4,
-                        &value, err) != 0)
+        if (read_number(h, FIGURES[i].name, FIGURES[i].min,
+                        FIGURES[i].width == U32 ? UINT32_MAX : BEYOND_ANY_MACHINE, &value,
+                        err) != 0)
             return -1;
         set_figure(v, &FIGURES[i], value);
     }
-    if (read_number(h, "promised", (int64_t)MILLION, &value, err) != 0)
+    if (v->memory_idle_bytes > v->memory_reserved_bytes)
+        return cw_fail(err, CW_INVALID, "memoryIdle: %" PRId64 ", more than memoryReserved",
+                       v->memory_idle_bytes);
+    if (read_number(h, "promised", 0, (int64_t)MILLION, &value, err) != 0)
         return -1;
     v->cpu_guaranteed = (double)value / MILLION;
-    if (read_number(h, "draining", 1, &value, err) != 0)
+    if (read_number(h, "draining", 0, 1, &value, err) != 0)
         return -1;
     v->draining = value == 1;
     return 0;
@@ -189,9 +197,9 @@ int inv_host_state_decode(uint64_t id, const struct cw_kv_hash *h, struct cw_are
     if (!cw_slice_is(version, VERSION))
         return cw_fail(err, CW_INVALID, "version \"%.*s\"; accepted: " VERSION,
                        (int)(version.n < 20 ? version.n : 20), version.n ? version.p : "");
-    if (read_number(h, "boot", INT64_MAX, &boot, err) != 0 ||
-        read_number(h, "seq", INT64_MAX, &seq, err) != 0 || read_figures(h, &ret->view, err) != 0 ||
-        read_set(h, &ret->view, err) != 0)
+    if (read_number(h, "boot", 0, INT64_MAX, &boot, err) != 0 ||
+        read_number(h, "seq", 0, INT64_MAX, &seq, err) != 0 ||
+        read_figures(h, &ret->view, err) != 0 || read_set(h, &ret->view, err) != 0)
         return -1;
     ret->boot = (uint64_t)boot;
     ret->seq = (uint64_t)seq;

@@ -502,7 +502,8 @@ size_t inv_hosts_view(struct inv_hosts *h, uint64_t pair, struct inv_host_view *
 
     if (max == 0)
         return 0;
-    fill_self(h, &ret[n++]);
+    fill_self(h, &ret[n]);
+    ret[n++].set = INV_SET_ANY;
     CW_LIST_EACH (&h->peers.known, l) {
         const struct peer *p = CW_LIST_ENTRY(l, struct peer, link);
 
@@ -566,6 +567,17 @@ void inv_hosts_unpin(struct inv_hosts *h, uint64_t id)
 uint64_t inv_hosts_boot(const struct inv_hosts *h)
 {
     return h->boot;
+}
+
+size_t inv_hosts_rank(const struct inv_hosts *h, size_t *ret_count)
+{
+    const struct peers *p = &h->peers;
+    size_t rank = 0;
+
+    while (rank < p->member_count && p->members[rank].id < p->self)
+        rank++;
+    *ret_count = p->member_count + 1;
+    return rank;
 }
 
 size_t inv_hosts_alive(const struct inv_hosts *h)

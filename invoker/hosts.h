@@ -55,8 +55,9 @@ void inv_hosts_changed(struct inv_hosts *h);
 void inv_hosts_leave(struct inv_hosts *h);
 
 /* As a policy wants them: this host first, then the peers that are known, by number; dead ones are
- * marked. pair: of what is to be placed (inv_pool_pair), for `warm`; of this host `warm` is not
- * filled. Returns how many, at most max. */
+ * marked. pair: of what is to be placed (inv_pool_pair), for `warm`; of this host `warm`,
+ * `busy` and `waiting` are not filled, and it takes actions of both sets: where else its own
+ * controllers send, they know. Returns how many, at most max. */
 size_t inv_hosts_view(struct inv_hosts *h, uint64_t pair, struct inv_host_view *ret, size_t max);
 
 struct inv_peer {
@@ -76,6 +77,9 @@ void inv_hosts_pin(struct inv_hosts *h, uint64_t id);
 void inv_hosts_unpin(struct inv_hosts *h, uint64_t id);
 /* The number of this process, as peers know it. */
 uint64_t inv_hosts_boot(const struct inv_hosts *h);
+/* Where this host stands by number (from 0) among all that are known to be there, the dead of the
+ * last minute included; how many those are. */
+size_t inv_hosts_rank(const struct inv_hosts *h, size_t *ret_count);
 /* Peers that are alive. */
 size_t inv_hosts_alive(const struct inv_hosts *h);
 

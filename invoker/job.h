@@ -47,6 +47,7 @@ struct inv_job {
     bool interrupted;         /* a predecessor started it and did not end it */
     unsigned reschedules;     /* times that a container gave the job back */
     int64_t at[INV_MOMENTS];
+    uint32_t cpu_millis; /* that it counts for while it is in a container (host_load.h) */
     int64_t held_us; /* since then it waits for the engine (monotonic); 0: it never did */
 
     /* how it ended */

@@ -138,6 +138,7 @@ struct inv_settings {
     double memory_stall_max, cpu_stall_max; /* percent */
     int placement_policy;                   /* enum inv_policy */
     bool forward;
+    double managed_fraction, blackbox_fraction;
     int64_t hosts_read;
     int need_model; /* enum inv_need_model */
     int64_t profile_epoch_ms;

@@ -1,5 +1,7 @@
 #include "invoker/placement/host_view.h"
 
+#include <math.h>
+
 #include "common/base/mem.h"
 
 /* Sums of a few of these cannot overflow. */
@@ -30,6 +32,36 @@ enum inv_unusable inv_host_usable(const struct inv_host_view *h, bool blackbox)
     if (!(h->cpu_guaranteed >= 0 && h->cpu_guaranteed <= 1)) /* so is not-a-number */
         return INV_UNUSABLE_GUARANTEE;
     return INV_USABLE;
+}
+
+/* The part, brought to 0..1; not-a-number is 0. */
+static double part_of(double part)
+{
+    if (!(part > 0))
+        return 0;
+    return part < 1 ? part : 1;
+}
+
+static size_t at_least_one(double count)
+{
+    return count < 1 ? 1 : (size_t)count;
+}
+
+enum inv_host_set inv_host_set_of(size_t rank, size_t count, double managed, double blackbox)
+{
+    double first = part_of(managed), last = part_of(blackbox);
+    size_t managed_n, blackbox_n;
+    bool of_managed, of_blackbox;
+
+    if (last < 1 - first)
+        last = 1 - first;
+    managed_n = at_least_one(ceil((double)count * first));
+    blackbox_n = at_least_one(floor((double)count * last));
+    of_managed = rank < managed_n;
+    of_blackbox = rank + blackbox_n >= count;
+    if (of_managed == of_blackbox)
+        return INV_SET_ANY;
+    return of_managed ? INV_SET_MANAGED : INV_SET_BLACKBOX;
 }
 
 const char *inv_unusable_name(enum inv_unusable why)

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Which actions a host takes (openwhisk invoker.md: the blackbox fraction). */
@@ -62,6 +63,11 @@ enum { INV_UNUSABLE_REASONS = INV_UNUSABLE_GUARANTEE + 1 };
 
 /* Whether an action, blackbox or not, may go there at all. */
 enum inv_unusable inv_host_usable(const struct inv_host_view *h, bool blackbox);
+/* The set of the rank-th (from 0) of count invokers, by number, as controllers divide them: managed
+ * actions go to the first max(1, ceil(count * managed)), blackbox ones to the last
+ * max(1, floor(count * blackbox)), and blackbox is at least 1 - managed (openwhisk invoker.md;
+ * upstream ShardingContainerPoolBalancer). Both are brought to 0..1. */
+enum inv_host_set inv_host_set_of(size_t rank, size_t count, double managed, double blackbox);
 /* One word: "dead", ... */
 const char *inv_unusable_name(enum inv_unusable why);
 

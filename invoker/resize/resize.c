@@ -54,6 +54,11 @@ uint32_t inv_resize_most_ppm(const struct inv_resize *r)
     return INV_CPU_WHOLE_PPM - r->rule.reserved_ppm;
 }
 
+double inv_resize_guaranteed(const struct inv_resize *r)
+{
+    return (double)r->guaranteed_ppm / INV_CPU_WHOLE_PPM;
+}
+
 /* ---- plans ---- */
 
 static struct inv_cpu_part part_of(const struct inv_member *m)

@@ -47,6 +47,8 @@ enum inv_cpu_fit inv_resize_fits(struct inv_resize *r, const struct inv_wishes *
 uint64_t inv_resize_missing_ppm(const struct inv_resize *r, const struct inv_wishes *wishes);
 /* The largest guarantee that is given to one container, in millionths. */
 uint32_t inv_resize_most_ppm(const struct inv_resize *r);
+/* The part of the budget that its containers are guaranteed together, 0..1. */
+double inv_resize_guaranteed(const struct inv_resize *r);
 
 /* A container is about to be created: makes room for it, and changes *spec (cpu_shares, cpus) to
  * what it is to be created with. wishes NULL: none (a prewarmed one). One that does not fit gets

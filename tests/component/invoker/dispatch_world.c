@@ -8,6 +8,7 @@
 #include "common/model/manifest.h"
 #include "common/obs/metrics.h"
 #include "invoker/dispatch.h"
+#include "invoker/host_load.h"
 #include "invoker/job.h"
 #include "invoker/logs/log_collector.h"
 #include "invoker/pool/pool.h"
@@ -21,6 +22,22 @@ static void on_result(void *arg, struct inv_job *job)
     ((struct world *)arg)->results++;
 }
 
+static void on_placed(void *arg, struct inv_job *job)
+{
+    struct world *w = arg;
+
+    if (w->load)
+        inv_load_placed(w->load, job, w->cpu_millis);
+}
+
+static uint64_t pair_of(const struct inv_job *job)
+{
+    return inv_pool_pair(&(struct inv_pool_need){
+        .namespace_name = cw_slice_of(job->msg->user.namespace_name),
+        .action_hash = job->action->hash,
+    });
+}
+
 static void on_end(void *arg, struct inv_job *job, enum inv_end how)
 {
     struct world *w = arg;
@@ -29,6 +46,10 @@ static void on_end(void *arg, struct inv_job *job, enum inv_end how)
     assert_true(w->end_count <= MAX_ENDS);
     memcpy(e->id, job->msg->activation_id, sizeof(e->id));
     e->how = how;
+    if (w->load) {
+        inv_load_left(w->load, job);
+        inv_load_learn(w->load, pair_of(job), job, cw_loop_mono_us(w->loop));
+    }
     e->status = job->outcome.status;
     e->init_ms = job->init_ms;
     e->placed_us = job->at[INV_AT_PLACED];
@@ -65,6 +86,7 @@ static void make(struct world *w, bool beside)
         .manifest = w->manifest,
         .metrics = w->metrics,
         .elsewhere = beside ? elsewhere : NULL,
+        .on_placed = on_placed,
         .on_result = on_result,
         .on_end = on_end,
         .arg = w,

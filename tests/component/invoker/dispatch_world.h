@@ -17,6 +17,7 @@
 
 struct cw_manifest;
 struct cw_metrics;
+struct inv_load;
 struct inv_log_hub;
 struct inv_stale;
 
@@ -51,6 +52,9 @@ struct world {
     /* Somebody else who runs activations (make_dispatch_beside). */
     unsigned room_elsewhere, gone_elsewhere, asked_elsewhere;
     char last_gone; /* the digit of its id */
+    /* NULL until a test wants it, whose it is; each job is expected to need so much. */
+    struct inv_load *load;
+    uint32_t cpu_millis;
 };
 
 /* From settings, manifest and stale as they are; the one before was freed. */

@@ -449,7 +449,7 @@ static void a_state_survives_its_fields(void **state)
                  .cpu_reserved_millis = 3,
                  .memory_total_bytes = INT64_C(1) << 50,
                  .memory_used_bytes = 5,
-                 .memory_reserved_bytes = 6,
+                 .memory_reserved_bytes = 16,
                  .memory_idle_bytes = 7,
                  .mean_run_us = 8,
                  .cpu_guaranteed = 0.25,

@@ -1,0 +1,44 @@
+#include "invoker/host_figures.h"
+
+#include "invoker/dispatch.h"
+#include "invoker/host_load.h"
+#include "invoker/machine.h"
+#include "invoker/monitor/monitor.h"
+#include "invoker/resize/resize.h"
+
+enum { MIB_SHIFT = 20 };
+
+static void add_usage(void *arg, const struct inv_container_usage *c)
+{
+    struct inv_host_view *v = arg;
+
+    if (c->usage.untrusted) /* what containers say of themselves decides nothing */
+        return;
+    v->cpu_used_millis += c->cpu_millis;
+    v->memory_used_bytes += (int64_t)c->usage.memory_bytes;
+}
+
+void inv_host_figures(const struct inv_host_sources *s, struct inv_host_view *ret)
+{
+    struct inv_pool_stats pool;
+    uint64_t waiting_mb;
+    size_t waiting;
+
+    inv_dispatch_stats(s->dispatch, &pool, &waiting, &waiting_mb);
+    ret->cpu_total_millis = inv_machine_cpu_millis();
+    ret->cpu_reserved_millis = inv_load_cpu_millis(s->load);
+    ret->memory_total_bytes = (int64_t)pool.memory_mb << MIB_SHIFT;
+    ret->memory_reserved_bytes = (int64_t)pool.used_mb << MIB_SHIFT;
+    ret->memory_idle_bytes = (int64_t)pool.idle_mb << MIB_SHIFT;
+    ret->mean_run_us = inv_load_mean_run_us(s->load);
+    ret->cpu_guaranteed = inv_resize_guaranteed(inv_dispatch_resize(s->dispatch));
+    ret->running = (uint32_t)(inv_dispatch_jobs(s->dispatch) - waiting);
+    ret->starting = (uint32_t)pool.starting;
+    ret->idle = (uint32_t)pool.idle;
+    ret->queued = (uint32_t)(waiting + s->queued);
+    ret->lag = s->lag > 0 ? (uint64_t)s->lag : 0;
+    ret->set = s->set;
+    ret->draining = s->draining;
+    if (s->monitor)
+        inv_monitor_each(s->monitor, add_usage, ret);
+}
