@@ -1,24 +1,14 @@
-/* hiredis' reader builds its objects through a table of functions. Ours is its own but for arrays:
- * it would take the word of the peer for their length, and allocate that. */
+/* hiredis' parser, behind a sieve: it would take the word of the peer for the length of an array,
+ * and keep whatever comes. */
 #include "common/kv/redis_reply.h"
 
 #include "common/base/err.h"
+#include "common/kv/redis_sieve_priv.h"
 
 struct cw_redis_replies {
     redisReader *reader;
-    redisReplyObjectFunctions *own; /* of the reader; static in hiredis */
-    redisReplyObjectFunctions fns;
-    size_t items; /* room for so many was made in this answer */
+    struct redis_sieve sieve;
 };
-
-/* The reader asks for arrays through the table, whose neighbours tell what hiredis would do. */
-static void *create_array(const redisReadTask *task, int elements)
-{
-    struct cw_redis_replies *r = task->privdata;
-
-    r->items += (size_t)elements;
-    return r->items > CW_REDIS_REPLY_MAX_ITEMS ? NULL : r->own->createArray(task, elements);
-}
 
 struct cw_redis_replies *cw_redis_replies_new(void)
 {
@@ -27,11 +17,8 @@ struct cw_redis_replies *cw_redis_replies_new(void)
     r->reader = redisReaderCreate();
     if (!r->reader)
         abort(); /* only when memory is short */
-    r->own = r->reader->fn;
-    r->fns = *r->own;
-    r->fns.createArray = create_array;
-    r->reader->fn = &r->fns;
-    r->reader->privdata = r;
+    r->sieve.limits =
+        (struct redis_limits){.bytes = CW_REDIS_REPLY_MAX, .items = CW_REDIS_REPLY_MAX_ITEMS};
     return r;
 }
 
@@ -46,16 +33,23 @@ void cw_redis_replies_free(struct cw_redis_replies *r)
 static int broken(const struct cw_redis_replies *r, struct cw_err *err)
 {
     if (r->reader->err == REDIS_ERR_OOM)
-        return cw_fail(err, CW_TOO_LARGE, "an answer has over %d items", CW_REDIS_REPLY_MAX_ITEMS);
+        abort();
     return cw_fail(err, CW_INVALID, "what it answers is not Redis' protocol: %.100s",
                    r->reader->errstr);
 }
 
 int cw_redis_replies_feed(struct cw_redis_replies *r, const void *p, size_t n, struct cw_err *err)
 {
-    if (r->reader->len - r->reader->pos + n > CW_REDIS_REPLY_MAX)
+    cw_auto_str struct cw_str let_through;
+
+    cw_str_init(&let_through, n + REDIS_SIEVE_MORE);
+    if (redis_sieve(&r->sieve, p, n, &let_through, err) != 0)
+        return -1;
+    /* what the sieve leaves: a line without an end */
+    if (let_through.failed ||
+        r->reader->len - r->reader->pos + let_through.n > 2 * (size_t)CW_REDIS_REPLY_MAX)
         return cw_fail(err, CW_TOO_LARGE, "an answer has over %d bytes", CW_REDIS_REPLY_MAX);
-    if (redisReaderFeed(r->reader, p, n) != REDIS_OK)
+    if (let_through.n && redisReaderFeed(r->reader, let_through.p, let_through.n) != REDIS_OK)
         return broken(r, err);
     return 0;
 }
@@ -68,7 +62,5 @@ int cw_redis_replies_next(struct cw_redis_replies *r, redisReply **ret, struct c
     if (redisReaderGetReply(r->reader, &reply) != REDIS_OK)
         return broken(r, err);
     *ret = reply;
-    if (reply)
-        r->items = 0;
     return 0;
 }

@@ -166,6 +166,34 @@ static void an_endless_answer_is_not_kept(void **state)
                  "bytes", &(struct cw_redis_conf){0});
 }
 
+/* A hash that somebody has filled: only its own answer lacks, and the connection goes on. */
+static void a_hash_that_is_too_large_costs_only_its_own_answer(void **state)
+{
+    enum { LARGE = 8 << 20 };
+    static char say[LARGE + 64];
+    struct world w = {0};
+    struct kv_answer a;
+    int n = snprintf(say, sizeof(say), "*2\r\n$1\r\nn\r\n$%d\r\n", LARGE);
+    const struct redis_script script = {
+        .steps = {PONG, {.say = {say, (size_t)n + LARGE + 2}}, {.say = CW_SLICE("*0\r\n")}}};
+
+    (void)state;
+    memset(say + n, '$', LARGE);
+    memcpy(say + n + LARGE, "\r\n", 2);
+    open_peer(&w, &(struct cw_redis_conf){0}, &script, 1);
+    wait_states(&w, 1, 0);
+    get(&w, &a);
+    kv_wait(w.loop, &a);
+    assert_int_equal(a.code, CW_OK);
+    expect_text(a.text, "PROBLEM");
+    get(&w, &a);
+    kv_wait(w.loop, &a);
+    assert_int_equal(a.code, CW_OK);
+    assert_null(strstr(a.text, "PROBLEM"));
+    assert_int_equal(w.downs, 0);
+    close_world(&w);
+}
+
 static void an_answer_that_nobody_asked_for_ends_the_connection(void **state)
 {
     (void)state;
@@ -365,6 +393,7 @@ int main(void)
         cmocka_unit_test(garbage_is_not_believed),
         cmocka_unit_test(an_array_of_a_billion_is_not_allocated),
         cmocka_unit_test(an_endless_answer_is_not_kept),
+        cmocka_unit_test(a_hash_that_is_too_large_costs_only_its_own_answer),
         cmocka_unit_test(an_answer_that_nobody_asked_for_ends_the_connection),
         cmocka_unit_test(a_server_that_will_do_nothing_for_us_is_left),
         cmocka_unit_test(a_refused_greeting_is_tried_again),
