@@ -18,12 +18,13 @@
 enum {
     PUBLISH_MS = 1000,
     DEAD_MS = 3000,
-    EXPIRE_FACTOR = 5,            /* publications */
-    SOON_FACTOR = 4,              /* publications per period, at most */
-    LIST_FEW = 32,                /* members: the index is read each time */
-    LIST_EACH = 5,                /* periods, otherwise */
-    FORGET_US = 60 * 1000 * 1000, /* nothing behind a key in the index */
-    COMPLAINTS = 10,              /* lines a minute */
+    EXPIRE_FACTOR = 5, /* publications */
+    SOON_FACTOR = 4,   /* publications per period, at most */
+    LIST_FEW = 32,     /* members: the index is read each time */
+    LIST_EACH = 5,     /* periods, otherwise */
+    INDEX_MAX = 65536, /* keys in the index, of which PEER_MEMBERS_MAX are followed */
+    MINUTE_US = 60 * 1000 * 1000,
+    COMPLAINTS = 10, /* lines a minute */
     KEY_BYTES = 32,
     PAIRS_MAX = 8192, /* idle containers */
 };
@@ -41,7 +42,7 @@ struct inv_hosts {
     unsigned list_in;           /* periods until the index is read again */
     int64_t published_us;
     bool soon; /* the early timer runs */
-    bool started, warm_told, left, failed_told;
+    bool started, warm_told, left, failed_told, index_told;
     unsigned complaints;
     int64_t complaints_us;
     struct cw_gauge *alive_gauge;
@@ -67,7 +68,7 @@ static void tell_change(struct inv_hosts *h)
 /* A line about what others wrote: not more of them than somebody could read. */
 static bool may_complain(struct inv_hosts *h)
 {
-    if (now_us(h) - h->complaints_us >= FORGET_US) {
+    if (now_us(h) - h->complaints_us >= MINUTE_US) {
         h->complaints_us = now_us(h);
         h->complaints = 0;
     }
@@ -208,12 +209,13 @@ static void note_missing(struct inv_hosts *h, uint64_t id)
 
     if (!m)
         return;
-    if (m->missing_us == 0) {
-        m->missing_us = now_us(h);
-    } else if (now_us(h) - m->missing_us >= FORGET_US) {
+    if (m->missing_us && now_us(h) - m->missing_us < PEER_FORGET_US)
+        return;
+    if (m->missing_us) {
         key_of(key, "host", id);
         cw_kv_remove(h->conf.kv, key, INDEX, NULL, NULL, NULL);
     }
+    peers_miss(&h->peers, m, now_us(h));
 }
 
 static void complain(struct inv_hosts *h, uint64_t id, const char *why)
@@ -330,6 +332,21 @@ static void read_states(struct inv_hosts *h)
     free(texts);
 }
 
+/* What is wrong with it, once until it is well again. */
+static void tell_index(struct inv_hosts *h, size_t count, const struct cw_err *err)
+{
+    bool bad =
+        err ? err->code != CW_UNAVAILABLE && err->code != CW_TIMEOUT : count > PEER_MEMBERS_MAX + 1;
+
+    if (bad && !h->index_told && err)
+        cw_log(CW_LOG_WARN, NULL, COMPONENT, "the list of hosts cannot be read: %s", err->msg);
+    else if (bad && !h->index_told)
+        cw_log(CW_LOG_WARN, NULL, COMPONENT,
+               "the list of hosts has %zu entries, of which %d at most are followed", count,
+               PEER_MEMBERS_MAX);
+    h->index_told = bad || (err && h->index_told);
+}
+
 static void on_members(void *arg, const struct cw_slice *keys, size_t count,
                        const struct cw_err *err)
 {
@@ -337,11 +354,9 @@ static void on_members(void *arg, const struct cw_slice *keys, size_t count,
     size_t before = inv_hosts_alive(h);
 
     h->reading = NULL;
-    if (err) {
-        if (err->code != CW_UNAVAILABLE && err->code != CW_TIMEOUT && may_complain(h))
-            cw_log(CW_LOG_WARN, NULL, COMPONENT, "the list of hosts cannot be read: %s", err->msg);
+    tell_index(h, count, err);
+    if (err)
         return;
-    }
     peers_set_members(&h->peers, keys, count, on_left, h);
     (void)peers_draw(&h->peers, now_us(h));
     if (inv_hosts_alive(h) != before)
@@ -355,7 +370,7 @@ static void read_peers(struct inv_hosts *h)
         return;
     if (h->list_in == 0) {
         h->list_in = h->peers.member_count > LIST_FEW ? LIST_EACH : 1;
-        cw_kv_list(h->conf.kv, INDEX, PEER_MEMBERS_MAX, on_members, h, &h->reading);
+        cw_kv_list(h->conf.kv, INDEX, INDEX_MAX, on_members, h, &h->reading);
     } else {
         (void)peers_draw(&h->peers, now_us(h));
         read_states(h);

@@ -122,10 +122,10 @@ static int by_value(const void *a, const void *b)
     return (*x > *y) - (*x < *y);
 }
 
-/* Members between that one and us on the ring, the shorter way; own: where we would be. */
-static size_t distance(const struct peers *p, size_t own, size_t index)
+/* Candidates between that one and us on the ring, the shorter way; own: where we would be. */
+static size_t distance(size_t count, size_t own, size_t index)
 {
-    size_t up = (index + p->member_count - own) % p->member_count, down = p->member_count - 1 - up;
+    size_t up = (index + count - own) % count, down = count - 1 - up;
 
     return up < down ? up : down;
 }
@@ -151,25 +151,48 @@ static void add_pinned(struct peers *p)
     qsort(p->wanted, p->wanted_count, sizeof(*p->wanted), by_value);
 }
 
-static void draw_some(struct peers *p, uint64_t epoch)
+/* Members by number, without those that were looked for and are not there: a key may be of one that
+ * was killed, and thousands of them of nobody. */
+static size_t list_candidates(const struct peers *p, int64_t now_us, struct lot *ret)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < p->member_count; i++) {
+        const struct peer_member *m = &p->members[i];
+
+        if (!m->missing_us || now_us - m->missing_us >= PEER_FORGET_US)
+            ret[n++].id = m->id;
+    }
+    return n;
+}
+
+static void draw_some(struct peers *p, uint64_t epoch, int64_t now_us)
 {
     struct lot *lots = cw_calloc(p->member_count, sizeof(*lots));
-    size_t own = 0;
+    size_t own = 0, count = list_candidates(p, now_us, lots);
 
-    while (own < p->member_count && p->members[own].id < p->self)
+    while (own < count && lots[own].id < p->self)
         own++;
-    for (size_t i = 0; i < p->member_count; i++) {
-        bool near = distance(p, own, i) < NEIGHBOURS && p->limit > (size_t)2 * NEIGHBOURS;
+    for (size_t i = 0; i < count; i++) {
+        bool near = distance(count, own, i) < NEIGHBOURS && p->limit > (size_t)2 * NEIGHBOURS;
 
-        lots[i] = (struct lot){near ? 0 : rank_of(p, p->members[i].id, epoch), p->members[i].id};
+        lots[i].rank = near ? 0 : rank_of(p, lots[i].id, epoch);
     }
-    qsort(lots, p->member_count, sizeof(*lots), by_rank);
-    for (size_t i = 0; i < p->limit; i++)
+    if (count)
+        qsort(lots, count, sizeof(*lots), by_rank);
+    p->wanted_count = count < p->limit ? count : p->limit;
+    for (size_t i = 0; i < p->wanted_count; i++)
         p->wanted[i] = lots[i].id;
-    p->wanted_count = p->limit;
     qsort(p->wanted, p->wanted_count, sizeof(*p->wanted), by_value);
     add_pinned(p);
     free(lots);
+}
+
+void peers_miss(struct peers *p, struct peer_member *m, int64_t now_us)
+{
+    m->missing_us = now_us;
+    if (p->member_count > p->limit)
+        p->epoch = 0; /* drawn anew */
 }
 
 bool peers_draw(struct peers *p, int64_t now_us)
@@ -182,7 +205,7 @@ bool peers_draw(struct peers *p, int64_t now_us)
     free(p->wanted);
     p->wanted = cw_calloc(p->member_count, sizeof(*p->wanted));
     if (p->member_count > p->limit) {
-        draw_some(p, epoch);
+        draw_some(p, epoch, now_us);
     } else {
         for (size_t i = 0; i < p->member_count; i++)
             p->wanted[i] = p->members[i].id;

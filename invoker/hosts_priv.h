@@ -11,13 +11,16 @@
 enum {
     PEER_MEMBERS_MAX = 4096, /* INV_PLACEMENT_MAX_HOSTS */
     PEER_FORWARDS = 64,
+    PEER_FORGET_US = 60 * 1000 * 1000, /* nothing behind a key in the index for so long */
 };
 
 /* An invoker whose key is in the index. */
 struct peer_member {
     uint64_t id;
-    int64_t missing_us; /* since then its state is not there; 0: it is, or nobody looked */
-    bool complained;    /* of what it says, until it makes sense again */
+    /* Since then its state is not there; 0: it is, or nobody looked. Where some are drawn it is no
+     * candidate until PEER_FORGET_US later. */
+    int64_t missing_us;
+    bool complained; /* of what it says, until it makes sense again */
 };
 
 /* One whose state was read. */
@@ -46,13 +49,15 @@ struct peers {
 
 void peers_init(struct peers *p, uint64_t self, uint64_t seed, size_t limit);
 void peers_done(struct peers *p);
-/* The index has been read; keys "host:<number>", others are skipped. gone is told who is known and
- * is not in it any more; it is freed afterwards. */
+/* The index has been read; keys "host:<number>", others are skipped, and those after
+ * PEER_MEMBERS_MAX. gone is told who is known and is not in it any more; it is freed afterwards. */
 void peers_set_members(struct peers *p, const struct cw_slice *keys, size_t count,
                        void (*gone)(void *arg, const struct peer *peer), void *arg);
 /* Whom to read now. true: others than before. */
 bool peers_draw(struct peers *p, int64_t now_us);
 struct peer_member *peers_member(const struct peers *p, uint64_t id);
+/* There is nothing behind the key of this one: others are drawn in its place. */
+void peers_miss(struct peers *p, struct peer_member *m, int64_t now_us);
 struct peer *peers_find(const struct peers *p, uint64_t id);
 /* The peer, made when it is not known. */
 struct peer *peers_take(struct peers *p, uint64_t id);

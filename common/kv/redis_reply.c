@@ -8,6 +8,8 @@
 struct cw_redis_replies {
     redisReader *reader;
     struct redis_sieve sieve;
+    bool ended; /* told when the answers before have been taken */
+    struct cw_err why;
 };
 
 struct cw_redis_replies *cw_redis_replies_new(void)
@@ -43,8 +45,9 @@ int cw_redis_replies_feed(struct cw_redis_replies *r, const void *p, size_t n, s
     cw_auto_str struct cw_str let_through;
 
     cw_str_init(&let_through, n + REDIS_SIEVE_MORE);
-    if (redis_sieve(&r->sieve, p, n, &let_through, err) != 0)
-        return -1;
+    if (r->ended)
+        return 0;
+    r->ended = redis_sieve(&r->sieve, p, n, &let_through, &r->why) != 0;
     /* what the sieve leaves: a line without an end */
     if (let_through.failed ||
         r->reader->len - r->reader->pos + let_through.n > 2 * (size_t)CW_REDIS_REPLY_MAX)
@@ -62,5 +65,8 @@ int cw_redis_replies_next(struct cw_redis_replies *r, redisReply **ret, struct c
     if (redisReaderGetReply(r->reader, &reply) != REDIS_OK)
         return broken(r, err);
     *ret = reply;
-    return 0;
+    if (reply || !r->ended)
+        return 0;
+    *err = r->why;
+    return -1;
 }

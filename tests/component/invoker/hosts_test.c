@@ -401,6 +401,99 @@ static void who_is_waited_for_is_read_whatever_the_lot_says(void **state)
     peers_done(&p);
 }
 
+static void who_is_not_there_makes_way_for_others(void **state)
+{
+    enum { MANY = 200, SOME = 10, REAL = 5 };
+    char texts[MANY][16];
+    struct cw_slice keys[MANY];
+    struct peers p;
+    size_t found = 0;
+
+    (void)state;
+    for (size_t i = 0; i < MANY; i++) {
+        (void)snprintf(texts[i], sizeof(texts[i]), "host:%zu", i);
+        keys[i] = cw_slice_of(texts[i]);
+    }
+    peers_init(&p, 1000, 42, SOME);
+    peers_set_members(&p, keys, MANY, ignore, NULL);
+    for (int64_t look = 1; look <= MANY; look++) { /* a millisecond each: one lot */
+        (void)peers_draw(&p, look * 1000);
+        for (size_t i = 0; i < p.wanted_count; i++)
+            if (p.wanted[i] % (MANY / REAL) != 7)
+                peers_miss(&p, peers_member(&p, p.wanted[i]), look * 1000);
+    }
+    for (uint64_t i = 0; i < REAL; i++)
+        found += wants(&p, i * (MANY / REAL) + 7);
+    assert_int_equal(found, REAL);
+    assert_int_equal(p.wanted_count, REAL);
+    assert_true(peers_draw(&p, PEER_FORGET_US + 100000)); /* they are looked for again */
+    assert_int_equal(p.wanted_count, SOME);
+    peers_done(&p);
+}
+
+enum { DEAD_KEYS = 100 };
+
+/* Of nobody: their states have expired. */
+static void put_dead_keys(struct world *w)
+{
+    const struct cw_kv_field f = {CW_SLICE("v"), CW_SLICE("1")};
+    char key[24];
+    struct cw_kv_put put = {.key = key, .index = "hosts", .fields = &f, .count = 1, .expire_ms = 1};
+    struct kv_answer a = {0};
+
+    for (size_t i = 0; i < DEAD_KEYS; i++) {
+        (void)snprintf(key, sizeof(key), "host:%zu", 1000 + i);
+        a = (struct kv_answer){0};
+        cw_kv_put(w->kv, &put, kv_answer_done, &a, NULL);
+        kv_wait(w->loop, &a);
+        assert_int_equal(a.code, CW_OK);
+    }
+    w->clock.ahead_us += 1000000;
+}
+
+static bool never(void *arg)
+{
+    (void)arg;
+    return false;
+}
+
+static bool all_were_looked_for(void *arg)
+{
+    const struct world *w = arg;
+    const struct peers *p = hosts_peers(w->host[0].hosts);
+    size_t missing = 0;
+
+    for (size_t i = 0; i < p->member_count; i++)
+        missing += p->members[i].missing_us != 0;
+    return missing == DEAD_KEYS;
+}
+
+static bool index_is_clean(struct world *w)
+{
+    struct kv_answer a = {0};
+
+    cw_kv_list(w->kv, "hosts", 65536, kv_answer_keys, &a, NULL);
+    kv_wait(w->loop, &a);
+    return a.code == CW_OK && a.count == 2;
+}
+
+static void keys_of_nobody_neither_hide_a_host_nor_stay(void **state)
+{
+    struct world *w = *state;
+
+    put_dead_keys(w);
+    start_reading(w, 0, FEW);
+    start_reading(w, 1, FEW);
+    wait_alive(w, 0, 1);
+    wait_alive(w, 1, 1);
+    assert_true(cw_loop_run_until(w->loop, all_were_looked_for, w, 60000));
+    w->clock.ahead_us += PEER_FORGET_US;
+    for (int turn = 0; turn < 1000 && !index_is_clean(w); turn++)
+        (void)cw_loop_run_until(w->loop, never, NULL, 20);
+    assert_true(index_is_clean(w));
+    wait_alive(w, 0, 1);
+}
+
 static void without_kv_there_is_only_this_host(void **state)
 {
     struct world *w = *state;
@@ -501,6 +594,8 @@ int main(void)
         CASE(of_many_some_are_read_and_neighbours_always),
         cmocka_unit_test(everybody_is_drawn_some_time_and_most_stay_from_one_lot_to_the_next),
         cmocka_unit_test(who_is_waited_for_is_read_whatever_the_lot_says),
+        cmocka_unit_test(who_is_not_there_makes_way_for_others),
+        CASE(keys_of_nobody_neither_hide_a_host_nor_stay),
         CASE(without_kv_there_is_only_this_host),
         CASE(the_page_shows_all),
         cmocka_unit_test(a_state_survives_its_fields),
