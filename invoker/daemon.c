@@ -32,6 +32,7 @@
 #include "invoker/forward/away.h"
 #include "invoker/forward/guests.h"
 #include "invoker/health.h"
+#include "invoker/host_gauges.h"
 #include "invoker/host_load.h"
 #include "invoker/hosts.h"
 #include "invoker/intake.h"
@@ -283,6 +284,7 @@ void inv_daemon_free(struct inv_daemon *d)
     inv_hosts_free(d->hosts);
     inv_profiles_free(d->profiles);
     inv_load_free(d->load);
+    inv_host_gauges_free(d->host_gauges);
     cw_kv_free(d->kv);
     inv_log_hub_free(d->log_hub);
     inv_userlogs_free(d->userlogs);

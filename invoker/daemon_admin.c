@@ -58,6 +58,7 @@ static void admin_refresh(void *arg)
     inv_dispatch_stats(d->dispatch, &stats, &waiting, &waiting_mb);
     inv_telemetry_pool(d->telemetry, &stats, waiting, waiting_mb);
     inv_monitor_refresh(d->monitor);
+    inv_daemon_show_host(d);
     inv_resize_refresh(inv_dispatch_resize(d->dispatch));
     if (d->feed && inv_feed_lag(d->feed) >= 0)
         cw_gauge_set(d->lag, (double)inv_feed_lag(d->feed));

@@ -136,8 +136,30 @@ static void look_again(void *arg)
     inv_dispatch_look_again(d->dispatch);
 }
 
+/* So that charts can draw them. */
+static void show_guards(struct inv_daemon *d)
+{
+    struct inv_admission_conf conf;
+    const char *help = "Pressure above which new containers have to wait; 0: never.";
+
+    fill_conf(d, &conf);
+    cw_gauge_set(
+        cw_metrics_gauge(d->metrics, "cwhisk_admission_stall_max_ratio", "resource=\"cpu\"", help),
+        conf.cpu_stall_max / 1e4);
+    cw_gauge_set(cw_metrics_gauge(d->metrics, "cwhisk_admission_stall_max_ratio",
+                                  "resource=\"memory\"", NULL),
+                 conf.memory_stall_max / 1e4);
+    cw_gauge_set(cw_metrics_gauge(d->metrics, "cwhisk_admission_floor_bytes", NULL,
+                                  "Memory of the host that stays free of new containers."),
+                 (double)conf.floor_bytes);
+    cw_gauge_set(cw_metrics_gauge(d->metrics, "cwhisk_admission_cold_starts_max", NULL,
+                                  "Containers that may be started at the same time; 0: any."),
+                 conf.cold_starts_max);
+}
+
 void inv_daemon_init_admission(struct inv_daemon *d)
 {
+    show_guards(d);
     cw_timer_init(&d->admission_again, d->loop, look_again, d);
     for (int why = 0; why < INV_HOLD_REASONS; why++) {
         char label[48];

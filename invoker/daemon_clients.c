@@ -212,7 +212,9 @@ void inv_daemon_make_monitor(struct inv_daemon *d)
         .proc = "/proc",
         .interval_ms = d->settings->monitor_ms,
         .probe = (enum inv_probe_use)d->settings->probe,
+        .top_actions = (size_t)d->settings->metrics_actions,
         .on_run = inv_daemon_on_run,
+        .need = inv_daemon_look_up_need,
         .arg = d,
     });
 }

@@ -13,6 +13,7 @@
 #include "invoker/feed.h"
 #include "invoker/health.h"
 #include "invoker/host_figures.h"
+#include "invoker/host_gauges.h"
 #include "invoker/host_load.h"
 #include "invoker/hosts.h"
 #include "invoker/intake.h"
@@ -154,6 +155,23 @@ void inv_daemon_on_run(void *arg, const struct inv_run_report *run)
     inv_profiles_add(d->profiles, run);
 }
 
+bool inv_daemon_look_up_need(void *arg, const struct cw_action *action, struct inv_need *ret)
+{
+    const struct inv_daemon *d = arg;
+
+    return d->profiles && inv_profiles_look(d->profiles, action, ret);
+}
+
+void inv_daemon_show_host(struct inv_daemon *d)
+{
+    struct inv_host_view v = {.id = (uint64_t)d->settings->id};
+
+    if (!d->host_gauges)
+        return;
+    fill(d, &v);
+    inv_host_gauges_set(d->host_gauges, &v);
+}
+
 int inv_daemon_make_hosts(struct inv_daemon *d, struct cw_err *err)
 {
     const struct inv_settings *s = d->settings;
@@ -175,6 +193,7 @@ int inv_daemon_make_hosts(struct inv_daemon *d, struct cw_err *err)
         .on_change = on_change,
         .arg = d,
     });
+    d->host_gauges = inv_host_gauges_new(d->metrics);
     inv_admin_add(d->admin, &(struct inv_admin_route){"GET", "/hosts", inv_hosts_answer, d->hosts});
     make_profiles(d);
     return 0;

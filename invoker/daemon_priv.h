@@ -21,6 +21,7 @@
 #include "invoker/daemon.h"
 #include "invoker/placement/admission.h"
 
+struct cw_action;
 struct cw_bus;
 struct cw_docstore;
 struct cw_driver;
@@ -47,6 +48,7 @@ struct inv_feed;
 struct inv_health;
 struct inv_away;
 struct inv_guests;
+struct inv_host_gauges;
 struct inv_host_view;
 struct inv_hosts;
 struct inv_pool_need;
@@ -58,6 +60,7 @@ struct inv_load;
 struct inv_lifecycle;
 struct inv_log_hub;
 struct inv_monitor;
+struct inv_need;
 struct inv_owners;
 struct inv_ownership;
 struct inv_profiles;
@@ -114,6 +117,7 @@ struct inv_daemon {
     struct inv_health *health;
     struct cw_kv *kv; /* NULL: there is none */
     struct inv_hosts *hosts;
+    struct inv_host_gauges *host_gauges;
     const char *peer_topic;    /* where others forward to */
     struct inv_guests *guests; /* of others; NULL: nothing is forwarded */
     struct inv_away *away;     /* ours, at others; likewise */
@@ -247,6 +251,10 @@ uint32_t inv_daemon_cpu_need(struct inv_daemon *d, const struct inv_job *job, ui
 int inv_daemon_make_hosts(struct inv_daemon *d, struct cw_err *err) CW_MUST_CHECK;
 /* inv_monitor_conf.on_run */
 void inv_daemon_on_run(void *arg, const struct inv_run_report *run);
+/* inv_monitor_conf.need */
+bool inv_daemon_look_up_need(void *arg, const struct cw_action *action, struct inv_need *ret);
+/* Gauges of what peers are told are about to be shown. */
+void inv_daemon_show_host(struct inv_daemon *d);
 
 /* ---- daemon_janitor.c ---- */
 

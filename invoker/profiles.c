@@ -269,6 +269,21 @@ void inv_profiles_need(struct inv_profiles *p, const struct cw_action *action, s
     profiles_infer(p, t.action, t.image, t.kind, (uint64_t)action->limits.memory_mb, ret);
 }
 
+bool inv_profiles_look(const struct inv_profiles *p, const struct cw_action *action,
+                       struct inv_need *ret)
+{
+    char key[PROFILE_KEY_MAX + 1];
+    const struct profile_entry *e;
+
+    (void)snprintf(key, sizeof(key), "profile:action:%s", action->path);
+    e = profiles_find(p, key);
+    if (!e || !e->action)
+        return false;
+    profiles_infer(p, e, profiles_find(p, e->action->image), profiles_find(p, e->action->kind),
+                   (uint64_t)action->limits.memory_mb, ret);
+    return true;
+}
+
 /* ---- calls to kv ---- */
 
 static struct profile_call *begin_call(struct inv_profiles *p, size_t count)

@@ -16,6 +16,7 @@
  * Thread: loop. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -55,6 +56,9 @@ void inv_profiles_free(struct inv_profiles *p);
 void inv_profiles_add(struct inv_profiles *p, const struct inv_run_report *run);
 /* Of an activation of this action (kind, hash, path, limits). */
 void inv_profiles_need(struct inv_profiles *p, const struct cw_action *action,
+                       struct inv_need *ret);
+/* The same of what is known now; false: nothing of this action. Nothing is read or kept for it. */
+bool inv_profiles_look(const struct inv_profiles *p, const struct cw_action *action,
                        struct inv_need *ret);
 /* Writes what is pending, as far as kv is there. */
 void inv_profiles_flush(struct inv_profiles *p);

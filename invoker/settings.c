@@ -251,6 +251,8 @@ static const struct cw_conf_item ITEMS[] = {
     {.section = "Operation", .key = "whisk.container-proxy.log-activation-errors.developer-errors", .type = CW_CONF_BOOL, FIELD(log_developer_errors), .def = "false", .help = "Log the beginning of results with status 2 (developer error)."},
     {.section = "Operation", .key = "whisk.container-proxy.log-activation-errors.whisk-errors", .type = CW_CONF_BOOL, FIELD(log_whisk_errors), .def = "true", .help = "Log the beginning of results with status 3 (internal error)."},
     {.section = "Operation", .key = "whisk.metrics.prometheus-enabled", .type = CW_CONF_BOOL, FIELD(prometheus), .def = "true", .help = "Serve /metrics."},
+    {.section = "Operation", .key = "cwhisk.metrics-actions", .env = "CWHISK_METRICS_ACTIONS", .type = CW_CONF_INT, FIELD(metrics_actions), .def = "0", .min = "0", .max = "1000",
+     .help = "So many actions, those with the most memory in containers here, have metrics of their own (cwhisk_action_…: limits, need, use; six series each). 0: metrics are by kind of runtime only, and name no action."},
     {.section = "Operation", .key = "cwhisk.trace-activations", .env = "CWHISK_TRACE_ACTIVATIONS", .type = CW_CONF_INT, FIELD(trace_activations), .def = "1000", .min = "0", .max = "100000",
      .help = "GET /trace shows when each of so many activations before now took each of its steps, in microseconds. 150 bytes of memory each; 0: no /trace."},
     {.section = "Operation", .key = "cwhisk.events-kept", .env = "CWHISK_EVENTS_KEPT", .type = CW_CONF_INT, FIELD(events_kept), .def = "500", .min = "0", .max = "100000",

@@ -60,6 +60,8 @@ struct cw_metrics {
     struct cw_list families;
     struct cw_map by_name;
     bool tags;
+    void (*add)(void *arg, struct cw_str *out); /* NULL: nothing more */
+    void *add_arg;
 };
 
 struct cw_metrics *cw_metrics_new(void)
@@ -79,6 +81,12 @@ void cw_metrics_use_tags(struct cw_metrics *m, bool tags)
 bool cw_metrics_tagged(const struct cw_metrics *m)
 {
     return m->tags;
+}
+
+void cw_metrics_extend(struct cw_metrics *m, void (*add)(void *arg, struct cw_str *out), void *arg)
+{
+    m->add = add;
+    m->add_arg = arg;
 }
 
 static void family_free(struct family *f)
@@ -376,4 +384,6 @@ void cw_metrics_render(const struct cw_metrics *m, struct cw_str *out)
             render_series(f, CW_LIST_ENTRY(at, struct series, link), out);
         }
     }
+    if (m->add)
+        m->add(m->add_arg, out);
 }

@@ -43,6 +43,11 @@ void cw_gauge_set(struct cw_gauge *g, double v);
 void cw_histogram_observe(struct cw_histogram *h, double v);
 uint64_t cw_histogram_count(const struct cw_histogram *h);
 
+/* One more part of each exposition, after the families: series that come and go, which handles
+ * cannot. add writes whole lines, HELP and TYPE included, of names that nobody else uses. NULL:
+ * none. */
+void cw_metrics_extend(struct cw_metrics *m, void (*add)(void *arg, struct cw_str *out), void *arg);
+
 /* Appends name="escaped value" (a comma first when out is not empty). */
 void cw_metrics_label(struct cw_str *out, const char *name, const char *value);
 /* The whole exposition, families in order of creation, HELP and TYPE once each. */

@@ -20,6 +20,7 @@ struct cw_metrics;
 struct cw_str;
 struct inv_meter; /* of one run; the monitor's */
 struct inv_monitor;
+struct inv_need;
 struct inv_watched; /* a container; the monitor's */
 
 /* What one activation took. When several ran in the container at once, all of them have what they
@@ -61,10 +62,14 @@ struct inv_monitor_conf {
     const char *cgroup_parent; /* or NULL */
     int64_t interval_ms;       /* between looks at a container; 0: none is measured */
     enum inv_probe_use probe;
+    size_t top_actions;         /* so many actions have metrics of their own; 0: none */
     const char *kind_otherwise; /* of containers without an action; static. NULL: "prewarmed" */
     /* A run has ended, and was measured (of more than 1000 in a second not all are). From a
      * deferred call. May be NULL. */
     void (*on_run)(void *arg, const struct inv_run_report *run);
+    /* What an activation of the action is expected to need, for those who look; false: not known.
+     * NULL: never known. */
+    bool (*need)(void *arg, const struct cw_action *action, struct inv_need *ret);
     void *arg;
 };
 

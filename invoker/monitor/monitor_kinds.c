@@ -1,4 +1,5 @@
-/* Metrics are by kind of runtime, of which there are few, never by container or action. */
+/* Metrics are by kind of runtime, of which there are few, never by container; by action only where
+ * that is wanted (monitor_actions.c). */
 #include <stdio.h>
 
 #include "common/model/action_doc.h"
@@ -49,6 +50,11 @@ static void make_kind_metrics(struct cw_metrics *m, struct inv_monitor_kind *k)
                                 "Limits of the containers' memory.");
     k->cpu_now =
         cw_metrics_gauge(m, "cwhisk_container_cpu_cores", l, "Cores that containers keep busy.");
+    k->need = cw_metrics_gauge(m, "cwhisk_container_need_bytes", l,
+                               "Memory that containers are expected to need, as inferred from runs "
+                               "before; their limits where nothing is known.");
+    k->need_cpu = cw_metrics_gauge(m, "cwhisk_container_need_cpu_cores", l,
+                                   "Cores that a run in each container is expected to keep busy.");
 }
 
 static struct inv_monitor_kind *kind_of(struct inv_monitor *m, const char *name)
@@ -81,12 +87,54 @@ void inv_monitor_count_run(struct inv_monitor *m, const struct inv_run_report *r
 
 /* ---- gauges ---- */
 
+bool inv_monitor_need(const struct inv_monitor *m, const struct inv_container_usage *c,
+                      struct inv_need *ret)
+{
+    return c->action && m->conf.need && m->conf.need(m->conf.arg, c->action, ret);
+}
+
 static void begin_sums(void *arg, struct cw_map_node *node)
 {
     struct inv_monitor_kind *k = CW_CONTAINER_OF(node, struct inv_monitor_kind, node);
 
     (void)arg;
     k->sum_containers = k->sum_memory = k->sum_working_set = k->sum_limit = k->sum_cpu_millis = 0;
+    k->sum_need = k->sum_need_millis = 0;
+    for (size_t i = 0; i < INV_MONITOR_STATES; i++)
+        k->states[i].sum = 0;
+}
+
+static void count_state(struct cw_metrics *m, struct inv_monitor_kind *k, const char *state)
+{
+    struct inv_monitor_state_count *s = k->states;
+    cw_auto_str struct cw_str label;
+
+    cw_str_init(&label, LABEL_MAX_BYTES);
+    while (s < k->states + INV_MONITOR_STATES && s->state && strcmp(s->state, state) != 0)
+        s++;
+    if (s == k->states + INV_MONITOR_STATES)
+        return;
+    if (!s->state) {
+        cw_metrics_label(&label, "kind", k->name);
+        cw_metrics_label(&label, "state", state);
+        s->state = state;
+        s->gauge = cw_metrics_gauge(m, "cwhisk_container_state_count", label.p,
+                                    "Containers by what they are doing.");
+    }
+    s->sum++;
+}
+
+static void add_need(const struct inv_monitor *m, struct inv_monitor_kind *k,
+                     const struct inv_container_usage *c)
+{
+    struct inv_need need;
+
+    if (inv_monitor_need(m, c, &need)) {
+        k->sum_need += need.memory_bytes;
+        k->sum_need_millis += need.cpu_millis;
+    } else {
+        k->sum_need += c->memory_limit_bytes;
+    }
 }
 
 static void add_container(void *arg, const struct inv_container_usage *c)
@@ -100,6 +148,8 @@ static void add_container(void *arg, const struct inv_container_usage *c)
     k->sum_working_set += c->usage.working_set_bytes;
     k->sum_limit += c->memory_limit_bytes;
     k->sum_cpu_millis += c->cpu_millis;
+    count_state(m->conf.metrics, k, c->state);
+    add_need(m, k, c);
 }
 
 static void show_sums(void *arg, struct cw_map_node *node)
@@ -112,6 +162,10 @@ static void show_sums(void *arg, struct cw_map_node *node)
     cw_gauge_set(k->working_set_now, (double)k->sum_working_set);
     cw_gauge_set(k->limit, (double)k->sum_limit);
     cw_gauge_set(k->cpu_now, (double)k->sum_cpu_millis / 1000);
+    cw_gauge_set(k->need, (double)k->sum_need);
+    cw_gauge_set(k->need_cpu, (double)k->sum_need_millis / 1000);
+    for (size_t i = 0; i < INV_MONITOR_STATES && k->states[i].state; i++)
+        cw_gauge_set(k->states[i].gauge, (double)k->states[i].sum);
 }
 
 static void show_host(struct inv_monitor *m)
@@ -196,6 +250,8 @@ void inv_monitor_make_metrics(struct inv_monitor *m)
                                          "Probes that began to fail, or to tell what cannot be.");
     m->descriptors = cw_metrics_gauge(to, "cwhisk_monitor_descriptors", NULL,
                                       "File descriptors that the monitor holds.");
+    if (m->conf.top_actions)
+        cw_metrics_extend(to, inv_monitor_add_actions, m);
 }
 
 static void free_kind(void *arg, struct cw_map_node *node)
@@ -206,6 +262,8 @@ static void free_kind(void *arg, struct cw_map_node *node)
 
 void inv_monitor_free_metrics(struct inv_monitor *m)
 {
+    if (m->conf.top_actions)
+        cw_metrics_extend(m->conf.metrics, NULL, NULL);
     cw_map_each(&m->kinds, free_kind, NULL);
     cw_map_done(&m->kinds);
 }

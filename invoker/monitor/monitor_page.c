@@ -7,6 +7,7 @@
 enum { PAGE_MAX_BYTES = 16 << 20 };
 
 struct page {
+    const struct inv_monitor *m;
     struct cw_json_writer w;
     int64_t now_us;
 };
@@ -95,6 +96,7 @@ static void put_container(void *arg, const struct inv_container_usage *c)
 {
     struct page *page = arg;
     struct cw_json_writer *w = &page->w;
+    struct inv_need need;
 
     cw_json_object(w);
     cw_json_kv_string(w, "id", c->id);
@@ -106,6 +108,10 @@ static void put_container(void *arg, const struct inv_container_usage *c)
     if (c->idle_us >= 0)
         cw_json_kv_int(w, "idleMs", c->idle_us / 1000);
     put(w, "memoryLimit", c->memory_limit_bytes);
+    if (inv_monitor_need(page->m, c, &need)) {
+        put(w, "memoryNeed", need.memory_bytes);
+        put(w, "cpuNeed", need.cpu_millis);
+    }
     if (c->usage.have) {
         put(w, "memoryUsed", c->usage.working_set_bytes);
         put(w, "cpuMillis", c->cpu_millis);
@@ -155,7 +161,7 @@ static void put_host(struct cw_json_writer *w, const struct inv_host_usage *host
 
 void inv_monitor_render(struct inv_monitor *m, struct cw_str *out)
 {
-    struct page page = {.now_us = inv_monitor_now_us(m)};
+    struct page page = {.m = m, .now_us = inv_monitor_now_us(m)};
 
     cw_json_begin(&page.w, out);
     cw_json_object(&page.w);

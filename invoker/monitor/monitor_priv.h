@@ -1,11 +1,13 @@
 /* invoker/monitor/monitor_priv.h -- what the monitor's files share: monitor.c (looks at
- * containers), monitor_run.c (runs), monitor_kinds.c (metrics), monitor_page.c (JSON). */
+ * containers), monitor_run.c (runs), monitor_kinds.c (metrics), monitor_actions.c (those of single
+ * actions), monitor_page.c (JSON). */
 #pragma once
 
 #include "common/base/list.h"
 #include "common/base/map.h"
 #include "common/loop/loop.h"
 #include "invoker/monitor/monitor.h"
+#include "invoker/placement/need.h"
 
 struct cw_counter;
 struct cw_usage_probe;
@@ -15,7 +17,10 @@ struct cw_histogram;
 
 #define COMPONENT "Monitor"
 
-enum { INV_WATCHED_ID_LEN = 64 };
+enum {
+    INV_WATCHED_ID_LEN = 64,
+    INV_MONITOR_STATES = 16, /* of containers; there are eleven */
+};
 
 struct inv_monitor {
     struct inv_monitor_conf conf; /* its strings are not kept */
@@ -36,13 +41,21 @@ struct inv_monitor {
     struct cw_usage_stats counted; /* what these say */
 };
 
+struct inv_monitor_state_count {
+    const char *state; /* NULL: this and the following are not in use */
+    struct cw_gauge *gauge;
+    uint64_t sum;
+};
+
 /* Metrics of all containers of one kind of runtime. */
 struct inv_monitor_kind {
     struct cw_map_node node; /* key: name */
     struct cw_histogram *cpu, *working_set, *peak;
     struct cw_counter *throttled_us, *oom_kills;
-    struct cw_gauge *containers, *memory, *working_set_now, *limit, *cpu_now;
-    uint64_t sum_containers, sum_memory, sum_working_set, sum_limit, sum_cpu_millis;
+    struct cw_gauge *containers, *memory, *working_set_now, *limit, *cpu_now, *need, *need_cpu;
+    uint64_t sum_containers, sum_memory, sum_working_set, sum_limit, sum_cpu_millis, sum_need,
+        sum_need_millis;
+    struct inv_monitor_state_count states[INV_MONITOR_STATES];
     char name[];
 };
 
@@ -118,3 +131,11 @@ void inv_watched_note_memory(struct inv_watched *w);
 void inv_monitor_make_metrics(struct inv_monitor *m);
 void inv_monitor_free_metrics(struct inv_monitor *m);
 void inv_monitor_count_run(struct inv_monitor *m, const struct inv_run_report *run);
+/* Of an activation of the container's action; false: it has none, or nobody knows. */
+bool inv_monitor_need(const struct inv_monitor *m, const struct inv_container_usage *c,
+                      struct inv_need *ret);
+
+/* ---- monitor_actions.c ---- */
+
+/* The series of the actions whose containers have the most memory, for cw_metrics_extend. */
+void inv_monitor_add_actions(void *monitor, struct cw_str *out);

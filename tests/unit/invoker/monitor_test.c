@@ -12,6 +12,7 @@
 #include "common/obs/log.h"
 #include "common/obs/metrics.h"
 #include "invoker/monitor/monitor.h"
+#include "invoker/placement/need.h"
 #include "tests/support/cgroup_recorded.h"
 #include "tests/support/cgroup_tree.h"
 #include "tests/support/jobs.h"
@@ -51,7 +52,9 @@ static void on_run(void *arg, const struct inv_run_report *run)
     (void)snprintf(w->last_namespace, sizeof(w->last_namespace), "%s", run->namespace_name);
 }
 
-static void start_monitor(struct world *w, int64_t interval_ms)
+static bool need_of(void *arg, const struct cw_action *action, struct inv_need *ret);
+
+static void start_monitor_for(struct world *w, int64_t interval_ms, size_t top_actions)
 {
     inv_monitor_free(w->monitor);
     w->monitor = inv_monitor_new(&(struct inv_monitor_conf){
@@ -60,9 +63,16 @@ static void start_monitor(struct world *w, int64_t interval_ms)
         .cgroup_root = w->root,
         .proc = "/proc",
         .interval_ms = interval_ms,
+        .top_actions = top_actions,
         .on_run = on_run,
+        .need = need_of,
         .arg = w,
     });
+}
+
+static void start_monitor(struct world *w, int64_t interval_ms)
+{
+    start_monitor_for(w, interval_ms, 0);
 }
 
 static int make_world(void **state)
@@ -524,6 +534,91 @@ static void metrics_are_by_kind(void **state)
     inv_monitor_refresh(NULL);
 }
 
+static void assert_no_metric(struct world *w, const char *part)
+{
+    cw_auto_str struct cw_str text;
+
+    cw_str_init(&text, MIB);
+    inv_monitor_refresh(w->monitor);
+    cw_metrics_render(w->metrics, &text);
+    if (strstr(text.p, part))
+        fail_msg("\"%s\" in:\n%s", part, text.p);
+}
+
+static void containers_are_counted_by_state(void **state)
+{
+    struct world *w = *state;
+    struct inv_watched *c = watch(w);
+
+    inv_monitor_state(c, "running", false);
+    assert_metric(w, "cwhisk_container_state_count{kind=\"nodejs:20\",state=\"running\"} 1\n");
+    inv_monitor_state(c, "ready", false);
+    assert_metric(w, "cwhisk_container_state_count{kind=\"nodejs:20\",state=\"running\"} 0\n");
+    assert_metric(w, "cwhisk_container_state_count{kind=\"nodejs:20\",state=\"ready\"} 1\n");
+    inv_monitor_forget(c);
+}
+
+/* Of hello 100 MiB, of anything else nothing is known. */
+static bool need_of(void *arg, const struct cw_action *action, struct inv_need *ret)
+{
+    (void)arg;
+    if (strcmp(action->path, "guest/hello") != 0)
+        return false;
+    *ret = (struct inv_need){.cpu_millis = 250, .memory_bytes = 100 * MIB};
+    return true;
+}
+
+static struct inv_watched *watch_more(struct world *w, const char *id, struct cw_action *action)
+{
+    struct inv_watched *c = inv_monitor_watch(w->monitor, id, id, LIMIT);
+
+    inv_monitor_adopt(c, "guest", action);
+    return c;
+}
+
+static void needs_stand_beside_limits_and_use(void **state)
+{
+    struct world *w = *state;
+    struct cw_action *other = test_action(w->manifest, "other", 60000, 256, 10, 1);
+    struct inv_watched *c[3];
+    json_t *doc, *row;
+
+    start_monitor_for(w, 3600000, 1);
+    c[0] = watch(w);
+    c[1] = watch_more(w, "one more", w->action);
+    c[2] = watch_more(w, "another", other);
+    assert_metric(w, "cwhisk_container_memory_limit_bytes{kind=\"nodejs:20\"} 805306368\n");
+    assert_metric(w, "cwhisk_container_need_bytes{kind=\"nodejs:20\"} 478150656\n");
+    assert_metric(w, "cwhisk_container_need_cpu_cores{kind=\"nodejs:20\"} 0.5\n");
+    assert_metric(w, "# TYPE cwhisk_action_need_bytes gauge\n"
+                     "cwhisk_action_need_bytes{action=\"guest/hello\"} 209715200\n");
+    assert_metric(w, "cwhisk_action_containers{action=\"guest/hello\"} 2\n");
+    assert_metric(w, "cwhisk_action_memory_limit_bytes{action=\"guest/hello\"} 536870912\n");
+    assert_metric(w, "cwhisk_action_working_set_bytes{action=\"guest/hello\"} 6459392\n");
+    assert_metric(w, "cwhisk_action_need_cpu_cores{action=\"guest/hello\"} 0.5\n");
+    assert_no_metric(w, "guest/other"); /* the second largest of one */
+    doc = page(w);
+    row = json_array_get(json_object_get(doc, "containers"), 0);
+    assert_int_equal(int_at(row, "memoryNeed"), 100 * MIB);
+    assert_int_equal(int_at(row, "cpuNeed"), 250);
+    json_decref(doc);
+    for (size_t i = 0; i < CW_ARRAY_LEN(c); i++)
+        inv_monitor_forget(c[i]);
+    run_turns(w->loop);
+    assert_no_metric(w, "guest/hello");
+    cw_action_unref(other);
+}
+
+static void no_metric_names_an_action_by_itself(void **state)
+{
+    struct world *w = *state;
+    struct inv_watched *c = watch(w);
+
+    assert_metric(w, "cwhisk_container_need_bytes{kind=\"nodejs:20\"} 1.048576e+08\n");
+    assert_no_metric(w, "cwhisk_action_");
+    inv_monitor_forget(c);
+}
+
 static void what_is_missing_is_said_once(void **state)
 {
     struct world *w = *state;
@@ -562,6 +657,9 @@ int main(void)
         CASE(interval_of_zero_measures_nothing),
         CASE(page_tells_of_containers_and_host),
         CASE(metrics_are_by_kind),
+        CASE(containers_are_counted_by_state),
+        CASE(needs_stand_beside_limits_and_use),
+        CASE(no_metric_names_an_action_by_itself),
         CASE(what_is_missing_is_said_once),
     };
 

@@ -165,6 +165,25 @@ static void names_get_underscores_for_what_is_not_allowed(void **state)
                    "_kafka_my_topic_delay{status_code=\"1\"} 3\n");
 }
 
+static void add_passing(void *arg, struct cw_str *out)
+{
+    cw_str_addf(out, "passing{of=\"%s\"} 1\n", (const char *)arg);
+}
+
+static void what_comes_and_goes_stands_after_the_families(void **state)
+{
+    struct cw_metrics *m = cw_metrics_new();
+    char day[] = "today";
+
+    (void)state;
+    cw_gauge_set(cw_metrics_gauge(m, "lasting", NULL, NULL), 2);
+    cw_metrics_extend(m, add_passing, day);
+    assert_page(m, "# TYPE lasting gauge\nlasting 2\npassing{of=\"today\"} 1\n");
+    cw_metrics_extend(m, NULL, NULL);
+    assert_page(m, "# TYPE lasting gauge\nlasting 2\n");
+    cw_metrics_free(m);
+}
+
 static void page_over_its_maximum_is_marked(void **state)
 {
     struct cw_metrics *m = *state;
@@ -189,6 +208,7 @@ int main(void)
         T(label_values_and_help_are_escaped),
         T(gauges_keep_every_double),
         T(names_get_underscores_for_what_is_not_allowed),
+        T(what_comes_and_goes_stands_after_the_families),
         T(page_over_its_maximum_is_marked),
     };
 
