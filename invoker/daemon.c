@@ -27,6 +27,7 @@
 #include "invoker/descriptors.h"
 #include "invoker/dispatch.h"
 #include "invoker/engine_watch.h"
+#include "invoker/event_file.h"
 #include "invoker/event_log.h"
 #include "invoker/feed.h"
 #include "invoker/forward/away.h"
@@ -196,6 +197,25 @@ int inv_daemon_check(const struct inv_settings *settings, struct cw_err *err)
     return m ? 0 : -1;
 }
 
+static int make_event_file(struct inv_daemon *d, struct cw_err *err)
+{
+    const struct inv_settings *s = d->settings;
+    struct inv_event_file *file;
+
+    if (!*s->events_file)
+        return 0;
+    file =
+        inv_event_file_new(&(struct inv_event_file_conf){.loop = d->loop,
+                                                         .metrics = d->metrics,
+                                                         .path = s->events_file,
+                                                         .max_bytes = (size_t)s->events_file_bytes},
+                           err);
+    if (!file)
+        return -1;
+    inv_event_log_use_file(d->events, file);
+    return 0;
+}
+
 struct inv_daemon *inv_daemon_new(struct cw_loop *loop, const struct inv_settings *settings,
                                   struct cw_err *err)
 {
@@ -220,9 +240,9 @@ struct inv_daemon *inv_daemon_new(struct cw_loop *loop, const struct inv_setting
     cw_timer_init(&d->stop_tick, loop, inv_daemon_on_stop_tick, d);
     inv_daemon_init_admission(d);
     cw_timer_init(&d->topic_retry, loop, inv_daemon_ask_for_topic, d);
-    if (make_watchdog(d, err) != 0 || make_names(d, err) != 0 || make_manifest(d, err) != 0 ||
-        make_param_keys(d, err) != 0 || inv_daemon_make_clients(d, err) != 0 ||
-        inv_daemon_make_ledger(d, err) != 0)
+    if (make_watchdog(d, err) != 0 || make_event_file(d, err) != 0 || make_names(d, err) != 0 ||
+        make_manifest(d, err) != 0 || make_param_keys(d, err) != 0 ||
+        inv_daemon_make_clients(d, err) != 0 || inv_daemon_make_ledger(d, err) != 0)
         goto fail;
     d->descriptors = inv_descriptors_new(&(struct inv_descriptors_conf){
         .loop = loop, .metrics = d->metrics, .on_short = on_descriptors_short, .arg = d});

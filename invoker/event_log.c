@@ -11,6 +11,7 @@
 #include "common/json/writer.h"
 #include "common/loop/loop.h"
 #include "invoker/admin.h"
+#include "invoker/event_file.h"
 
 enum {
     TEXT_MAX = 300, /* of one member */
@@ -37,7 +38,8 @@ struct waiter {
 struct inv_event_log {
     struct cw_loop *loop;
     size_t keep;
-    uint64_t seq; /* of the newest */
+    uint64_t seq;                /* of the newest */
+    struct inv_event_file *file; /* NULL: none */
     struct cw_list entries, waiters;
     struct cw_defer tell;
 };
@@ -186,12 +188,15 @@ void inv_event_log_add(struct inv_event_log *log, const struct inv_event *event)
     struct entry *e;
 
     cw_str_init(&text, EVENT_MAX_BYTES);
-    if (!log || !log->keep)
+    if (!log || (!log->keep && !log->file))
+        return;
+    log->seq++;
+    write_event(log, event, &text);
+    inv_event_file_put(log->file, text.p);
+    if (!log->keep)
         return;
     if (log->entries.count == log->keep)
         drop_oldest(log);
-    log->seq++;
-    write_event(log, event, &text);
     e = cw_alloc(sizeof(*e) + text.n + 1);
     e->seq = log->seq;
     memcpy(e->json, text.p, text.n + 1);
@@ -214,12 +219,18 @@ struct inv_event_log *inv_event_log_new(struct cw_loop *loop, size_t keep)
     return log;
 }
 
+void inv_event_log_use_file(struct inv_event_log *log, struct inv_event_file *file)
+{
+    log->file = file;
+}
+
 void inv_event_log_free(struct inv_event_log *log)
 {
     struct cw_link *n;
 
     if (!log)
         return;
+    inv_event_file_free(log->file);
     while ((n = cw_list_first(&log->waiters)))
         free_waiter(CW_LIST_ENTRY(n, struct waiter, link));
     while (!cw_list_empty(&log->entries))

@@ -1,5 +1,6 @@
 /* invoker/event_log.h -- what has happened to containers, the newest few hundred events, for people
- * and programs that ask (GET /events, `cwhisk ctl events`).
+ * and programs that ask (GET /events, `cwhisk ctl events`); with a file (event_file.h), all of
+ * them.
  *
  * Each event has a number, rising by one from 1 on; who knows the last number he has seen gets what
  * came after it, or waits for it. A number higher than any so far is one of an earlier process:
@@ -9,8 +10,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/base/mem.h"
+
 struct cw_http_exchange;
 struct cw_loop;
+struct inv_event_file;
 struct inv_event_log;
 
 struct inv_event {
@@ -23,6 +27,8 @@ struct inv_event {
 
 /* keep: how many events; 0: none. Nothing is allocated before there are any. */
 struct inv_event_log *inv_event_log_new(struct cw_loop *loop, size_t keep);
+/* From now on events are written there, too. */
+void inv_event_log_use_file(struct inv_event_log *log, CW_TAKES struct inv_event_file *file);
 /* Who still waits is not answered: the HTTP server must be gone. Accepts NULL. */
 void inv_event_log_free(struct inv_event_log *log);
 /* Everything in event is copied, long texts cut. Accepts a NULL log. Allowed inside callbacks of

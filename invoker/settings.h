@@ -102,7 +102,8 @@ struct inv_settings {
     int log_format;  /* enum cw_log_format */
     bool prometheus; /* stock: needs kamon too; ours is on by default */
     bool log_markers, kamon_tags;
-    int64_t trace_activations, events_kept, metrics_actions;
+    int64_t trace_activations, events_kept, metrics_actions, events_file_bytes;
+    char *events_file;
     int64_t janitor_ms, janitor_idle_ms, janitor_containers, janitor_others_ms;
     double janitor_memory;
     bool janitor_dry_run, janitor_others;
