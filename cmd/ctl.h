@@ -34,6 +34,7 @@ enum ctl_format {
     CTL_SECONDS, /* of milliseconds: 1.234 s, 12 min */
     CTL_MILLIS,  /* of microseconds: 1.234 ms */
     CTL_PERCENT, /* of a part of 1 */
+    CTL_CORES,   /* of thousandths of a core: 0.25 */
 };
 
 struct ctl_column {
@@ -87,7 +88,8 @@ void ctl_wait(struct ctl *c, int64_t ms);
 
 /* ---- ctl_show.c ---- */
 
-/* A table of rows with their titles; on a terminal cut to its width. */
+/* A table of rows with their titles; on a terminal as many columns as are whole, from the first,
+ * and of a text that comes after them as much as fits. */
 void ctl_print_table(FILE *to, const struct ctl_command *command, const json_t *rows);
 /* One row as a line: "title=value" pairs, empty ones left out. */
 void ctl_print_line(FILE *to, const struct ctl_command *command, const json_t *row);

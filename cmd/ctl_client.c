@@ -142,6 +142,19 @@ static enum ctl_status tell_failure(const struct exchange *x, const struct cw_ht
     return CTL_FAILED;
 }
 
+/* A page that is not there; or it is, and knows nothing of what it was asked about. */
+static enum ctl_status tell_unknown(const struct exchange *x, const struct cw_http_reply *reply)
+{
+    if (strstr(x->c->command->path, "%s"))
+        (void)tell_failure(x, reply);
+    else
+        (void)cw_fail(x->err, CW_NOT_FOUND,
+                      "%s has no %s: this is an older cwhisk, another invoker, or that part is "
+                      "switched off there",
+                      x->c->url, x->path);
+    return CTL_UNKNOWN;
+}
+
 static enum ctl_status judge(struct exchange *x, const struct cw_http_reply *reply)
 {
     switch (reply->status) {
@@ -156,11 +169,7 @@ static enum ctl_status judge(struct exchange *x, const struct cw_http_reply *rep
         return CTL_REFUSED;
     case 404:
     case 405:
-        (void)cw_fail(x->err, CW_NOT_FOUND,
-                      "%s has no %s: this is an older cwhisk, another invoker, or that part is "
-                      "switched off there",
-                      x->c->url, x->path);
-        return CTL_UNKNOWN;
+        return tell_unknown(x, reply);
     default:
         return tell_failure(x, reply);
     }

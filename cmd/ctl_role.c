@@ -17,31 +17,37 @@ enum { DEFAULT_TIMEOUT_MS = 10000, DEFAULT_WATCH_MS = 2000, PATH_MAX_BYTES = 16 
 static const struct ctl_column HOST_COLUMNS[] = {
     {"INVOKER", "invoker", CTL_TEXT},
     {"STATE", "state", CTL_TEXT},
-    {"CORES", "cores", CTL_TEXT},
-    {"CPU", "cpuUsed", CTL_TEXT},
-    {"RESERVED", "cpuReserved", CTL_TEXT},
-    {"MEMORY", "memoryTotal", CTL_BYTES},
-    {"USED", "memoryUsed", CTL_BYTES},
-    {"MEMORY-RESERVED", "memoryReserved", CTL_BYTES},
     {"RUNNING", "running", CTL_TEXT},
-    {"IDLE", "idle", CTL_TEXT},
     {"QUEUED", "queued", CTL_TEXT},
+    {"IDLE", "idle", CTL_TEXT},
+    {"MEMORY", "memoryTotal", CTL_BYTES},
+    {"RESERVED", "memoryReserved", CTL_BYTES},
+    {"USED", "memoryUsed", CTL_BYTES},
+    {"CORES", "cores", CTL_TEXT},
+    {"NEEDED", "cpuReserved", CTL_CORES},
+    {"BUSY", "cpuUsed", CTL_CORES},
+    {"STARTING", "starting", CTL_TEXT},
+    {"IN-TOPIC", "lag", CTL_TEXT},
+    {"SET", "set", CTL_TEXT},
+    {"SEEN", "ageMs", CTL_SECONDS},
 };
 static const struct ctl_column CONTAINER_COLUMNS[] = {
-    {"NAME", "name", CTL_TEXT},
-    {"STATE", "state", CTL_TEXT},
     {"ACTION", "action", CTL_TEXT},
+    {"STATE", "state", CTL_TEXT},
     {"JOBS", "jobs", CTL_TEXT},
-    {"IDLE", "idleMs", CTL_SECONDS},
     {"LIMIT", "memoryLimit", CTL_BYTES},
-    {"MEMORY", "memoryUsed", CTL_BYTES},
-    {"CPU", "cpuMillis", CTL_TEXT},
+    {"NEED", "memoryNeed", CTL_BYTES},
+    {"USED", "memoryUsed", CTL_BYTES},
+    {"CPU-NEED", "cpuNeed", CTL_CORES},
+    {"CPU", "cpuMillis", CTL_CORES},
+    {"IDLE", "idleMs", CTL_SECONDS},
+    {"NAME", "name", CTL_TEXT},
 };
 static const struct ctl_column PROFILE_COLUMNS[] = {
     {"OF", "of", CTL_TEXT},
-    {"RUNS", "runs", CTL_TEXT},
-    {"CPU-MILLIS", "cpuMillis", CTL_TEXT},
     {"MEMORY", "memoryBytes", CTL_BYTES},
+    {"CPU", "cpuMillis", CTL_CORES},
+    {"RUNS", "runs", CTL_TEXT},
     {"WHY", "why", CTL_TEXT},
 };
 static const struct ctl_column EVENT_COLUMNS[] = {
@@ -240,7 +246,8 @@ static int parse_time(const char *text, const char *option, int64_t *ret_ms, str
     return 0;
 }
 
-static int take_option(struct ctl *c, struct ctl_access *a, int option, struct cw_err *err)
+static int take_option(struct ctl *c, struct ctl_access *a, int option, const char *word,
+                       struct cw_err *err)
 {
     switch (option) {
     case OPT_URL:
@@ -269,8 +276,10 @@ static int take_option(struct ctl *c, struct ctl_access *a, int option, struct c
     case OPT_WATCH:
         c->watch_ms = DEFAULT_WATCH_MS;
         return optarg ? parse_time(optarg, "watch", &c->watch_ms, err) : 0;
+    case ':':
+        return cw_fail(err, CW_INVALID, "%s: its value is missing; see --help", word);
     default:
-        return cw_fail(err, CW_INVALID, "unknown option, or one without its value; see --help");
+        return cw_fail(err, CW_INVALID, "%s: unknown option; see --help", word);
     }
 }
 
@@ -280,6 +289,19 @@ static const struct ctl_command *find_command(const char *name)
         if (strcmp(COMMANDS[i].name, name) == 0)
             return &COMMANDS[i];
     return NULL;
+}
+
+static enum ctl_status tell_unknown(const char *name)
+{
+    struct cw_err err = {0};
+    char names[128] = "";
+    size_t n = 0;
+
+    for (size_t i = 0; i < CW_ARRAY_LEN(COMMANDS); i++)
+        n +=
+            (size_t)snprintf(names + n, sizeof(names) - n, "%s%s", i ? ", " : "", COMMANDS[i].name);
+    (void)cw_fail(&err, CW_INVALID, "unknown command \"%s\"; accepted: %s", name, names);
+    return ctl_fail(CTL_USAGE, &err);
 }
 
 static enum ctl_status run(struct ctl *c, const struct ctl_access *access, char **environment,
@@ -309,7 +331,7 @@ int role_ctl(int argc, char **argv, char **environment)
 
     (void)signal(SIGPIPE, SIG_DFL); /* `| head` ends us */
     opterr = 0;
-    while ((option = getopt_long(argc, argv, "-h", OPTIONS, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "-:h", OPTIONS, NULL)) != -1) {
         if (option == 1) {
             arguments[n++] = optarg;
         } else if (option == OPT_DRY_RUN) {
@@ -318,7 +340,7 @@ int role_ctl(int argc, char **argv, char **environment)
             usage(stdout);
             free(arguments);
             return CTL_DONE;
-        } else if (take_option(&c, &access, option, &err) != 0) {
+        } else if (take_option(&c, &access, option, argv[optind - 1], &err) != 0) {
             status = ctl_fail(CTL_USAGE, &err);
             free(arguments);
             return status;
@@ -327,8 +349,7 @@ int role_ctl(int argc, char **argv, char **environment)
     if (n == 0) {
         usage(stderr);
     } else if (!(c.command = find_command(arguments[0]))) {
-        (void)cw_fail(&err, CW_INVALID, "unknown command \"%s\"; see --help", arguments[0]);
-        status = ctl_fail(CTL_USAGE, &err);
+        status = tell_unknown(arguments[0]);
     } else {
         status = run(&c, &access, environment, arguments + 1);
     }

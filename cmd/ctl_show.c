@@ -9,7 +9,13 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 
-enum { CELL_MAX_BYTES = 1024, LINE_MAX_BYTES = 64 << 10, PATH_PART_MAX = 64, GAP = 2 };
+enum {
+    CELL_MAX_BYTES = 1024,
+    LINE_MAX_BYTES = 64 << 10,
+    PATH_PART_MAX = 64,
+    GAP = 2,
+    CUT_MIN = 8, /* less of a text says nothing */
+};
 
 /* ---- cells ---- */
 
@@ -59,6 +65,8 @@ static void add_number(struct cw_str *out, const json_t *v, enum ctl_format form
         cw_str_addf(out, "%.3f ms", number / 1e3);
     else if (format == CTL_PERCENT)
         cw_str_addf(out, "%.1f %%", number * 100);
+    else if (format == CTL_CORES)
+        cw_str_addf(out, "%.2f", number / 1e3);
     else if (json_is_integer(v))
         cw_str_addi(out, json_integer_value(v));
     else
@@ -119,18 +127,22 @@ static size_t terminal_width(FILE *to)
     return SIZE_MAX;
 }
 
-/* At most width characters of it. */
-static void print_cut(FILE *to, const char *text, size_t width)
+/* At most width characters of it; the last one tells when there are more. */
+static void add_cut(struct cw_str *line, const char *text, size_t width)
 {
     size_t n = 0, chars = 0;
 
-    while (text[n]) {
-        chars += ((unsigned char)text[n] & 0xc0) != 0x80;
-        if (chars > width)
-            break;
-        n++;
+    if (width_of(text) <= width) {
+        cw_str_addz(line, text);
+        return;
     }
-    (void)fprintf(to, "%.*s\n", (int)n, text);
+    for (; text[n]; n++) {
+        chars += ((unsigned char)text[n] & 0xc0) != 0x80;
+        if (chars == width)
+            break;
+    }
+    cw_str_add(line, text, n);
+    cw_str_addz(line, "…");
 }
 
 /* ---- tables ---- */
@@ -140,7 +152,8 @@ struct table {
     size_t rows;
     char **cells; /* the titles first, then row by row */
     size_t *widths;
-    bool *right; /* numbers only */
+    bool *right;  /* numbers only */
+    size_t shown; /* columns; the others find no room */
 };
 
 static void fill_table(struct table *t, const json_t *rows)
@@ -157,11 +170,11 @@ static void fill_table(struct table *t, const json_t *rows)
         const struct ctl_column *column = &t->command->columns[c];
 
         t->cells[c] = cw_strdup(column->title);
-        t->right[c] = t->rows > 1;
+        t->right[c] = false;
         json_array_foreach((json_t *)rows, i, row)
         {
             t->cells[(i + 1) * columns + c] = cell(row, column);
-            t->right[c] = t->right[c] && !json_is_string(member(row, column->key));
+            t->right[c] = t->right[c] || json_is_number(member(row, column->key));
         }
         for (size_t r = 0; r < t->rows; r++)
             if (width_of(t->cells[r * columns + c]) > t->widths[c])
@@ -183,20 +196,37 @@ static void add_padding(struct cw_str *line, size_t n)
     cw_str_addf(line, "%*s", (int)n, "");
 }
 
+/* Half a number would be another number; half a text is not. */
+static void choose_columns(struct table *t, size_t room)
+{
+    size_t columns = t->command->column_count, used = 0;
+
+    for (t->shown = 0; t->shown < columns; t->shown++) {
+        size_t gap = t->shown ? GAP : 0, width = t->widths[t->shown];
+
+        if (used + gap + width > room) {
+            if (t->right[t->shown] || used + gap + CUT_MIN > room)
+                return;
+            t->widths[t->shown++] = room - used - gap;
+            return;
+        }
+        used += gap + width;
+    }
+}
+
 static void add_row(struct cw_str *line, const struct table *t, size_t r)
 {
-    size_t columns = t->command->column_count;
-
-    for (size_t c = 0; c < columns; c++) {
-        const char *text = t->cells[r * columns + c];
-        size_t pad = t->widths[c] - width_of(text);
+    for (size_t c = 0; c < t->shown; c++) {
+        const char *text = t->cells[r * t->command->column_count + c];
+        size_t width = width_of(text);
+        size_t pad = t->widths[c] > width ? t->widths[c] - width : 0;
 
         if (c)
             add_padding(line, GAP);
         if (t->right[c])
             add_padding(line, pad);
-        cw_str_addz(line, text);
-        if (!t->right[c] && c + 1 < columns)
+        add_cut(line, text, t->widths[c]);
+        if (!t->right[c] && c + 1 < t->shown)
             add_padding(line, pad);
     }
 }
@@ -204,15 +234,15 @@ static void add_row(struct cw_str *line, const struct table *t, size_t r)
 void ctl_print_table(FILE *to, const struct ctl_command *command, const json_t *rows)
 {
     struct table t = {.command = command};
-    size_t width = terminal_width(to);
     cw_auto_str struct cw_str line;
 
     cw_str_init(&line, LINE_MAX_BYTES);
     fill_table(&t, rows);
+    choose_columns(&t, terminal_width(to));
     for (size_t r = 0; r < t.rows; r++) {
         cw_str_reset(&line);
         add_row(&line, &t, r);
-        print_cut(to, line.p, width);
+        (void)fprintf(to, "%s\n", line.p);
     }
     free_table(&t);
 }

@@ -242,17 +242,23 @@ static uint32_t part_of(uint32_t millis, uint64_t mb, uint32_t total_mb)
     return part > UINT32_MAX ? UINT32_MAX : (uint32_t)part;
 }
 
-void profiles_infer(const struct inv_profiles *p, const struct profile_entry *action,
-                    const struct profile_entry *image, const struct profile_entry *kind,
-                    uint64_t memory_mb, struct inv_need *ret)
+void profiles_declared(const struct inv_profiles *p, uint64_t memory_mb, struct inv_need_input *ret)
 {
-    struct inv_need_input in = {
+    *ret = (struct inv_need_input){
         .declared_bytes = memory_mb * MIB,
         .share_millis = part_of(p->conf.share_millis, memory_mb, p->conf.total_mb),
         .limit_millis = part_of(p->conf.limit_millis, memory_mb, p->conf.total_mb),
     };
+}
+
+void profiles_infer(const struct inv_profiles *p, const struct profile_entry *action,
+                    const struct profile_entry *image, const struct profile_entry *kind,
+                    uint64_t memory_mb, struct inv_need *ret)
+{
+    struct inv_need_input in;
     struct seen seen[3];
 
+    profiles_declared(p, memory_mb, &in);
     observe(p, action, &seen[0], &in.action);
     observe(p, image, &seen[1], &in.image);
     observe(p, kind, &seen[2], &in.kind);

@@ -35,6 +35,17 @@ static void write_row(struct cw_json_writer *w, const char *of, const char *name
     cw_json_object_end(w);
 }
 
+static void write_declared(const struct inv_profiles *p, struct cw_json_writer *w, const char *name,
+                           const struct profile_action *seen)
+{
+    struct inv_need_input in;
+
+    profiles_declared(p, seen->memory_mb, &in);
+    write_row(w, "limit", name, 0, in.share_millis, in.declared_bytes,
+              in.limit_millis ? "declared; CPU: what its shares buy on a full host, under a quota"
+                              : "declared; CPU: what its shares buy on a full host");
+}
+
 static void write_need(const struct inv_profiles *p, struct cw_json_writer *w, const char *name,
                        const struct profile_entry *action)
 {
@@ -55,14 +66,15 @@ static void write_evidence(const struct inv_profiles *p, struct cw_json_writer *
         p->conf.model.percentile > 0 ? p->conf.model.percentile : INV_NEED_PERCENTILE;
     struct inv_hist cpu, memory;
     uint32_t epochs;
-    char why[96];
+    char why[PROFILE_KEY_MAX + 96];
 
     if (!e)
         return;
     epochs = inv_profile_hist(&e->profile, profiles_epoch(p), INV_PROFILE_MEMORY, &memory);
     (void)inv_profile_hist(&e->profile, profiles_epoch(p), INV_PROFILE_CPU, &cpu);
-    (void)snprintf(why, sizeof(why), "p%.0f of %u epochs; means %.0f millicores, %.1f MiB",
-                   percentile, epochs, inv_hist_mean(&cpu), inv_hist_mean(&memory));
+    (void)snprintf(why, sizeof(why), "%s: p%.0f of %u epoch%s; means %.0f millicores, %.1f MiB",
+                   strchr(strchr(e->key, ':') + 1, ':') + 1, percentile, epochs,
+                   epochs == 1 ? "" : "s", inv_hist_mean(&cpu), inv_hist_mean(&memory));
     write_row(w, of, strchr(strchr(e->key, ':') + 1, ':') + 1, inv_hist_total(&memory),
               inv_hist_percentile(&cpu, percentile), inv_hist_percentile(&memory, percentile) << 20,
               why);
@@ -79,7 +91,9 @@ static void answer(const struct inv_profiles *p, struct cw_http_exchange *ex, co
     (void)snprintf(key, sizeof(key), "profile:action:%s", name);
     e = profiles_find(p, key);
     if (!e || (e->profile.count == 0 && !e->action)) {
-        inv_admin_refuse(ex, 404, "Nothing is known of this action.");
+        inv_admin_refuse(ex, 404,
+                         "nothing is known of this action: none of its runs was measured of late. "
+                         "Accepted: namespace/name, namespace/package/name");
         return;
     }
     cw_json_begin(&w, &body);
@@ -87,8 +101,10 @@ static void answer(const struct inv_profiles *p, struct cw_http_exchange *ex, co
     cw_json_kv_string(&w, "action", name);
     cw_json_key(&w, "profile");
     cw_json_array(&w);
-    if (e->action)
+    if (e->action) {
+        write_declared(p, &w, name, e->action);
         write_need(p, &w, name, e);
+    }
     write_evidence(p, &w, "action", e);
     if (e->action) {
         write_evidence(p, &w, "image", profiles_find(p, e->action->image));

@@ -53,6 +53,9 @@ struct profile_entry *profiles_find(const struct inv_profiles *p, const char *ke
 uint32_t profiles_epoch(const struct inv_profiles *p);
 /* What kv has of it. */
 void profiles_take(struct inv_profiles *p, struct profile_entry *e, const struct cw_kv_hash *h);
+/* What an action of this size declares, without anything observed. */
+void profiles_declared(const struct inv_profiles *p, uint64_t memory_mb,
+                       struct inv_need_input *ret);
 /* The need of an action by its three entries, each of which may be NULL. */
 void profiles_infer(const struct inv_profiles *p, const struct profile_entry *action,
                     const struct profile_entry *image, const struct profile_entry *kind,

@@ -1,11 +1,14 @@
 """`cwhisk ctl` against a scripted invoker: tables, changes, JSON, exit statuses."""
 
 import base64
+import fcntl
 import json
 import os
 import pty
 import ssl
+import struct
 import subprocess
+import termios
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -83,10 +86,44 @@ def test_list_is_a_table_with_aligned_columns_and_no_control_characters(stub):
     done = ctl("--url", stub.url, "containers")
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    assert len(lines) == 3 and lines[0].split()[:3] == ["NAME", "STATE", "ACTION"]
+    assert len(lines) == 3 and lines[0].split()[:3] == ["ACTION", "STATE", "JOBS"] and lines[0].endswith("  NAME")
     assert lines[1].index("running") == lines[2].index("paused") == lines[0].index("STATE")
     assert "256.0 MiB" in lines[1] and "1.0 GiB" in lines[2] and "1.500 s" in lines[2]
     assert "\x1b" not in done.stdout and "?[31midle" in lines[2]
+
+
+def on_terminal(stub, columns, *words):
+    """What it prints on a terminal of so many columns."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    done = subprocess.run([str(binary()), "ctl", "--url", stub.url, *words], env=environment(), stdout=slave, timeout=30 * PATIENCE, check=True)
+    os.close(slave)
+    shown = b""
+    try:
+        while part := os.read(master, 65536):
+            shown += part
+    except OSError:  # all is read
+        pass
+    os.close(master)
+    assert done.returncode == 0
+    return shown.decode().replace("\r", "").splitlines()
+
+
+@pytest.mark.parametrize("columns, titles, last", [
+    (200, "ACTION JOBS LIMIT NAME", "_guest_hello"), (60, "ACTION JOBS LIMIT", "256.0 MiB"), (30, "ACTION JOBS", "2")])
+def test_columns_that_find_no_room_are_left_out_whole(stub, columns, titles, last):
+    stub.answers["GET", "/containers"] = lambda: (200, CONTAINERS)
+    lines = on_terminal(stub, columns, "containers")
+    assert all(len(line) <= columns for line in lines) and set(titles.split()) <= set(lines[0].split())
+    assert lines[1].rstrip().endswith(last) and ("LIMIT" in lines[0]) == (columns > 30)
+
+
+def test_text_at_the_end_is_cut_and_says_so(stub):
+    why = "blend: 71.3 MiB, 118 millicores; 40.0 runs of the action, 0.0 of its image"
+    stub.answers["GET", "/profile"] = lambda: (200, {"profile": [{"of": "need", "memoryBytes": 74763469, "cpuMillis": 118, "runs": 40, "why": why}]})
+    lines = on_terminal(stub, 80, "profile", "guest/hello")
+    assert [len(line) for line in lines[1:]] == [80] and lines[1].endswith("…") and "71.3 MiB  0.12" in lines[1]
+    assert ctl("--url", stub.url, "profile", "guest/hello").stdout.splitlines()[1].endswith(why)
 
 
 def test_json_is_what_the_invoker_said(stub):
@@ -97,15 +134,16 @@ def test_json_is_what_the_invoker_said(stub):
 
 @pytest.mark.parametrize("what, answer, status, says", [
     ("hosts", None, 5, "has no /hosts"),
+    ("profile", (404, {"error": "nothing is known of this action"}), 5, "nothing is known of this action"),
     ("containers", (503, {"error": "the invoker is starting"}), 1, "the invoker is starting"),
     ("containers", (500, "<html>oops"), 1, "status 500: <html>oops"),
     ("containers", (200, "not JSON"), 1, "/containers"),
     ("containers", (200, {"else": []}), 1, 'no list "containers"'),
-], ids=["unknown", "refusal", "strange", "garbage", "foreign"])
+], ids=["unknown", "no action", "refusal", "strange", "garbage", "foreign"])
 def test_exit_status_says_what_went_wrong(stub, what, answer, status, says):
     if answer:
         stub.answers["GET", f"/{what}"] = lambda: answer
-    done = ctl("--url", stub.url, what)
+    done = ctl("--url", stub.url, what, *(["a/b"] if what == "profile" else []))
     assert (done.returncode, done.stdout) == (status, "")
     assert done.stderr.startswith("cwhisk ctl: ") and says in done.stderr and done.stderr.count("\n") == 1
 
@@ -130,6 +168,11 @@ def test_nobody_there_and_wrong_credentials(stub, tmp_path):
 def test_wrong_usage_is_status_2(words):
     done = ctl(*words)
     assert done.returncode == 2 and done.stderr and not done.stdout
+
+
+def test_wrong_usage_names_what_is_wrong():
+    assert "--no: unknown option" in ctl("hosts", "--no").stderr and "--url: its value is missing" in ctl("hosts", "--url").stderr
+    assert '"host"; accepted: hosts, containers, profile, events, clean' in ctl("host").stderr
 
 
 def test_an_argument_is_encoded(stub):

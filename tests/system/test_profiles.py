@@ -57,7 +57,7 @@ def test_runs_of_all_invokers_are_counted_and_seen_by_all(make_invoker, controll
     environment = {"PATH": os.environ["PATH"], "CWHISK_CTL_URL": f"http://127.0.0.1:{a.port}"}
     table = subprocess.run([str(binary()), "ctl", "profile", action.path], env=environment, capture_output=True, text=True, timeout=20,
                            check=True).stdout.splitlines()
-    assert [row.split()[0] for row in table] == ["OF", "need", "action", "image", "kind"]
+    assert [row.split()[0] for row in table] == ["OF", "limit", "need", "action", "image", "kind"]
 
 
 def test_redis_away_loses_no_evidence(make_invoker, controller, redis, ns):
