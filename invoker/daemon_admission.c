@@ -37,14 +37,20 @@ uint32_t inv_daemon_pool_mb(const struct inv_settings *s)
     return bytes >> MIB_SHIFT > 0 ? (uint32_t)(bytes >> MIB_SHIFT) : 1;
 }
 
-/* Rounded up: what is inferred is near, never below. */
-uint32_t inv_daemon_charge(void *arg, const struct inv_job *job)
+uint64_t inv_daemon_memory_need(void *arg, const struct cw_action *action)
 {
     const struct inv_daemon *d = arg;
     struct inv_need need;
 
-    inv_profiles_need(d->profiles, job->action, &need);
-    return (uint32_t)((need.memory_bytes + (1 << MIB_SHIFT) - 1) >> MIB_SHIFT);
+    inv_profiles_need(d->profiles, action, &need);
+    return need.memory_bytes;
+}
+
+/* Rounded up: what is inferred is near, never below. */
+uint32_t inv_daemon_charge(void *arg, const struct inv_job *job)
+{
+    return (uint32_t)((inv_daemon_memory_need(arg, job->action) + (1 << MIB_SHIFT) - 1) >>
+                      MIB_SHIFT);
 }
 
 static uint32_t stall_of(const struct cw_usage_host *h, enum cw_usage_host_part part,

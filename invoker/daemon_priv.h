@@ -224,7 +224,8 @@ void inv_daemon_make_monitor(struct inv_daemon *d);
 void inv_daemon_init_admission(struct inv_daemon *d);
 /* Of all containers together, in the books. */
 uint32_t inv_daemon_pool_mb(const struct inv_settings *s);
-/* inv_dispatch_conf.charge and .admits. */
+/* inv_dispatch_conf.memory_need, .charge and .admits. */
+uint64_t inv_daemon_memory_need(void *arg, const struct cw_action *action);
 uint32_t inv_daemon_charge(void *arg, const struct inv_job *job);
 bool inv_daemon_admits(void *arg, uint32_t charge_mb, uint32_t *evict_mb);
 

@@ -154,6 +154,7 @@ struct inv_dispatch *inv_dispatch_new(const struct inv_dispatch_conf *conf)
         .metrics = conf->metrics,
         .settings = conf->settings,
         .on_adopted = dispatch_on_adopted,
+        .memory_need = dispatch_memory_need,
         .arg = d,
     });
     d->prewarm = inv_prewarm_new(&(struct inv_prewarm_conf){

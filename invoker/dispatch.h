@@ -13,6 +13,7 @@
 #include "invoker/container/container.h"
 #include "invoker/pool/pool.h"
 
+struct cw_action;
 struct cw_err;
 struct cw_manifest;
 struct cw_metrics;
@@ -38,6 +39,8 @@ struct inv_dispatch_conf {
     uint32_t pool_mb;
     /* What a container of the job takes of it, in MB. NULL: its memory. */
     uint32_t (*charge)(void *arg, const struct inv_job *job);
+    /* Bytes that an activation of the action is expected to need. NULL: what it declares. */
+    uint64_t (*memory_need)(void *arg, const struct cw_action *action);
     /* The books have room for one more container, or eviction makes some; may it be started now?
      * true: once idle ones of so many MB more are gone. Otherwise inv_dispatch_look_again when it
      * may be. NULL: always. */

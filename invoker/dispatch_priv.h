@@ -102,6 +102,8 @@ void dispatch_make_room_for_cpu(struct inv_dispatch *d, const struct inv_job *jo
 enum inv_adopt dispatch_adopt(struct holding *h, const struct inv_job *job,
                               const struct inv_wishes *wishes);
 void dispatch_hold(struct holding *h, CW_TAKES struct inv_job *job);
+/* inv_resize_conf.memory_need. */
+uint64_t dispatch_memory_need(void *arg, void *owner);
 /* inv_resize_conf.on_adopted. */
 void dispatch_on_adopted(void *arg, void *owner, bool done);
 /* What is held for it is placed anew: it is going. */

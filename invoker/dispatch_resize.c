@@ -113,6 +113,15 @@ enum inv_adopt dispatch_adopt(struct holding *h, const struct inv_job *job,
     return INV_ADOPT_REFUSED;
 }
 
+uint64_t dispatch_memory_need(void *arg, void *owner)
+{
+    const struct inv_dispatch *d = arg;
+    const struct holding *h = owner;
+    const struct cw_action *action = inv_container_action(h->container);
+
+    return d->conf.memory_need && action ? d->conf.memory_need(d->conf.arg, action) : 0;
+}
+
 void dispatch_hold(struct holding *h, struct inv_job *job)
 {
     cw_list_push_back(&h->held, &job->link);

@@ -211,6 +211,8 @@ static const struct cw_conf_item ITEMS[] = {
      .help = "A warm container goes on with a new revision of its action when nothing differs but version, annotations cwhisk.*, time limit, log limit, and memory that the pre-optimizer wrote (annotation cwhisk.limits-by) or that its runtime adapts to (cwhisk.adaptive-heap): it is resized while it lives. false: every revision starts anew, as with OpenWhisk."},
     {.section = "Containers", .key = "cwhisk.adaptive-heap", .env = "CWHISK_ADAPTIVE_HEAP", .type = CW_CONF_LIST, FIELD(adaptive_heap), .def = "python,php,ruby",
      .help = "Kinds (python:3) or families of kinds (python) whose runtime does not fix the size of its heap when it starts: a user's own change of limits.memory resizes their warm containers, too."},
+    {.section = "Containers", .key = "cwhisk.protect-memory", .env = "CWHISK_PROTECT_MEMORY", .type = CW_CONF_BOOL, FIELD(protect_memory), .def = "true",
+     .help = "Of a container at work the memory that its action was seen to need is taken last when the machine runs short (memory.low of cgroup version 2; the groups above get the sum). Version 1 has nothing of the kind."},
     {.section = "Containers", .key = "cwhisk.squeeze-after", .env = "CWHISK_SQUEEZE_AFTER", .type = CW_CONF_DURATION, FIELD(squeeze_ms), .def = "1 minute", .min = "0 ms", .max = "1 day",
      .help = "A container that has been idle for so long is made to give back page cache, and to swap out where there is swap. 0: none is."},
     {.section = "Containers", .key = "cwhisk.docker-socket", .env = "CWHISK_DOCKER_SOCKET", .type = CW_CONF_STRING, FIELD(docker_socket),

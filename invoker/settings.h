@@ -121,6 +121,7 @@ struct inv_settings {
     double cpu_reserve;
     bool warm_limits;
     char **adaptive_heap;
+    bool protect_memory;
     int64_t squeeze_ms;
     bool log_application_errors, log_developer_errors, log_whisk_errors;
     char **tags, **dedicated_namespaces;

@@ -64,6 +64,28 @@ struct cw_control *cw_control_new(const char *root, struct cw_cgroup_finder *fin
     return c;
 }
 
+static char *above(const char *place)
+{
+    const char *slash = strrchr(place, '/');
+
+    return cw_slice_dup(cw_slice(place, slash ? (size_t)(slash - place) : 0));
+}
+
+struct cw_control *cw_control_above(const struct cw_control *c)
+{
+    cw_auto_free char *place = above(c->place);
+    struct cw_control *up;
+
+    if (!place[0])
+        return NULL;
+    up = cw_alloc(sizeof(*up));
+    up->files = c->files;
+    up->version = c->version;
+    up->root = cw_strdup(c->root);
+    up->place = CW_STEAL(place);
+    return up;
+}
+
 void cw_control_free(struct cw_control *c)
 {
     if (!c)
@@ -267,13 +289,6 @@ static int sum_below(const struct cw_control *c, const char *place, int64_t *ret
     }
     (void)closedir(dir);
     return 0;
-}
-
-static char *above(const char *place)
-{
-    const char *slash = strrchr(place, '/');
-
-    return cw_slice_dup(cw_slice(place, slash ? (size_t)(slash - place) : 0));
 }
 
 int cw_control_look_around(struct cw_control *c, struct cw_control_neighbours *ret,

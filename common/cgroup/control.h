@@ -76,6 +76,8 @@ bool cw_control_root_version(const char *root, enum cw_cgroup_version *ret);
 struct cw_control *cw_control_new(const char *root, struct cw_cgroup_finder *finder, const char *id,
                                   const struct cw_control_files *files,
                                   struct cw_err *err) CW_MUST_CHECK;
+/* The group above; NULL: that is the root, which has no limits. */
+struct cw_control *cw_control_above(const struct cw_control *c) CW_MUST_CHECK;
 /* Accepts NULL. */
 void cw_control_free(struct cw_control *c);
 enum cw_cgroup_version cw_control_version(const struct cw_control *c);
@@ -113,6 +115,8 @@ int64_t cw_control_memory_used(struct cw_control *c);
 /* Memory that is reclaimed from others first: memory.low, or memory.soft_limit_in_bytes. */
 enum cw_control_answer cw_control_set_protected(struct cw_control *c, int64_t bytes,
                                                 struct cw_control_change *ret, struct cw_err *err);
+/* As it is; CW_CONTROL_NONE: all there is, or it cannot be read. */
+int64_t cw_control_protected(struct cw_control *c);
 /* memory.high: throttles whoever is above; version 2 only. */
 enum cw_control_answer cw_control_set_high(struct cw_control *c, int64_t bytes,
                                            struct cw_control_change *ret, struct cw_err *err);

@@ -134,6 +134,11 @@ enum cw_control_answer cw_control_set_protected(struct cw_control *c, int64_t by
     return control_set(c, PART_MEMORY, c->version == CW_CGROUP_V1 ? SOFT : LOW, bytes, ret, err);
 }
 
+int64_t cw_control_protected(struct cw_control *c)
+{
+    return get(c, c->version == CW_CGROUP_V1 ? SOFT : LOW);
+}
+
 enum cw_control_answer cw_control_set_high(struct cw_control *c, int64_t bytes,
                                            struct cw_control_change *ret, struct cw_err *err)
 {

@@ -595,6 +595,11 @@ void *inv_container_owner(const struct inv_container *c)
     return c->owner;
 }
 
+const struct cw_action *inv_container_action(const struct inv_container *c)
+{
+    return c->action;
+}
+
 const char *inv_container_name(const struct inv_container *c)
 {
     return c->name;

@@ -108,3 +108,5 @@ int64_t inv_container_since_us(const struct inv_container *c);
 int64_t inv_container_idle_us(const struct inv_container *c);
 void *inv_container_owner(const struct inv_container *c);
 const char *inv_container_name(const struct inv_container *c);
+/* What it runs, borrowed; NULL: it is prewarmed. */
+const struct cw_action *inv_container_action(const struct inv_container *c);

@@ -199,11 +199,11 @@ static void plan_newcomer(struct inv_resize *r, struct inv_member *m)
 {
     if (plan(r))
         return;
+    set_guarantee(m, 0);
     cw_log(CW_LOG_WARN, NULL, COMPONENT,
            "container %s does not fit beside %.4f guaranteed: it gets "
            "the smallest CPU weight",
            m->name, (double)r->guaranteed_ppm / INV_CPU_WHOLE_PPM);
-    set_guarantee(m, 0);
     m->wanted = r->rule.min;
 }
 
@@ -237,6 +237,7 @@ struct inv_member *inv_resize_add(struct inv_resize *r, void *owner,
     m->own = of_shares(r, spec->cpu_shares);
     cw_list_push_back(&r->members, &m->link);
     if (wishes) {
+        m->busy = true; /* it is made for something to run */
         set_guarantee(m, wishes->guarantee_ppm);
         m->wishes = *wishes;
         if (wishes->cpu_millis)
@@ -289,6 +290,8 @@ void inv_resize_created(struct inv_member *m, const char *id)
     else
         resize_apply(r);
     write_own(m);
+    if (m->control)
+        resize_protect_begin(r);
     if (m->wishes.guarantee_ppm)
         resize_look_around(r, m);
 }
@@ -375,11 +378,14 @@ enum inv_adopt inv_resize_adopt(struct inv_member *m, const struct inv_wishes *w
 
 void inv_resize_idle(struct inv_member *m)
 {
+    m->busy = false;
+    m->ran = true;
     inv_squeeze_enter(m->r->squeeze, &m->squeezed, m->control, m->name);
 }
 
 void inv_resize_busy(struct inv_member *m)
 {
+    m->busy = true;
     inv_squeeze_leave(m->r->squeeze, &m->squeezed);
 }
 
@@ -420,6 +426,7 @@ struct inv_resize *inv_resize_new(const struct inv_resize_conf *conf)
         .files = conf->files ? conf->files : &CW_CONTROL_KERNEL,
     });
     r->squeeze = inv_squeeze_new(conf->loop, conf->metrics, s->squeeze_ms);
+    resize_protect_init(r);
     cw_timer_init(&r->watch, conf->loop, resize_watch, r);
     r->guaranteed = cw_metrics_gauge(conf->metrics, "cwhisk_resize_guaranteed_ratio", NULL,
                                      "Part of the CPU budget that is guaranteed to containers.");
@@ -437,6 +444,7 @@ void inv_resize_free(struct inv_resize *r)
     if (!r)
         return;
     cw_timer_done(&r->watch);
+    resize_protect_done(r);
     inv_squeeze_free(r->squeeze);
     inv_writer_free(r->writer);
     free(r);

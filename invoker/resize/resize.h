@@ -33,6 +33,8 @@ struct inv_resize_conf {
     const char *sysfs;                    /* NULL: "/sys" */
     /* An adoption that was INV_ADOPT_PENDING has ended: done, or refused. owner: the member's. */
     void (*on_adopted)(void *arg, void *owner, bool done);
+    /* Bytes that what a member runs is expected to need; 0: not known. NULL: it never is. */
+    uint64_t (*memory_need)(void *arg, void *owner);
     void *arg;
 };
 
@@ -71,7 +73,8 @@ enum inv_adopt {
 enum inv_adopt inv_resize_adopt(struct inv_member *m, const struct inv_wishes *wishes,
                                 uint32_t memory_mb);
 
-/* It runs nothing from now on / it is about to run something. */
+/* It runs nothing from now on / it is about to run something. (A member that was added with wishes
+ * runs something from the start.) */
 void inv_resize_idle(struct inv_member *m);
 void inv_resize_busy(struct inv_member *m);
 

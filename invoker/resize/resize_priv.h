@@ -1,5 +1,6 @@
 /* invoker/resize/resize_priv.h -- what resize.c (books and plans), resize_engine.c (changes by the
- * engine), resize_watch.c (looks at what is) and squeeze.c share. Thread: loop. */
+ * engine), resize_watch.c (looks at what is), resize_protect.c (memory that is taken last) and
+ * squeeze.c share. Thread: loop. */
 #pragma once
 
 #include "common/base/list.h"
@@ -37,6 +38,15 @@ struct inv_member {
     uint32_t memory_next_mb;
     int64_t memory_begun_us;
     struct inv_squeezed squeezed;
+    bool busy, ran; /* it runs something; it has since the last look (resize_protect.c) */
+    int64_t low;    /* memory.low as written; 0: nothing is protected */
+};
+
+/* A group above the containers' (resize_protect.c). */
+struct resize_above {
+    struct cw_control *control;
+    int64_t ours;   /* what we gave it; CW_CONTROL_NONE: it has what others did */
+    int64_t before; /* what it had then */
 };
 
 struct inv_resize {
@@ -55,6 +65,11 @@ struct inv_resize {
     struct cw_gauge *guaranteed, *foreign, *parent;
     struct cw_control_neighbours around;
     bool around_known, foreign_told;
+    bool protects;
+    struct cw_timer protect;
+    struct cw_gauge *protected;
+    struct resize_above above[8];
+    size_t above_count;
 };
 
 /* ---- resize.c ---- */
@@ -78,5 +93,15 @@ void resize_engine_forget(struct inv_member *m);
 /* Timer: has somebody written over it? */
 void resize_watch(void *arg);
 void resize_watch_begin(struct inv_resize *r);
+/* Counted, and one line. */
+void resize_tell_changed(struct inv_member *m, enum inv_limit limit, int64_t found, int64_t ours);
 /* Looks at the neighbours of a guaranteed container. */
 void resize_look_around(struct inv_resize *r, struct inv_member *m);
+
+/* ---- resize_protect.c ---- */
+
+void resize_protect_init(struct inv_resize *r);
+/* The groups above have again what they had. */
+void resize_protect_done(struct inv_resize *r);
+/* There is a container whose files can be written. */
+void resize_protect_begin(struct inv_resize *r);

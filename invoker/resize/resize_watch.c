@@ -16,7 +16,7 @@ static bool needs_a_look(const struct inv_resize *r, const struct inv_member *m)
     return m->control && (r->guaranteed_ppm || m->memory_written || m->quota_written);
 }
 
-static void tell(struct inv_member *m, enum inv_limit limit, int64_t found, int64_t ours)
+void resize_tell_changed(struct inv_member *m, enum inv_limit limit, int64_t found, int64_t ours)
 {
     inv_writer_tell_reasserted(m->r->writer);
     cw_log(CW_LOG_WARN, NULL, COMPONENT,
@@ -30,7 +30,7 @@ static void reassert(struct inv_member *m, enum inv_limit limit, int64_t ours)
 
     if (found == ours || found == CW_CONTROL_NONE)
         return;
-    tell(m, limit, found, ours);
+    resize_tell_changed(m, limit, found, ours);
     (void)inv_writer_write(m->r->writer, m->control, m->name, limit, ours, NULL);
 }
 
@@ -39,7 +39,7 @@ static void look_at(struct inv_member *m)
     int64_t weight = inv_writer_read(m->control, INV_LIMIT_CPU_WEIGHT);
 
     if (weight != CW_CONTROL_NONE && weight != m->weight && !m->stuck) {
-        tell(m, INV_LIMIT_CPU_WEIGHT, weight, m->wanted);
+        resize_tell_changed(m, INV_LIMIT_CPU_WEIGHT, weight, m->wanted);
         m->weight = weight;
     }
     if (m->memory_written)
@@ -170,6 +170,8 @@ static void put_member(struct inv_member *m, struct cw_json_writer *w)
         put_if_known(w, "cpuQuotaUs", cw_control_quota(m->control));
         put_if_known(w, "memoryLimit", cw_control_memory_limit(m->control));
         put_if_known(w, "memoryUsed", cw_control_memory_used(m->control));
+        if (m->low)
+            put_if_known(w, "memoryLow", cw_control_protected(m->control));
         cw_json_object_end(w);
     }
     cw_json_kv_int(w, "squeezes", (int64_t)m->squeezed.times);

@@ -28,7 +28,8 @@ const char *inv_limit_name(enum inv_limit limit)
     static const char *const NAMES[INV_LIMITS] = {[INV_LIMIT_CPU_WEIGHT] = "cpu-weight",
                                                   [INV_LIMIT_CPU_QUOTA] = "cpu-quota",
                                                   [INV_LIMIT_MEMORY] = "memory",
-                                                  [INV_LIMIT_IO_WEIGHT] = "io-weight"};
+                                                  [INV_LIMIT_IO_WEIGHT] = "io-weight",
+                                                  [INV_LIMIT_PROTECTED] = "memory-low"};
 
     return NAMES[limit];
 }
@@ -110,18 +111,22 @@ static enum cw_control_answer write_limit(struct inv_writer *w, struct cw_contro
         return cw_control_set_quota(c, value, CW_CPU_PERIOD_US, ret, err);
     case INV_LIMIT_MEMORY:
         return cw_control_set_memory(c, value, 0, ret, err);
+    case INV_LIMIT_PROTECTED:
+        return cw_control_set_protected(c, value, ret, err);
     default:
         return cw_control_set_io_weight(c, w->conf.sysfs, value, ret, err);
     }
 }
 
-/* Weights are written for many containers at once: their lines are for whoever looks closely. */
+/* Weights are written for many containers at once, and memory is protected again and again: their
+ * lines are for whoever looks closely. */
 static enum cw_log_level level_of(enum inv_limit limit, enum cw_control_answer answer)
 {
     switch (answer) {
     case CW_CONTROL_SET:
     case CW_CONTROL_ROUNDED:
-        return limit == INV_LIMIT_CPU_WEIGHT ? CW_LOG_DEBUG : CW_LOG_INFO;
+        return limit == INV_LIMIT_CPU_WEIGHT || limit == INV_LIMIT_PROTECTED ? CW_LOG_DEBUG
+                                                                             : CW_LOG_INFO;
     case CW_CONTROL_GONE:
         return CW_LOG_DEBUG;
     case CW_CONTROL_BUSY:
@@ -165,6 +170,8 @@ int64_t inv_writer_read(struct cw_control *c, enum inv_limit limit)
         return cw_control_quota(c);
     case INV_LIMIT_MEMORY:
         return cw_control_memory_limit(c);
+    case INV_LIMIT_PROTECTED:
+        return cw_control_protected(c);
     default:
         return CW_CONTROL_NONE;
     }

@@ -17,9 +17,10 @@ enum inv_limit {
     INV_LIMIT_CPU_QUOTA,  /* µs in CW_CPU_PERIOD_US, or CW_CONTROL_NONE */
     INV_LIMIT_MEMORY,     /* bytes, without swap beside them */
     INV_LIMIT_IO_WEIGHT,  /* CW_IO_WEIGHT_… */
+    INV_LIMIT_PROTECTED,  /* bytes that are taken last; 0: none */
     INV_LIMITS,
 };
-/* "cpu-weight", "cpu-quota", "memory", "io-weight". */
+/* "cpu-weight", "cpu-quota", "memory", "io-weight", "memory-low". */
 const char *inv_limit_name(enum inv_limit limit);
 
 struct inv_writer_conf {
