@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <strings.h>
 
+#include "common/base/boot.h"
 #include "common/base/err.h"
 #include "common/bus/bus.h"
 #include "common/cgroup/freezer.h"
@@ -227,6 +228,7 @@ struct inv_daemon *inv_daemon_new(struct cw_loop *loop, const struct inv_setting
     d->touched = INV_TOUCHED_NOTHING;
     cw_list_init(&d->left);
     d->began_us = cw_loop_mono_us(loop);
+    d->boot = cw_boot_draw();
     cw_arena_init(&d->arena);
     cw_str_init(&d->instance, INSTANCE_MAX_BYTES);
     d->metrics = cw_metrics_new();

@@ -274,6 +274,7 @@ void inv_daemon_make_parts(struct inv_daemon *d)
         .ledger = d->ledger,
         .on_dropped = on_dropped,
         .on_foreign = on_foreign,
+        .on_away = inv_daemon_adopt_forwarded,
         .on_interrupted = on_interrupted,
         .on_ready = on_ready,
         .on_refused = on_refused,

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/boot.h"
 #include "common/base/err.h"
 #include "common/bus/kafka_bus.h"
 #include "common/cgroup/freezer.h"
@@ -103,18 +104,17 @@ static struct cw_docker_freezer make_freezer(struct inv_daemon *d)
     return hooks;
 }
 
-/* Whose a container is, and which process's: by the moment it began, for a pid means nothing to
- * another host or container. */
+/* Whose a container is, and which process's. */
 static const char *const *owner_labels(struct inv_daemon *d)
 {
     const char **labels = cw_arena_alloc(&d->arena, 5 * sizeof(*labels));
-    char boot[24];
+    char boot[CW_BOOT_TEXT + 1];
 
-    (void)snprintf(boot, sizeof(boot), "%" PRId64, cw_loop_wall_ms(d->loop));
+    cw_boot_text(d->boot, boot);
     labels[0] = "org.cwhisk.invoker";
     labels[1] = d->printed_id;
     labels[2] = CW_LABEL_BOOT;
-    labels[3] = d->boot = cw_arena_dup(&d->arena, cw_slice_of(boot));
+    labels[3] = d->boot_label = cw_arena_dup(&d->arena, cw_slice_of(boot));
     labels[4] = NULL;
     return labels;
 }

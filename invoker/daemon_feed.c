@@ -13,6 +13,7 @@
 #include "invoker/daemon_priv.h"
 #include "invoker/dispatch.h"
 #include "invoker/feed.h"
+#include "invoker/forward/away.h"
 #include "invoker/forward/guests.h"
 #include "invoker/intake.h"
 #include "invoker/job.h"
@@ -98,13 +99,14 @@ static bool ends(void *arg, int64_t end)
     return foreign;
 }
 
-/* Once all that it left has been read again, its records are not asked for any more. */
-static void forget_predecessor(struct inv_daemon *d)
+void inv_daemon_forget_predecessor(struct inv_daemon *d)
 {
     if (d->recovered || inv_ledger_left(d->ledger) > 0)
         return;
     d->recovered = true;
     inv_records_forget_recovered(d->records);
+    if (d->away)
+        inv_away_forget_expected(d->away);
 }
 
 static void take(void *arg, struct cw_slice payload, int64_t offset, int64_t received_us)
@@ -114,7 +116,7 @@ static void take(void *arg, struct cw_slice payload, int64_t offset, int64_t rec
     if (d->touched == INV_TOUCHED_NOTHING)
         d->touched = offset - 1;
     inv_intake_message(d->intake, payload, offset, received_us);
-    forget_predecessor(d);
+    inv_daemon_forget_predecessor(d);
 }
 
 /* Its record tells how it ended; the ack may have been lost with the process. */
@@ -142,7 +144,8 @@ int inv_daemon_subscribe(struct inv_daemon *d, size_t capacity, void (*on_owned)
 
     if (inv_ledger_open(d->ledger, err) != 0)
         return cw_err_wrap(err, "cwhisk.data-dir");
-    forget_predecessor(d);
+    inv_daemon_expect_forwarded(d);
+    inv_daemon_forget_predecessor(d);
     d->feed = inv_feed_new(
         &(struct inv_feed_conf){
             .loop = d->loop,

@@ -1,8 +1,6 @@
 /* Work between invokers: what we give to others, what they give to us, and where an activation had
  * best go. Only with kv: without it there is nobody else. */
-#include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 
 #include "common/base/err.h"
 #include "common/bus/bus.h"
@@ -32,34 +30,41 @@ enum {
     VIEWS_MORE = 16,
 };
 
-/* As it stands in messages: the host's number of its process. */
-static void boot_text(uint64_t boot, char ret[CW_PEER_BOOT_LEN + 1])
-{
-    (void)snprintf(ret, CW_PEER_BOOT_LEN + 1, "%0*" PRIx64, CW_PEER_BOOT_LEN, boot);
-}
-
 /* ---- what went out ---- */
 
-static void settle(struct inv_daemon *d, struct inv_job *job)
-{
-    inv_ledger_acked(d->ledger, job->ticket);
-    inv_ledger_stored(d->ledger, job->ticket);
-    inv_daemon_drop(d, job);
-}
-
-static void on_away_ended(void *arg, struct inv_job *job)
-{
-    settle(arg, job);
-}
-
-static void on_away_returned(void *arg, struct inv_job *job)
+static void on_away_there(void *arg, const struct inv_job *job, const struct inv_journal_peer *peer)
 {
     struct inv_daemon *d = arg;
 
+    inv_ledger_forwarded(d->ledger, job->ticket, peer);
+}
+
+static void on_away_ended(void *arg, int64_t ticket, struct inv_job *job)
+{
+    struct inv_daemon *d = arg;
+
+    inv_ledger_acked(d->ledger, ticket);
+    inv_ledger_stored(d->ledger, ticket);
+    if (job)
+        inv_daemon_drop(d, job);
+    else
+        inv_daemon_forget_predecessor(d);
+}
+
+/* One of a predecessor has no action yet. */
+static void on_away_returned(void *arg, int64_t ticket, struct inv_job *job)
+{
+    struct inv_daemon *d = arg;
+
+    inv_ledger_returned(d->ledger, ticket);
+    if (!job)
+        return;
     if (d->killed || d->refusing)
         inv_daemon_refuse(d, job);
-    else
+    else if (job->action)
         inv_dispatch_submit(d->dispatch, job);
+    else
+        inv_intake_job(d->intake, job);
 }
 
 static void on_away_use(void *arg, uint64_t peer, bool used)
@@ -124,7 +129,7 @@ static int64_t choose(struct inv_daemon *d, const struct inv_ask *ask)
 static bool send_to(struct inv_daemon *d, struct inv_job *job, uint64_t host,
                     const struct inv_ask *ask)
 {
-    char boot[CW_PEER_BOOT_LEN + 1];
+    struct inv_away_peer to = {.process.id = host};
     struct cw_err err = {0};
     struct inv_peer peer;
 
@@ -132,9 +137,9 @@ static bool send_to(struct inv_daemon *d, struct inv_job *job, uint64_t host,
         return false;
     if (inv_ledger_start(d->ledger, job->ticket, &err) != 0)
         return false; /* so will its start here, which says why */
-    boot_text(peer.boot, boot);
-    if (!inv_away_send(d->away, job,
-                       &(struct inv_away_peer){.id = host, .topic = peer.topic, .boot = boot}))
+    to.process.boot = peer.boot;
+    to.topic = peer.topic;
+    if (!inv_away_send(d->away, job, &to))
         return false;
     inv_hosts_forwarded(d->hosts, host, ask->action_key, ask->cpu_millis, ask->memory_bytes);
     return true;
@@ -146,7 +151,7 @@ bool inv_daemon_elsewhere(void *arg, struct inv_job *job, const struct inv_pool_
     struct inv_ask ask;
     int64_t host;
 
-    if (!d->away || d->phase != PHASE_RUNNING || job->guest || job->came_back)
+    if (!d->guests || d->phase != PHASE_RUNNING || job->guest || job->came_back)
         return false;
     ask_for(d, job, need, &ask);
     host = choose(d, &ask);
@@ -162,7 +167,7 @@ static void on_guest(void *arg, struct inv_job *job)
 {
     struct inv_daemon *d = arg;
 
-    inv_intake_guest(d->intake, job);
+    inv_intake_job(d->intake, job);
 }
 
 static void on_report(void *arg, const struct cw_peer_message *report)
@@ -170,6 +175,13 @@ static void on_report(void *arg, const struct cw_peer_message *report)
     struct inv_daemon *d = arg;
 
     inv_away_report(d->away, report);
+}
+
+static int keep_reports(void *arg, struct cw_err *err)
+{
+    struct inv_daemon *d = arg;
+
+    return inv_ledger_flush(d->ledger, err);
 }
 
 bool inv_daemon_give_back(struct inv_daemon *d, struct inv_job *job)
@@ -183,18 +195,14 @@ bool inv_daemon_give_back(struct inv_daemon *d, struct inv_job *job)
 /* ---- life ---- */
 
 /* While kv is down nobody is known to have ended. */
-static bool lives(void *arg, uint64_t peer, const char *boot)
+static bool lives(void *arg, const struct inv_journal_peer *peer)
 {
     struct inv_daemon *d = arg;
-    char now[CW_PEER_BOOT_LEN + 1];
     struct inv_peer found;
 
     if (!cw_kv_up(d->kv))
         return true;
-    if (!inv_hosts_find(d->hosts, peer, &found) || !found.alive)
-        return false;
-    boot_text(found.boot, now);
-    return strcmp(now, boot) == 0;
+    return inv_hosts_find(d->hosts, peer->id, &found) && found.alive && found.boot == peer->boot;
 }
 
 void inv_daemon_hosts_changed(struct inv_daemon *d)
@@ -206,9 +214,6 @@ void inv_daemon_hosts_changed(struct inv_daemon *d)
 
 static int make_guests(struct inv_daemon *d, struct cw_err *err)
 {
-    char boot[CW_PEER_BOOT_LEN + 1];
-
-    boot_text(inv_hosts_boot(d->hosts), boot);
     d->guests = inv_guests_new(
         &(struct inv_guests_conf){
             .loop = d->loop,
@@ -216,11 +221,12 @@ static int make_guests(struct inv_daemon *d, struct cw_err *err)
             .metrics = d->metrics,
             .topic = d->peer_topic,
             .instance_id = d->member_id,
-            .boot = boot,
+            .boot = d->boot,
             .capacity = d->guests_max,
             .max_bytes = GUESTS_MAX_BYTES,
             .on_guest = on_guest,
             .on_report = on_report,
+            .keep = keep_reports,
             .arg = d,
         },
         err);
@@ -237,13 +243,48 @@ static void make_away(struct inv_daemon *d)
         .instance = cw_str_slice(&d->instance),
         .max_bytes = (size_t)d->max_message_bytes,
         .time_std_ms = d->settings->time_std_ms,
+        .time_max_ms = d->settings->time_max_ms,
         .gone_grace_ms = GONE_GRACE_MS,
+        .on_there = on_away_there,
         .on_ended = on_away_ended,
         .on_returned = on_away_returned,
         .on_lost = on_away_lost,
         .on_use = on_away_use,
         .arg = d,
     });
+}
+
+static void expect(void *arg, int64_t ticket, const char *activation_id,
+                   const struct inv_journal_peer *peer)
+{
+    struct inv_daemon *d = arg;
+
+    inv_away_expect(d->away, ticket, activation_id, peer);
+}
+
+static bool may_forward(const struct inv_daemon *d)
+{
+    return d->kv && d->settings->forward;
+}
+
+void inv_daemon_expect_forwarded(struct inv_daemon *d)
+{
+    if (!may_forward(d))
+        return;
+    make_away(d);
+    inv_ledger_forwarded_left(d->ledger, expect, d);
+}
+
+bool inv_daemon_adopt_forwarded(void *arg, struct inv_job *job)
+{
+    struct inv_daemon *d = arg;
+
+    if (!d->away || !inv_away_adopt(d->away, job))
+        return false;
+    cw_log(CW_LOG_INFO, &job->msg->tx, COMPONENT,
+           "activation %s was forwarded by the invoker before this one: its end is waited for",
+           job->msg->activation_id);
+    return true;
 }
 
 /* Others are told of us when we can take what they send. */
@@ -255,12 +296,12 @@ static void on_peer_topic(void *arg, const struct cw_err *err)
     if (d->phase != PHASE_RUNNING)
         return;
     if (!err && make_guests(d, &problem) == 0) {
-        make_away(d);
         inv_daemon_hold_or_hand_out(d);
     } else {
         cw_log(CW_LOG_WARN, NULL, COMPONENT,
                "topic %s: %s; nothing is forwarded from here or to here", d->peer_topic,
                err ? err->msg : problem.msg);
+        inv_away_kill(d->away, "The activation was interrupted: its end cannot be heard of.");
     }
     inv_hosts_start(d->hosts);
 }
@@ -275,7 +316,7 @@ void inv_daemon_start_forwarding(struct inv_daemon *d, size_t guests_max)
     };
 
     d->guests_max = guests_max;
-    if (d->kv && d->settings->forward)
+    if (may_forward(d))
         cw_bus_ensure_topic(d->bus, &topic, on_peer_topic, d);
     else
         inv_hosts_start(d->hosts);

@@ -1,8 +1,6 @@
 /* The other invokers: what this one says of itself, where it says it, and what all learn. */
 #include <inttypes.h>
 
-#include <openssl/rand.h>
-
 #include "common/base/err.h"
 #include "common/loop/loop.h"
 #include "common/model/action_doc.h"
@@ -29,14 +27,6 @@ enum {
     NAME_MAX_BYTES = 4096,
     KEEP_NEED_US = 250000, /* inferring one takes microseconds, and evidence comes slowly */
 };
-
-static uint64_t draw_seed(void)
-{
-    uint64_t seed = 0;
-
-    (void)RAND_bytes((unsigned char *)&seed, sizeof(seed)); /* any value does */
-    return seed | 1;
-}
 
 /* ---- what runs here ---- */
 
@@ -177,7 +167,7 @@ int inv_daemon_make_hosts(struct inv_daemon *d, struct cw_err *err)
     const struct inv_settings *s = d->settings;
 
     d->load = inv_load_new();
-    if (inv_redis_open(d->loop, &s->redis, s->cluster, draw_seed(), &d->kv, err) != 0)
+    if (inv_redis_open(d->loop, &s->redis, s->cluster, d->boot, &d->kv, err) != 0)
         return -1;
     d->hosts = inv_hosts_new(&(struct inv_hosts_conf){
         .loop = d->loop,
@@ -187,7 +177,7 @@ int inv_daemon_make_hosts(struct inv_daemon *d, struct cw_err *err)
         .topic = d->peer_topic,
         .instance = d->instance.p,
         .peers = (size_t)s->hosts_read,
-        .seed = draw_seed(),
+        .boot = d->boot,
         .fill = fill,
         .idle_pairs = idle_pairs,
         .on_change = on_change,

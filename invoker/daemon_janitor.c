@@ -38,7 +38,7 @@ void inv_daemon_make_janitor(struct inv_daemon *d)
         .on_left_over = on_left_over,
         .arg = d,
         .instance = s->id,
-        .boot = d->boot,
+        .boot = d->boot_label,
         .interval_ms = s->janitor_ms,
         .dry_run = s->janitor_dry_run,
     });

@@ -87,7 +87,9 @@ struct inv_daemon {
     struct cw_arena arena; /* names below */
     const char *const *topic_config;
     const char *invoker_topic, *health_topic, *events_topic, *source, *printed_id, *member_id,
-        *container_prefix, *boot;
+        *container_prefix;
+    uint64_t boot;          /* this process, wherever it is told from the one before */
+    const char *boot_label; /* the same, of its containers */
     struct cw_str instance; /* JSON of our id */
     int64_t max_message_bytes;
     struct cw_manifest *manifest;
@@ -184,6 +186,8 @@ int inv_daemon_subscribe(struct inv_daemon *d, size_t capacity, void (*on_owned)
                          struct cw_err *err) CW_MUST_CHECK;
 /* Something that keeps messages back has changed. */
 void inv_daemon_hold_or_hand_out(struct inv_daemon *d);
+/* Once all that a predecessor left has been read again, nothing is kept for it any more. */
+void inv_daemon_forget_predecessor(struct inv_daemon *d);
 /* A predecessor started it. true: it also ended it, and the job has been answered. */
 bool inv_daemon_answer_recorded(struct inv_daemon *d, struct inv_job *job);
 /* Acks were sent, or delivered. */
@@ -231,6 +235,10 @@ bool inv_daemon_admits(void *arg, uint32_t charge_mb, uint32_t *evict_mb);
 
 /* ---- daemon_forward.c ---- */
 
+/* The journal has been read: what a predecessor forwarded is waited for. */
+void inv_daemon_expect_forwarded(struct inv_daemon *d);
+/* inv_intake_conf.on_away */
+bool inv_daemon_adopt_forwarded(void *arg, struct inv_job *job);
 /* Hosts are there, and the topic is ours. */
 void inv_daemon_start_forwarding(struct inv_daemon *d, size_t guests_max);
 /* Peers came or went, or have news. */

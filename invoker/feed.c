@@ -99,7 +99,7 @@ static void drop_behind(struct inv_feed *f, int64_t offset)
 
 static bool has_journal(const struct inv_feed *f)
 {
-    return f->conf.keep != NULL;
+    return f->conf.begin != NULL;
 }
 
 /* The offset that the group should have. */
@@ -152,7 +152,7 @@ static void commit(void *arg)
     if (f->committing >= 0 || due(f) <= f->committed || !may_commit(f) ||
         cw_timer_pending(&f->retry_commit))
         return;
-    if (has_journal(f) && f->conf.keep(f->conf.arg, due(f), &err) != 0) {
+    if (f->conf.keep && f->conf.keep(f->conf.arg, due(f), &err) != 0) {
         commit_failed(f, &err);
         return;
     }
@@ -214,6 +214,11 @@ static void on_message(void *arg, const struct cw_bus_message *msg)
 
     if (f->stopped)
         return;
+    if (f->conf.on_arrival && f->conf.on_arrival(f->conf.arg, msg->value, msg->offset)) {
+        f->next_offset = msg->offset + 1;
+        cw_defer_post(&f->commit);
+        return;
+    }
     item = cw_alloc(sizeof(*item) + msg->value.n);
     item->offset = msg->offset;
     item->size = msg->value.n;

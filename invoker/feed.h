@@ -35,12 +35,16 @@ struct inv_feed_conf {
     /* One message; costs one credit until inv_feed_credit. payload is borrowed for the call.
      * received_us: when it came out of the bus, monotonic. */
     void (*on_message)(void *arg, struct cw_slice payload, int64_t offset, int64_t received_us);
-    /* For a journal; all NULL: there is none. note: see struct cw_bus_subscription. begin: the
+    /* As soon as it has come out of the bus, before it is committed, and perhaps again by a
+     * successor. true: that was all, it is not handed out. May be NULL. */
+    bool (*on_arrival)(void *arg, struct cw_slice payload, int64_t offset);
+    /* For a journal; begin NULL: there is none. note: see struct cw_bus_subscription. begin: the
      * group's commit is there, where to begin? Asked at each assignment; -1: there; the journal
      * knows everything below *known, and no commit is to be lower (-1: nothing). keep: the commit
-     * is about to be set to this offset; on failure it is not, and that is tried again. committed:
-     * it was, and no other is under way. ends: no message came from where it began, and the topic
-     * ends at this offset; true: it is another one, read from the group's commit again. */
+     * is about to be set to this offset; on failure it is not, and that is tried again; may be
+     * there without the others. committed: it was, and no other is under way. ends: no message came
+     * from where it began, and the topic ends at this offset; true: it is another one, read from
+     * the group's commit again. */
     const char *note;
     int64_t (*begin)(void *arg, const struct cw_bus_position *commit, int64_t *known);
     int (*keep)(void *arg, int64_t offset, struct cw_err *err);

@@ -32,7 +32,7 @@ enum {
 struct inv_hosts {
     struct inv_hosts_conf conf;
     char *topic, *instance;
-    uint64_t boot, seq;
+    uint64_t seq;
     struct peers peers;
     struct cw_kv_watch watch;
     struct cw_timer tick, early, death;
@@ -102,7 +102,7 @@ static void fill_self(const struct inv_hosts *h, struct inv_host_view *v)
 static void publish_state(struct inv_hosts *h)
 {
     struct inv_host_state state = {
-        .boot = h->boot, .seq = ++h->seq, .topic = h->topic, .instance = h->instance};
+        .boot = h->conf.boot, .seq = ++h->seq, .topic = h->topic, .instance = h->instance};
     struct cw_kv_field fields[INV_HOST_FIELDS];
     struct cw_arena arena;
     char key[KEY_BYTES];
@@ -436,10 +436,9 @@ struct inv_hosts *inv_hosts_new(const struct inv_hosts_conf *conf)
     h->conf.dead_ms = conf->dead_ms ? conf->dead_ms : DEAD_MS;
     h->topic = cw_strdup(conf->topic);
     h->instance = cw_strdup(conf->instance);
-    h->boot = (conf->seed ^ (uint64_t)cw_loop_wall_ms(conf->loop)) & INT64_MAX;
     h->alive_gauge = cw_metrics_gauge(conf->metrics, "cwhisk_hosts_alive", NULL,
                                       "Other invokers of the cluster that are seen to live.");
-    peers_init(&h->peers, conf->id, conf->seed, conf->peers);
+    peers_init(&h->peers, conf->id, conf->boot, conf->peers);
     cw_timer_init(&h->tick, conf->loop, on_tick, h);
     cw_timer_init(&h->early, conf->loop, on_early, h);
     cw_timer_init(&h->death, conf->loop, on_death, h);
@@ -565,23 +564,12 @@ void inv_hosts_forwarded(struct inv_hosts *h, uint64_t id, uint64_t pair, uint32
 
 void inv_hosts_pin(struct inv_hosts *h, uint64_t id)
 {
-    struct peer *p = peers_find(&h->peers, id);
-
-    if (p)
-        p->pins++;
+    peers_pin(&h->peers, id);
 }
 
 void inv_hosts_unpin(struct inv_hosts *h, uint64_t id)
 {
-    struct peer *p = peers_find(&h->peers, id);
-
-    if (p && p->pins)
-        p->pins--;
-}
-
-uint64_t inv_hosts_boot(const struct inv_hosts *h)
-{
-    return h->boot;
+    peers_unpin(&h->peers, id);
 }
 
 size_t inv_hosts_rank(const struct inv_hosts *h, size_t *ret_count)

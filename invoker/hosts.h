@@ -33,7 +33,7 @@ struct inv_hosts_conf {
     size_t peers;         /* so many are read; 1..1000 */
     int64_t publish_ms;   /* 0: 1000 */
     int64_t dead_ms;      /* 0: 3000 */
-    uint64_t seed;        /* of the lot, and of the boot's number; not 0 */
+    uint64_t boot;        /* this process (common/base/boot.h); also the lot's seed */
     /* This host's figures of this moment; ret is zeroed, its id set. */
     void (*fill)(void *arg, struct inv_host_view *ret);
     /* Pairs of idle warm containers (inv_pool_idle_pairs); NULL: none are told. */
@@ -70,13 +70,11 @@ bool inv_hosts_find(const struct inv_hosts *h, uint64_t id, struct inv_peer *ret
 /* Counts for the peer until it publishes again. */
 void inv_hosts_forwarded(struct inv_hosts *h, uint64_t id, uint64_t pair, uint32_t cpu_millis,
                          uint64_t memory_bytes);
-/* As long as somebody waits for the peer: it is read even where there are many and it is not drawn.
- * That it left or died is told by on_change, and inv_hosts_find. Unpinning one that has gone is
- * harmless. */
+/* As long as somebody waits for the peer, known or not: it is read even where there are many and it
+ * is not drawn. That it left or died is told by on_change, and inv_hosts_find. Each pin is ended
+ * once. */
 void inv_hosts_pin(struct inv_hosts *h, uint64_t id);
 void inv_hosts_unpin(struct inv_hosts *h, uint64_t id);
-/* The number of this process, as peers know it. */
-uint64_t inv_hosts_boot(const struct inv_hosts *h);
 /* Where this host stands by number (from 0) among all that are known to be there, the dead of the
  * last minute included; how many those are. */
 size_t inv_hosts_rank(const struct inv_hosts *h, size_t *ret_count);

@@ -32,6 +32,7 @@ void peers_done(struct peers *p)
         peers_drop(p, CW_LIST_ENTRY(n, struct peer, link));
     free(p->members);
     free(p->wanted);
+    free(p->pinned);
 }
 
 /* ---- members ---- */
@@ -141,12 +142,9 @@ static void add_pinned(struct peers *p)
 {
     size_t drawn = p->wanted_count, count = drawn;
 
-    CW_LIST_EACH (&p->known, n) {
-        const struct peer *peer = CW_LIST_ENTRY(n, struct peer, link);
-
-        if (peer->pins && count < p->member_count && !is_wanted(p, peer->state.view.id))
-            p->wanted[count++] = peer->state.view.id;
-    }
+    for (size_t i = 0; i < p->pinned_count && count < p->member_count; i++)
+        if (peers_member(p, p->pinned[i]) && !is_wanted(p, p->pinned[i]))
+            p->wanted[count++] = p->pinned[i];
     p->wanted_count = count;
     qsort(p->wanted, p->wanted_count, sizeof(*p->wanted), by_value);
 }
@@ -164,6 +162,22 @@ static size_t list_candidates(const struct peers *p, int64_t now_us, struct lot 
             ret[n++].id = m->id;
     }
     return n;
+}
+
+void peers_pin(struct peers *p, uint64_t id)
+{
+    p->pinned = cw_realloc(p->pinned, (p->pinned_count + 1) * sizeof(*p->pinned));
+    p->pinned[p->pinned_count++] = id;
+    p->epoch = 0; /* drawn anew */
+}
+
+void peers_unpin(struct peers *p, uint64_t id)
+{
+    for (size_t i = 0; i < p->pinned_count; i++)
+        if (p->pinned[i] == id) {
+            p->pinned[i] = p->pinned[--p->pinned_count];
+            return;
+        }
 }
 
 static void draw_some(struct peers *p, uint64_t epoch, int64_t now_us)

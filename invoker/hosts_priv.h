@@ -30,7 +30,6 @@ struct peer {
     struct inv_host_state state;
     int64_t changed_us;
     bool alive;
-    unsigned pins;              /* somebody waits for it: it is read whoever is drawn */
     struct inv_warm_pair *warm; /* rising */
     size_t warm_count;
     uint64_t forwarded[PEER_FORWARDS]; /* pairs, since it published */
@@ -43,6 +42,8 @@ struct peers {
     size_t member_count;
     uint64_t *wanted; /* those to be read, rising */
     size_t wanted_count;
+    uint64_t *pinned; /* somebody waits for them: they are read whoever is drawn */
+    size_t pinned_count;
     uint64_t epoch;       /* of the lot */
     struct cw_list known; /* struct peer */
 };
@@ -55,6 +56,9 @@ void peers_set_members(struct peers *p, const struct cw_slice *keys, size_t coun
                        void (*gone)(void *arg, const struct peer *peer), void *arg);
 /* Whom to read now. true: others than before. */
 bool peers_draw(struct peers *p, int64_t now_us);
+/* From the next time on. The peer need not be known. */
+void peers_pin(struct peers *p, uint64_t id);
+void peers_unpin(struct peers *p, uint64_t id);
 struct peer_member *peers_member(const struct peers *p, uint64_t id);
 /* There is nothing behind the key of this one: others are drawn in its place. */
 void peers_miss(struct peers *p, struct peer_member *m, int64_t now_us);

@@ -194,11 +194,14 @@ void inv_intake_message(struct inv_intake *in, struct cw_slice payload, int64_t 
     job->at[INV_AT_RECEIVED] = received_us;
     job->offset = offset;
     job->ticket = ticket;
-    job->interrupted = verdict == INV_ANSWER;
+    job->came_back = verdict == INV_RUN_HERE;
+    if (verdict == INV_AWAY && in->conf.on_away(in->conf.arg, job))
+        return;
+    job->interrupted = verdict == INV_ANSWER || verdict == INV_AWAY;
     begin_job(in, job);
 }
 
-void inv_intake_guest(struct inv_intake *in, struct inv_job *job)
+void inv_intake_job(struct inv_intake *in, struct inv_job *job)
 {
     begin_job(in, job);
 }

@@ -32,6 +32,9 @@ struct inv_intake_conf {
     void (*on_dropped)(void *arg, size_t bytes);
     /* Likewise, because the topic is not the one of before: it has to be read again. */
     void (*on_foreign)(void *arg, size_t bytes);
+    /* A predecessor forwarded it. true: the callee has the job, and waits for its end; false: it
+     * counts as started. */
+    bool (*on_away)(void *arg, struct inv_job *job);
     /* A predecessor started it. true: the callee has answered it and owns the job. */
     bool (*on_interrupted)(void *arg, struct inv_job *job);
     /* It may run; job->action is set. The callee owns the job. */
@@ -48,9 +51,9 @@ void inv_intake_free(struct inv_intake *in);
 /* payload is borrowed for the call. received_us: when it came out of the bus, monotonic. */
 void inv_intake_message(struct inv_intake *in, struct cw_slice payload, int64_t offset,
                         int64_t received_us);
-/* An activation that another invoker has forwarded (invoker/forward/guests.h): the ledger is not
- * asked. */
-void inv_intake_guest(struct inv_intake *in, CW_TAKES struct inv_job *job);
+/* An activation that another invoker has forwarded (invoker/forward/guests.h), or has given back
+ * (invoker/forward/away.h): the ledger is not asked. */
+void inv_intake_job(struct inv_intake *in, CW_TAKES struct inv_job *job);
 /* Those whose action is being fetched are refused now. */
 void inv_intake_kill(struct inv_intake *in);
 /* Gives back those whose action is being fetched, where `which` says so. */

@@ -25,17 +25,18 @@ enum {
 struct inv_ledger {
     struct inv_ledger_conf conf;
     char *topic;
-    char *dir;                   /* NULL: no journal */
-    struct inv_journal *journal; /* NULL: none is kept */
-    size_t left;                 /* by a predecessor, not read again yet */
-    int64_t era;                 /* counts topics */
-    bool given_back;             /* the group's commit covers all that is done */
-    char note[NOTE_BYTES];       /* of our commits */
-    bool checking;               /* the next message tells whether the topic is the journal's */
-    bool own;                    /* the group's commit was ours when the topic was assigned */
-    int64_t read;                /* offset of the last message of this assignment; -1 before */
-    bool failing;                /* the journal cannot be written */
-    bool full;                   /* told so */
+    char *dir;                       /* NULL: no journal */
+    struct inv_journal *journal;     /* NULL: none is kept */
+    size_t left;                     /* by a predecessor, not read again yet */
+    int64_t era;                     /* counts topics */
+    bool given_back;                 /* the group's commit covers all that is done */
+    char note[NOTE_BYTES];           /* of our commits */
+    bool checking;                   /* the next message tells whether the topic is the journal's */
+    struct inv_journal_entry anchor; /* by which; reports may have settled it since */
+    bool own;                        /* the group's commit was ours when the topic was assigned */
+    int64_t read;                    /* offset of the last message of this assignment; -1 before */
+    bool failing;                    /* the journal cannot be written */
+    bool full;                       /* told so */
     struct cw_timer retry;
     struct cw_defer flush;
     struct cw_gauge *undone;
@@ -150,6 +151,12 @@ static void pack_id(const char *text, unsigned char ret[INV_JOURNAL_ID_LEN])
         ret[i / 2] = (unsigned char)(nibble(text[i]) << 4 | nibble(text[i + 1]));
 }
 
+static void unpack_id(const unsigned char id[INV_JOURNAL_ID_LEN], char ret[ID_DIGITS + 1])
+{
+    for (size_t i = 0; i < INV_JOURNAL_ID_LEN; i++)
+        (void)snprintf(ret + 2 * i, 3, "%02x", id[i]);
+}
+
 static void forget(struct inv_ledger *l)
 {
     struct inv_journal_commits c;
@@ -199,14 +206,12 @@ static void drop_lost(struct inv_ledger *l, int64_t first)
 static bool is_of_topic(struct inv_ledger *l, int64_t offset,
                         const unsigned char id[INV_JOURNAL_ID_LEN])
 {
-    struct inv_journal_entry anchor;
+    struct inv_journal_entry anchor = l->anchor;
 
-    if (!inv_journal_anchor(l->journal, &anchor))
-        return false; /* it was done since; without an id, offsets say nothing */
     if (offset > anchor.offset && anchor.state != INV_JOURNAL_DONE) {
         drop_lost(l, offset);
         if (!inv_journal_anchor(l->journal, &anchor))
-            return false;
+            return false; /* without an id, offsets say nothing */
     }
     return offset == anchor.offset && memcmp(anchor.id, id, sizeof(anchor.id)) == 0;
 }
@@ -221,8 +226,10 @@ static enum inv_verdict judge_known(struct inv_ledger *l, struct inv_journal_ent
     l->left -= l->left > 0;
     if (entry->state == INV_JOURNAL_TAKEN) {
         cw_counter_add(l->resumed, 1);
-        return INV_RUN;
+        return entry->came_back ? INV_RUN_HERE : INV_RUN;
     }
+    if (entry->state == INV_JOURNAL_FORWARDED)
+        return INV_AWAY;
     cw_counter_add(l->answered, 1);
     return INV_ANSWER;
 }
@@ -253,7 +260,7 @@ enum inv_verdict inv_ledger_take(struct inv_ledger *l, int64_t offset, const cha
         inv_journal_taken(l->journal, offset, id);
         cw_defer_post(&l->flush);
     }
-    if (verdict == INV_RUN || verdict == INV_ANSWER)
+    if (verdict != INV_SKIP)
         *ticket = ticket_of(l, offset);
     return verdict;
 }
@@ -267,9 +274,7 @@ bool inv_ledger_checks(const struct inv_ledger *l)
  * tell it apart. */
 bool inv_ledger_ends(struct inv_ledger *l, int64_t end)
 {
-    struct inv_journal_entry anchor;
-
-    if (!l->checking || l->own || !inv_journal_anchor(l->journal, &anchor) || end > anchor.offset)
+    if (!l->checking || l->own || end > l->anchor.offset)
         return false;
     cw_log(CW_LOG_WARN, NULL, COMPONENT,
            "%s ends at offset %" PRId64 ", before a message that the journal knows", l->topic, end);
@@ -334,8 +339,6 @@ static void settle_with_others(struct inv_ledger *l, const struct cw_bus_positio
 
 int64_t inv_ledger_begin(struct inv_ledger *l, const struct cw_bus_position *commit, int64_t *known)
 {
-    struct inv_journal_entry anchor;
-
     *known = -1;
     l->read = -1;
     l->given_back = false;
@@ -344,9 +347,9 @@ int64_t inv_ledger_begin(struct inv_ledger *l, const struct cw_bus_position *com
     l->own = strcmp(commit->note, l->note) == 0;
     settle_with_others(l, commit);
     *known = inv_journal_next(l->journal);
-    l->checking = inv_journal_anchor(l->journal, &anchor);
+    l->checking = inv_journal_anchor(l->journal, &l->anchor);
     if (l->checking)
-        return anchor.offset;
+        return l->anchor.offset;
     /* Offsets alone do not tell which topic they are of; and there is the commit to go by. */
     inv_journal_forget(l->journal);
     *known = -1;
@@ -377,13 +380,59 @@ static void forget_when_left(struct inv_ledger *l)
         inv_journal_forget(l->journal);
 }
 
-static void settle(struct inv_ledger *l, int64_t ticket, enum inv_journal_part part)
+void inv_ledger_forwarded(struct inv_ledger *l, int64_t ticket, const struct inv_journal_peer *peer)
 {
     int64_t offset = inv_ledger_offset(l, ticket);
 
     if (!l->journal || offset < 0)
         return;
+    inv_journal_forwarded(l->journal, offset, peer);
+    cw_defer_post(&l->flush);
+}
+
+void inv_ledger_returned(struct inv_ledger *l, int64_t ticket)
+{
+    int64_t offset = inv_ledger_offset(l, ticket);
+
+    if (!l->journal || offset < 0)
+        return;
+    inv_journal_returned(l->journal, offset);
+    cw_defer_post(&l->flush);
+}
+
+int inv_ledger_flush(struct inv_ledger *l, struct cw_err *err)
+{
+    return l->journal ? written(l, inv_journal_flush(l->journal, err), err) : 0;
+}
+
+void inv_ledger_forwarded_left(const struct inv_ledger *l, inv_ledger_left_fn *fn, void *arg)
+{
+    const struct inv_journal_entry *undone;
+    char id[ID_DIGITS + 1];
+    size_t count = 0;
+
+    undone = l->journal ? inv_journal_undone(l->journal, &count) : NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (undone[i].state != INV_JOURNAL_FORWARDED)
+            continue;
+        unpack_id(undone[i].id, id);
+        fn(arg, ticket_of(l, undone[i].offset), id, &undone[i].peer);
+    }
+}
+
+static void settle(struct inv_ledger *l, int64_t ticket, enum inv_journal_part part)
+{
+    int64_t offset = inv_ledger_offset(l, ticket);
+    const struct inv_journal_entry *entry;
+    bool left;
+
+    if (!l->journal || offset < 0)
+        return;
+    entry = inv_journal_find(l->journal, offset);
+    left = entry && !entry->held;
     inv_journal_settle(l->journal, offset, part);
+    if (left && !inv_journal_find(l->journal, offset)) /* its message will be skipped */
+        l->left -= l->left > 0;
     forget_when_left(l);
     cw_defer_post(&l->flush);
 }

@@ -23,11 +23,13 @@ struct inv_ledger;
 enum { INV_NO_TICKET = -1 };
 
 enum inv_verdict {
-    INV_RUN,     /* new, or taken by a predecessor who did not start it */
-    INV_ANSWER,  /* a predecessor started it, nobody knows how far it came */
-    INV_SKIP,    /* done, or already in our hands */
-    INV_FOREIGN, /* not the topic that the journal is of: everything was forgotten; read from the
-                    group's commit again, this message too */
+    INV_RUN,      /* new, or taken by a predecessor who did not start it */
+    INV_RUN_HERE, /* likewise, and it was forwarded and came back: it is not forwarded again */
+    INV_ANSWER,   /* a predecessor started it, nobody knows how far it came */
+    INV_AWAY,     /* a predecessor forwarded it: inv_ledger_forwarded_left named it */
+    INV_SKIP,     /* done, or already in our hands */
+    INV_FOREIGN,  /* not the topic that the journal is of: everything was forgotten; read from the
+                     group's commit again, this message too */
 };
 
 struct inv_ledger_conf {
@@ -62,14 +64,21 @@ const char *inv_ledger_note(const struct inv_ledger *l);
  * next message that is taken is checked to be of the journal's topic. */
 int64_t inv_ledger_begin(struct inv_ledger *l, const struct cw_bus_position *commit,
                          int64_t *known);
+/* Something that a predecessor forwarded, and of which it did not hear. */
+typedef void inv_ledger_left_fn(void *arg, int64_t ticket, const char *activation_id,
+                                const struct inv_journal_peer *peer);
+/* Names all of that, before anything is taken. Its message is taken with INV_AWAY, unless the
+ * ticket was settled, or inv_ledger_returned, before. */
+void inv_ledger_forwarded_left(const struct inv_ledger *l, inv_ledger_left_fn *fn, void *arg);
 /* Nothing was taken since, so it is not known yet whether the topic is the journal's. */
 bool inv_ledger_checks(const struct inv_ledger *l);
 /* The topic ends there. true: so it is not the journal's, and everything was forgotten: read from
  * the group's commit again. */
 bool inv_ledger_ends(struct inv_ledger *l, int64_t end);
 
-/* A message that was read: its activation id, NULL for one that is not readable. RUN and ANSWER put
- * a ticket into *ticket (INV_NO_TICKET without a journal), the others INV_NO_TICKET. */
+/* A message that was read: its activation id, NULL for one that is not readable. RUN, RUN_HERE,
+ * ANSWER and AWAY put a ticket into *ticket (INV_NO_TICKET without a journal), the others
+ * INV_NO_TICKET. */
 enum inv_verdict inv_ledger_take(struct inv_ledger *l, int64_t offset, const char *activation_id,
                                  int64_t *ticket);
 /* The group's commit is about to be set there: what was taken reaches the kernel before. */
@@ -78,6 +87,14 @@ int inv_ledger_keep(struct inv_ledger *l, int64_t offset, struct cw_err *err) CW
 void inv_ledger_committed(struct inv_ledger *l, int64_t offset);
 /* /run is about to be sent. On failure it must not be. */
 int inv_ledger_start(struct inv_ledger *l, int64_t ticket, struct cw_err *err) CW_MUST_CHECK;
+/* Started, and the broker has it in the topic of that process, whose report is waited for from now
+ * on. Reaches the kernel at the end of the turn. */
+void inv_ledger_forwarded(struct inv_ledger *l, int64_t ticket,
+                          const struct inv_journal_peer *peer);
+/* It came back from there and was not run. Likewise. */
+void inv_ledger_returned(struct inv_ledger *l, int64_t ticket);
+/* What was told so far reaches the kernel. */
+int inv_ledger_flush(struct inv_ledger *l, struct cw_err *err) CW_MUST_CHECK;
 /* The broker has its slot-freeing ack, or refused it for good. */
 void inv_ledger_acked(struct inv_ledger *l, int64_t ticket);
 /* Its record is where it cannot get lost, or not wanted. */

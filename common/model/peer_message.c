@@ -1,7 +1,11 @@
 #include "common/model/peer_message.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "common/base/boot.h"
 #include "common/base/err.h"
 #include "common/json/raw.h"
 #include "common/json/writer.h"
@@ -45,6 +49,14 @@ static int read_purpose(const char *text, enum cw_peer_purpose *ret, struct cw_e
                    MEMBER ".purpose: \"%.32s\", accepted: forward, ended, returned", text);
 }
 
+/* More digits than a process of ours has are somebody else's. */
+static uint64_t read_boot(const char *digits)
+{
+    const char *end = digits + CW_PEER_BOOT_LEN - CW_BOOT_TEXT;
+
+    return strspn(digits, "0") >= CW_PEER_BOOT_LEN - CW_BOOT_TEXT ? strtoull(end, NULL, 16) : 0;
+}
+
 static int read_forward(const struct wire *w, struct cw_peer_message *ret, struct cw_err *err)
 {
     if (!w->to || strspn(w->to, "0123456789abcdef") != CW_PEER_BOOT_LEN)
@@ -54,7 +66,7 @@ static int read_forward(const struct wire *w, struct cw_peer_message *ret, struc
         return cw_fail(err, CW_INVALID, MEMBER ".reply: expected the name of a topic");
     if (!w->instance.n)
         return cw_fail(err, CW_INVALID, MEMBER ".instance: expected object");
-    ret->to_boot = w->to;
+    ret->to_boot = read_boot(w->to);
     ret->reply_topic = w->reply;
     ret->instance = w->instance;
     return 0;
@@ -126,16 +138,25 @@ static void begin(struct cw_json_writer *w, enum cw_peer_purpose purpose, struct
     cw_json_kv_string(w, "purpose", PURPOSES[purpose]);
 }
 
+bool cw_peer_looks_forwarded(struct cw_slice payload)
+{
+    static const char TEXT[] = "{\"" MEMBER "\":{\"v\":1,\"purpose\":\"forward\",";
+
+    return payload.n >= sizeof(TEXT) && memcmp(payload.p, TEXT, sizeof(TEXT) - 1) == 0;
+}
+
 bool cw_peer_forward_encode(const struct cw_peer_message *forward, struct cw_slice message,
                             struct cw_str *out)
 {
     struct cw_slice rest = cw_slice_trim(message), present;
+    char to[CW_PEER_BOOT_LEN + 1];
     struct cw_json_writer w;
 
     if (cw_raw_get(rest, MEMBER, &present))
         return false;
+    (void)snprintf(to, sizeof(to), "%0*" PRIx64, CW_PEER_BOOT_LEN, forward->to_boot);
     begin(&w, CW_PEER_FORWARD, out);
-    cw_json_kv_string(&w, "to", forward->to_boot);
+    cw_json_kv_string(&w, "to", to);
     cw_json_kv_string(&w, "reply", forward->reply_topic);
     cw_json_kv_raw(&w, "instance", forward->instance);
     cw_json_object_end(&w);

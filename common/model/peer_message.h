@@ -10,6 +10,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/base/arena.h"
 #include "common/base/mem.h"
@@ -20,7 +21,7 @@ struct cw_err;
 
 enum {
     CW_PEER_TOPIC_MAX = 249, /* Kafka's */
-    CW_PEER_BOOT_LEN = 32,   /* hex digits */
+    CW_PEER_BOOT_LEN = 32,   /* hex digits; those of common/base/boot.h behind zeros */
     CW_PEER_IDS_MAX = 1000,  /* of one report */
 };
 
@@ -33,7 +34,7 @@ enum cw_peer_purpose {
 struct cw_peer_message {
     enum cw_peer_purpose purpose;
     /* forward */
-    const char *to_boot;      /* boot id of the process that it is for */
+    uint64_t to_boot;         /* process that it is for; 0: none that could be */
     const char *reply_topic;  /* of the origin */
     struct cw_slice instance; /* JSON object: the origin's instance id, for acks */
     /* ended, returned */
@@ -45,6 +46,8 @@ struct cw_peer_message {
  * that is not ours, too. */
 int cw_peer_message_decode(struct cw_slice payload, struct cw_arena *arena,
                            struct cw_peer_message *ret, struct cw_err *err) CW_MUST_CHECK;
+/* Does it begin as cw_peer_forward_encode writes it? If not, it may be one nevertheless. */
+bool cw_peer_looks_forwarded(struct cw_slice payload);
 /* Appends the message as a forwarded one. message: as the controller wrote it, decoded before.
  * false, and nothing is appended: it has a member "cwhisk" already. */
 bool cw_peer_forward_encode(const struct cw_peer_message *forward, struct cw_slice message,

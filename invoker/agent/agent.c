@@ -4,8 +4,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
+#include "common/base/boot.h"
 #include "common/base/err.h"
 #include "common/base/map.h"
 #include "common/http/server.h"
@@ -269,13 +269,6 @@ static int make_server(struct inv_agent *a, struct cw_err *err)
     return a->server ? 0 : -1;
 }
 
-static void draw_boot(struct inv_agent *a)
-{
-    if (getrandom(&a->boot, sizeof(a->boot), 0) != (ssize_t)sizeof(a->boot))
-        a->boot = (uint64_t)cw_loop_wall_ms(a->loop);
-    a->boot = (a->boot >> 1) | 1; /* a seed is not 0 */
-}
-
 struct inv_agent *inv_agent_new(struct cw_loop *loop, const struct inv_agent_settings *s,
                                 struct cw_err *err)
 {
@@ -286,7 +279,7 @@ struct inv_agent *inv_agent_new(struct cw_loop *loop, const struct inv_agent_set
     cw_map_init(&a->known);
     cw_timer_init(&a->scan_timer, loop, on_scan, a);
     cw_timer_init(&a->tell_timer, loop, on_tell, a);
-    draw_boot(a);
+    a->boot = cw_boot_draw();
     a->metrics = cw_metrics_new();
     a->containers = cw_metrics_gauge(a->metrics, "cwhisk_agent_containers", NULL,
                                      "Containers that the agent watches.");

@@ -24,9 +24,10 @@ struct absence {
     struct cw_map_node node; /* by activation id */
     struct cw_link link;
     struct inv_away *away;
-    struct inv_job *job;
-    uint64_t peer;
-    char boot[CW_PEER_BOOT_LEN + 1];
+    char id[CW_ACTIVATION_ID_LEN + 1];
+    int64_t ticket;
+    struct inv_job *job; /* NULL: a predecessor's, its message has not been read again */
+    struct inv_journal_peer peer;
     int64_t give_up_us; /* then it is lost in any case */
     int64_t gone_us;    /* then it is lost because its process has ended; 0: that lives */
 };
@@ -44,6 +45,7 @@ struct inv_away {
     struct cw_str text;
     struct cw_map by_id;
     struct cw_list absences; /* oldest first */
+    size_t expected;         /* of these, without a job */
     struct cw_list sendings;
     struct cw_timer look;
     int64_t look_us; /* when it is due */
@@ -59,7 +61,7 @@ static void note_count(struct inv_away *a)
 static bool uses(const struct inv_away *a, uint64_t peer)
 {
     CW_LIST_EACH (&a->absences, n) {
-        if (CW_LIST_ENTRY(n, struct absence, link)->peer == peer)
+        if (CW_LIST_ENTRY(n, struct absence, link)->peer.id == peer)
             return true;
     }
     return false;
@@ -69,10 +71,11 @@ static struct inv_job *take_out(struct absence *x)
 {
     struct inv_away *a = x->away;
     struct inv_job *job = x->job;
-    uint64_t peer = x->peer;
+    uint64_t peer = x->peer.id;
 
     cw_map_remove(&a->by_id, &x->node);
     cw_list_remove(&a->absences, &x->link);
+    a->expected -= job == NULL;
     free(x);
     note_count(a);
     if (!uses(a, peer))
@@ -94,11 +97,22 @@ static void lose(struct absence *x, const char *text)
 static void give_back(struct absence *x)
 {
     struct inv_away *a = x->away;
+    int64_t ticket = x->ticket;
     struct inv_job *job = take_out(x);
 
     cw_counter_add(a->returned, 1);
-    job->came_back = true;
-    a->conf.on_returned(a->conf.arg, job);
+    if (job)
+        job->came_back = true;
+    a->conf.on_returned(a->conf.arg, ticket, job);
+}
+
+static void end(struct absence *x)
+{
+    struct inv_away *a = x->away;
+    int64_t ticket = x->ticket;
+
+    cw_counter_add(a->ended, 1);
+    a->conf.on_ended(a->conf.arg, ticket, take_out(x));
 }
 
 static void look_by(struct inv_away *a, int64_t at_us)
@@ -119,6 +133,8 @@ static void look(void *arg)
     CW_LIST_EACH (&a->absences, n) {
         struct absence *x = CW_LIST_ENTRY(n, struct absence, link);
 
+        if (!x->job)
+            continue; /* nobody to answer yet */
         if (x->gone_us && x->gone_us <= now)
             lose(x, "The activation was interrupted: the invoker that ran it ended.");
         else if (x->give_up_us <= now)
@@ -139,28 +155,39 @@ static bool may_leave(const struct inv_away *a, const struct inv_job *job)
 
 static int64_t give_up_us(const struct inv_away *a, const struct inv_job *job)
 {
-    int64_t limit_ms = job->action->limits.timeout_ms;
+    int64_t limit_ms = job->action ? job->action->limits.timeout_ms : a->conf.time_max_ms;
 
     if (limit_ms < a->conf.time_std_ms)
         limit_ms = a->conf.time_std_ms;
     return cw_loop_mono_us(a->conf.loop) + (limit_ms * GIVE_UP_FACTOR + GIVE_UP_ADDON_MS) * 1000;
 }
 
-static void note(struct inv_away *a, struct inv_job *job, const struct inv_away_peer *peer)
+static struct absence *note(struct inv_away *a, int64_t ticket, const char *id,
+                            const struct inv_journal_peer *peer)
 {
     struct absence *x = cw_alloc(sizeof(*x));
 
     x->away = a;
-    x->job = job;
-    x->peer = peer->id;
-    memcpy(x->boot, peer->boot, strnlen(peer->boot, CW_PEER_BOOT_LEN));
-    x->give_up_us = give_up_us(a, job);
+    x->ticket = ticket;
+    x->peer = *peer;
+    memcpy(x->id, id, CW_ACTIVATION_ID_LEN);
     if (!uses(a, peer->id))
         a->conf.on_use(a->conf.arg, peer->id, true);
-    cw_map_put(&a->by_id, &x->node, cw_slice(job->msg->activation_id, CW_ACTIVATION_ID_LEN));
+    cw_map_put(&a->by_id, &x->node, cw_slice(x->id, CW_ACTIVATION_ID_LEN));
     cw_list_push_back(&a->absences, &x->link);
+    a->expected++;
     note_count(a);
-    look_by(a, x->give_up_us);
+    return x;
+}
+
+static void give_job(struct absence *x, struct inv_job *job)
+{
+    struct inv_away *a = x->away;
+
+    x->job = job;
+    a->expected--;
+    x->give_up_us = give_up_us(a, job);
+    look_by(a, x->gone_us && x->gone_us < x->give_up_us ? x->gone_us : x->give_up_us);
 }
 
 static struct absence *find(const struct inv_away *a, struct cw_slice id)
@@ -176,13 +203,18 @@ static void free_sending(struct sending *s)
     free(s);
 }
 
-/* What the broker will never take nobody has seen. */
+/* What the broker will never take nobody has seen. Its absence may be over, and is then not made
+ * again: what comes back stays here. */
 static void on_sent(void *arg, const struct cw_err *err)
 {
     struct sending *s = arg;
     struct absence *x = find(s->away, cw_slice_of(s->id));
 
-    if (err && x) {
+    if (!err)
+        cw_counter_add(s->away->sent, 1);
+    if (x && !err) {
+        s->away->conf.on_there(s->away->conf.arg, x->job, &x->peer);
+    } else if (x) {
         cw_log(CW_LOG_WARN, &x->job->msg->tx, COMPONENT, "activation %s could not be forwarded: %s",
                s->id, err->msg);
         give_back(x);
@@ -203,7 +235,7 @@ static struct sending *new_sending(struct inv_away *a, const struct inv_job *job
 bool inv_away_send(struct inv_away *a, struct inv_job *job, const struct inv_away_peer *peer)
 {
     const struct cw_peer_message m = {
-        .to_boot = peer->boot,
+        .to_boot = peer->process.boot,
         .reply_topic = a->topic,
         .instance = a->conf.instance,
     };
@@ -212,10 +244,40 @@ bool inv_away_send(struct inv_away *a, struct inv_job *job, const struct inv_awa
     if (!may_leave(a, job) || !cw_peer_forward_encode(&m, job->msg->text, &a->text) ||
         a->text.failed)
         return false;
-    note(a, job, peer);
-    cw_counter_add(a->sent, 1);
+    give_job(note(a, job->ticket, job->msg->activation_id, &peer->process), job);
     cw_bus_publish(a->conf.bus, peer->topic, cw_str_slice(&a->text), on_sent, new_sending(a, job));
     return true;
+}
+
+/* ---- a predecessor's ---- */
+
+void inv_away_expect(struct inv_away *a, int64_t ticket, const char *activation_id,
+                     const struct inv_journal_peer *peer)
+{
+    if (!find(a, cw_slice(activation_id, CW_ACTIVATION_ID_LEN)))
+        (void)note(a, ticket, activation_id, peer);
+}
+
+bool inv_away_adopt(struct inv_away *a, struct inv_job *job)
+{
+    struct absence *x = find(a, cw_slice(job->msg->activation_id, CW_ACTIVATION_ID_LEN));
+
+    if (!x || x->job || x->ticket != job->ticket)
+        return false;
+    give_job(x, job);
+    return true;
+}
+
+void inv_away_forget_expected(struct inv_away *a)
+{
+    if (a->expected == 0)
+        return;
+    CW_LIST_EACH (&a->absences, n) {
+        struct absence *x = CW_LIST_ENTRY(n, struct absence, link);
+
+        if (!x->job)
+            (void)take_out(x);
+    }
 }
 
 /* ---- back ---- */
@@ -227,26 +289,22 @@ void inv_away_report(struct inv_away *a, const struct cw_peer_message *report)
 
         if (!x)
             continue;
-        if (report->purpose == CW_PEER_RETURNED) {
+        if (report->purpose == CW_PEER_RETURNED)
             give_back(x);
-        } else {
-            struct inv_job *job = take_out(x);
-
-            cw_counter_add(a->ended, 1);
-            a->conf.on_ended(a->conf.arg, job);
-        }
+        else
+            end(x);
     }
 }
 
-void inv_away_check(struct inv_away *a, bool (*lives)(void *arg, uint64_t peer, const char *boot),
-                    void *arg)
+void inv_away_check(struct inv_away *a,
+                    bool (*lives)(void *arg, const struct inv_journal_peer *peer), void *arg)
 {
     int64_t gone_us = cw_loop_mono_us(a->conf.loop) + a->conf.gone_grace_ms * 1000;
 
     CW_LIST_EACH (&a->absences, n) {
         struct absence *x = CW_LIST_ENTRY(n, struct absence, link);
 
-        if (lives(arg, x->peer, x->boot)) {
+        if (lives(arg, &x->peer)) {
             x->gone_us = 0;
         } else if (!x->gone_us) {
             x->gone_us = gone_us;
@@ -257,13 +315,14 @@ void inv_away_check(struct inv_away *a, bool (*lives)(void *arg, uint64_t peer, 
 
 size_t inv_away_count(const struct inv_away *a)
 {
-    return a->absences.count;
+    return a->absences.count - a->expected;
 }
 
 void inv_away_kill(struct inv_away *a, const char *text)
 {
     struct cw_link *n;
 
+    inv_away_forget_expected(a);
     while ((n = cw_list_first(&a->absences)))
         lose(CW_LIST_ENTRY(n, struct absence, link), text);
 }

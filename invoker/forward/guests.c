@@ -20,7 +20,7 @@
 enum {
     GUEST_TICKET_BIT = 62, /* the ledger's have an era of 15 bits at 48 */
     REPORT_MAX_BYTES = 64 * CW_PEER_IDS_MAX,
-    REPORTS_AT_ONCE = 64, /* so that guests do not keep them waiting */
+    RETURNS_AT_ONCE = 64, /* so that those who are too many hear of it */
 };
 
 /* Reports go out in the turn in which they come, those to one topic together. */
@@ -43,7 +43,6 @@ struct entry {
 struct inv_guests {
     struct inv_guests_conf conf;
     char *topic;
-    char boot[CW_PEER_BOOT_LEN + 1];
     struct inv_feed *feed;
     struct cw_map open; /* by ticket */
     int64_t next_ticket;
@@ -234,10 +233,10 @@ static void open_guest(struct inv_guests *g, const struct cw_peer_message *m,
     g->conf.on_guest(g->conf.arg, job);
 }
 
-/* An earlier boot's is its origin's to answer, or to place again. */
+/* An earlier process's: it did not run it, since we read on from where that one had committed. */
 static bool must_go_back(const struct inv_guests *g, const struct cw_peer_message *m)
 {
-    return g->refusing || g->open.count >= g->conf.capacity || strcmp(m->to_boot, g->boot) != 0;
+    return g->refusing || g->open.count >= g->conf.capacity || m->to_boot != g->conf.boot;
 }
 
 static int on_forward(struct inv_guests *g, const struct cw_peer_message *m,
@@ -259,23 +258,43 @@ static int on_forward(struct inv_guests *g, const struct cw_peer_message *m,
     return 0;
 }
 
+/* What is no report, or makes no sense, has its end here. */
+static bool on_arrival(void *arg, struct cw_slice payload, int64_t offset)
+{
+    struct inv_guests *g = arg;
+    struct cw_peer_message m = {.purpose = CW_PEER_FORWARD};
+    struct cw_err err = {0};
+    struct cw_arena arena;
+
+    if (cw_peer_looks_forwarded(payload))
+        return false;
+    cw_arena_init(&arena);
+    if (cw_peer_message_decode(payload, &arena, &m, &err) != 0)
+        tell_unreadable(g, offset, &err);
+    else if (m.purpose != CW_PEER_FORWARD)
+        g->conf.on_report(g->conf.arg, &m);
+    cw_arena_done(&arena);
+    return err.code != CW_OK || m.purpose != CW_PEER_FORWARD;
+}
+
+static int keep(void *arg, int64_t offset, struct cw_err *err)
+{
+    const struct inv_guests *g = arg;
+
+    (void)offset;
+    return g->conf.keep ? g->conf.keep(g->conf.arg, err) : 0;
+}
+
 static void on_message(void *arg, struct cw_slice payload, int64_t offset, int64_t received_us)
 {
     struct inv_guests *g = arg;
     struct cw_peer_message m;
     struct cw_err err = {0};
     struct cw_arena arena;
-    int status;
 
     cw_arena_init(&arena);
-    status = cw_peer_message_decode(payload, &arena, &m, &err);
-    if (status == 0 && m.purpose == CW_PEER_FORWARD) {
-        status = on_forward(g, &m, payload, received_us, &err);
-    } else if (status == 0) {
-        g->conf.on_report(g->conf.arg, &m);
-        inv_feed_credit(g->feed, payload.n);
-    }
-    if (status != 0) {
+    if (cw_peer_message_decode(payload, &arena, &m, &err) != 0 ||
+        on_forward(g, &m, payload, received_us, &err) != 0) {
         tell_unreadable(g, offset, &err);
         inv_feed_credit(g->feed, payload.n);
     }
@@ -310,9 +329,8 @@ struct inv_guests *inv_guests_new(const struct inv_guests_conf *conf, struct cw_
 {
     struct inv_guests *g = cw_alloc(sizeof(*g));
 
-    assert(strlen(conf->boot) == CW_PEER_BOOT_LEN);
+    assert(conf->boot != 0);
     g->conf = *conf;
-    memcpy(g->boot, conf->boot, CW_PEER_BOOT_LEN);
     g->topic = cw_memdup(conf->topic, strlen(conf->topic));
     cw_map_init(&g->open);
     cw_list_init(&g->reports);
@@ -325,10 +343,12 @@ struct inv_guests *inv_guests_new(const struct inv_guests_conf *conf, struct cw_
             .metrics = conf->metrics,
             .topic = g->topic,
             .instance_id = conf->instance_id,
-            .capacity = conf->capacity + REPORTS_AT_ONCE,
+            .capacity = conf->capacity + RETURNS_AT_ONCE,
             .max_bytes = conf->max_bytes,
             .consumer_properties = conf->consumer_properties,
             .on_message = on_message,
+            .on_arrival = on_arrival,
+            .keep = keep,
             .arg = g,
         },
         err);

@@ -2,8 +2,10 @@
  * (docs/adr/0020-forwarding.md).
  *
  * Reads our own topic `cwhisk<N>`: activations to run for others, and reports of what became of
- * those that we forwarded. Offsets are committed before anything is handed out, so that nothing
- * runs twice; what is lost with this process the origin answers, since it sees our boot id change.
+ * those that we forwarded. Offsets are committed before an activation is handed out, so that
+ * nothing runs twice; what is lost with this process the origin answers, since it sees our boot id
+ * change. A report is passed on as it comes, and kept before its offset is committed, so that none
+ * is missed; a successor may hear one again.
  * An activation for an earlier boot, one that is too many, and all that come while we stop go back.
  * Of each guest the origin is told once its ack is delivered and its record is safe. Thread: loop.
  */
@@ -38,7 +40,7 @@ struct inv_guests_conf {
     struct cw_metrics *metrics;
     const char *topic;       /* ours; its group has the same name */
     const char *instance_id; /* struct cw_bus_subscription */
-    const char *boot;        /* CW_PEER_BOOT_LEN hex digits of this process */
+    uint64_t boot;           /* this process; not 0 */
     size_t capacity;         /* guests at a time */
     size_t max_bytes;        /* of messages queued here */
     const char *const *consumer_properties;
@@ -46,6 +48,8 @@ struct inv_guests_conf {
     void (*on_guest)(void *arg, CW_TAKES struct inv_job *job);
     /* A peer reports about what we forwarded: CW_PEER_ENDED or CW_PEER_RETURNED. */
     void (*on_report)(void *arg, const struct cw_peer_message *report);
+    /* What was reported must not get lost any more; on failure it is tried again. May be NULL. */
+    int (*keep)(void *arg, struct cw_err *err);
     void *arg;
 };
 

@@ -33,6 +33,15 @@ struct inv_journal {
 
 /* ---- reading ---- */
 
+static void change(struct journal_index *x, struct inv_journal_entry *known,
+                   const struct inv_journal_entry *record)
+{
+    if (record->state == INV_JOURNAL_FORWARDED)
+        journal_decode_peer(record->id, &known->peer);
+    known->came_back |= record->came_back;
+    journal_index_mark(x, known, record->state);
+}
+
 static void replay(struct inv_journal *j, unsigned state, struct inv_journal_entry *entry)
 {
     struct inv_journal_entry *known = journal_index_find(&j->index, entry->offset);
@@ -54,11 +63,11 @@ static void replay(struct inv_journal *j, unsigned state, struct inv_journal_ent
     }
     entry->state = state;
     if (known)
-        journal_index_mark(&j->index, known, state);
-    else if (state != INV_JOURNAL_DONE)
-        journal_index_add(&j->index, entry);
-    else
+        change(&j->index, known, entry);
+    else if (state == INV_JOURNAL_DONE)
         journal_index_last(&j->index, entry); /* of a copy */
+    else if (state != INV_JOURNAL_FORWARDED)  /* has no id, and one with it goes before */
+        journal_index_add(&j->index, entry);
 }
 
 /* Everything up to the first record that is none. */
@@ -97,6 +106,10 @@ static int read_all(struct inv_journal *j, struct cw_err *err)
 
         if (got < 0)
             return cw_fail_errno(err, (int)-got, "journal %s", j->paths[i]);
+        if ((size_t)got == sizeof(bytes) && journal_later_format(bytes))
+            return cw_fail(err, CW_INVALID,
+                           "journal %s: format %02u is a later version's; accepted: 01",
+                           j->paths[i], journal_later_format(bytes));
         if ((size_t)got < sizeof(bytes) || !journal_decode_header(bytes, &header) ||
             header.generation <= j->generation)
             continue;
@@ -129,6 +142,13 @@ static int sync_file(const struct inv_journal *j, unsigned file, struct cw_err *
 
 static const unsigned char NO_ID[INV_JOURNAL_ID_LEN];
 
+static unsigned with_flags(const struct inv_journal_entry *entry, enum inv_journal_state state)
+{
+    bool back = state == INV_JOURNAL_TAKEN && entry->came_back;
+
+    return state | (back ? JOURNAL_CAME_BACK : 0U);
+}
+
 /* The offset is for an earlier version's reader, to whom it says nothing new. */
 static void encode_commits(const struct inv_journal *j, uint64_t generation,
                            unsigned char ret[JOURNAL_RECORD_BYTES])
@@ -137,6 +157,24 @@ static void encode_commits(const struct inv_journal *j, uint64_t generation,
 
     journal_encode_commits(&j->commits, id);
     journal_encode_record(generation, JOURNAL_NEXT, j->index.next > 0 ? j->index.next : 0, id, ret);
+}
+
+/* What was forwarded takes two: one has the id, the other the peer. Returns how many. */
+static size_t encode_entry(const struct inv_journal_entry *entry, uint64_t generation,
+                           unsigned char *out)
+{
+    unsigned char peer[INV_JOURNAL_ID_LEN];
+
+    if (entry->state != INV_JOURNAL_FORWARDED) {
+        journal_encode_record(generation, with_flags(entry, entry->state), entry->offset, entry->id,
+                              out);
+        return 1;
+    }
+    journal_encode_peer(&entry->peer, peer);
+    journal_encode_record(generation, INV_JOURNAL_TAKEN, entry->offset, entry->id, out);
+    journal_encode_record(generation, INV_JOURNAL_FORWARDED, entry->offset, peer,
+                          out + JOURNAL_RECORD_BYTES);
+    return 2;
 }
 
 static size_t encode_entries(struct inv_journal *j, uint64_t generation, size_t count,
@@ -150,8 +188,7 @@ static size_t encode_entries(struct inv_journal *j, uint64_t generation, size_t 
     journal_encode_record(generation, JOURNAL_BASE, journal_index_low(x), NO_ID, out);
     n++;
     for (size_t i = 0; i < count; i++)
-        journal_encode_record(generation, undone[i].state, undone[i].offset, undone[i].id,
-                              out + JOURNAL_RECORD_BYTES * n++);
+        n += encode_entry(&undone[i], generation, out + JOURNAL_RECORD_BYTES * n);
     if (count && undone[count - 1].offset + 1 == x->next)
         return n;
     if (x->has_last && x->next > 0)
@@ -169,7 +206,7 @@ static size_t encode_copy(struct inv_journal *j, uint64_t generation, unsigned c
     size_t count, n;
     const struct inv_journal_entry *undone = journal_index_undone(&j->index, &count);
 
-    *ret = cw_calloc(count + 3, JOURNAL_RECORD_BYTES);
+    *ret = cw_calloc(2 * count + 3, JOURNAL_RECORD_BYTES);
     n = encode_entries(j, generation, count, undone, *ret);
     if (j->has_commits)
         encode_commits(j, generation, *ret + JOURNAL_RECORD_BYTES * n++);
@@ -248,11 +285,22 @@ void inv_journal_taken(struct inv_journal *j, int64_t offset,
     journal_index_add(&j->index, &entry);
 }
 
-static void note(struct inv_journal *j, struct inv_journal_entry *entry,
+/* Entries may move when the buffer runs over. */
+static void note_as(struct inv_journal *j, int64_t offset, unsigned record,
+                    const unsigned char id[INV_JOURNAL_ID_LEN])
+{
+    append(j, record, offset, id);
+    journal_index_mark(&j->index, journal_index_find(&j->index, offset),
+                       (enum inv_journal_state)(record & ~(unsigned)JOURNAL_CAME_BACK));
+}
+
+static void note(struct inv_journal *j, const struct inv_journal_entry *entry,
                  enum inv_journal_state state)
 {
-    append(j, state, entry->offset, entry->id);
-    journal_index_mark(&j->index, entry, state);
+    unsigned char id[INV_JOURNAL_ID_LEN];
+
+    memcpy(id, entry->id, sizeof(id));
+    note_as(j, entry->offset, with_flags(entry, state), id);
 }
 
 int inv_journal_mark(struct inv_journal *j, int64_t offset, enum inv_journal_state state,
@@ -264,6 +312,29 @@ int inv_journal_mark(struct inv_journal *j, int64_t offset, enum inv_journal_sta
         return 0;
     note(j, entry, state);
     return state == INV_JOURNAL_DONE ? 0 : inv_journal_flush(j, err);
+}
+
+void inv_journal_forwarded(struct inv_journal *j, int64_t offset,
+                           const struct inv_journal_peer *peer)
+{
+    struct inv_journal_entry *entry = journal_index_find(&j->index, offset);
+    unsigned char id[INV_JOURNAL_ID_LEN];
+
+    if (!entry)
+        return;
+    entry->peer = *peer;
+    journal_encode_peer(peer, id);
+    note_as(j, offset, INV_JOURNAL_FORWARDED, id);
+}
+
+void inv_journal_returned(struct inv_journal *j, int64_t offset)
+{
+    struct inv_journal_entry *entry = journal_index_find(&j->index, offset);
+
+    if (!entry || (!entry->held && entry->state != INV_JOURNAL_FORWARDED))
+        return;
+    entry->came_back = true;
+    note(j, entry, INV_JOURNAL_TAKEN);
 }
 
 void inv_journal_settle(struct inv_journal *j, int64_t offset, enum inv_journal_part part)

@@ -23,8 +23,8 @@ struct inv_journal;
 
 enum inv_journal_state {
     INV_JOURNAL_TAKEN = 1, /* from Kafka; nothing has happened yet */
-    INV_JOURNAL_STARTED,   /* /run may have been sent */
-    INV_JOURNAL_FORWARDED, /* another invoker has it */
+    INV_JOURNAL_STARTED,   /* /run may have been sent, here or by another invoker */
+    INV_JOURNAL_FORWARDED, /* it is in the topic of another invoker, which tells how it ended */
     INV_JOURNAL_DONE,      /* answered */
 };
 
@@ -37,12 +37,20 @@ enum inv_journal_part {
 
 enum { INV_JOURNAL_ID_LEN = 16 };
 
+/* The process that something was forwarded to. */
+struct inv_journal_peer {
+    uint64_t id;   /* instance number */
+    uint64_t boot; /* which process of that invoker */
+};
+
 struct inv_journal_entry {
     int64_t offset;
     unsigned char id[INV_JOURNAL_ID_LEN]; /* activation id; zeros: an unreadable message */
     enum inv_journal_state state;         /* never DONE in what is handed out */
     unsigned char settled;                /* of this process: set of enum inv_journal_part */
     bool held;                            /* of this process: it has the message */
+    bool came_back;                       /* was forwarded and given back: never forwarded again */
+    struct inv_journal_peer peer;         /* who has it: FORWARDED only */
 };
 
 /* Where the group's commit can be, as far as it is this journal's owner's doing: not below the
@@ -68,7 +76,7 @@ struct inv_journal_conf {
 };
 
 /* Opens or makes the two files and reads what a predecessor left; what belongs to another topic is
- * not read. NULL with *err (directory, space, permission: named). */
+ * not read. NULL with *err (directory, space, permission, a later version's format: named). */
 struct inv_journal *inv_journal_open(const struct inv_journal_conf *conf,
                                      struct cw_err *err) CW_MUST_CHECK;
 /* Writes what is buffered. Accepts NULL. */
@@ -113,9 +121,15 @@ void inv_journal_taken(struct inv_journal *j, int64_t offset,
                        const unsigned char id[INV_JOURNAL_ID_LEN]);
 /* Marks DONE once all parts have been settled. An offset that is not known is ignored. */
 void inv_journal_settle(struct inv_journal *j, int64_t offset, enum inv_journal_part part);
-/* STARTED and FORWARDED are in the kernel (with sync: on disk) when this returns 0; DONE is
- * buffered until the next flush. An offset that is not known, done, or in that state is ignored. */
+/* state: STARTED, in the kernel (with sync: on disk) when this returns 0; or DONE, buffered until
+ * the next flush. An offset that is not known, done, or in that state is ignored. */
 int inv_journal_mark(struct inv_journal *j, int64_t offset, enum inv_journal_state state,
                      struct cw_err *err) CW_MUST_CHECK;
+/* FORWARDED, and TAKEN again because it came back. Buffered until the next flush; an offset that is
+ * not known or done is ignored, as is the return of what is neither held nor FORWARDED: somebody
+ * else may have run it. */
+void inv_journal_forwarded(struct inv_journal *j, int64_t offset,
+                           const struct inv_journal_peer *peer);
+void inv_journal_returned(struct inv_journal *j, int64_t offset);
 /* Buffered records reach the kernel (with sync: the disk). On failure they stay buffered. */
 int inv_journal_flush(struct inv_journal *j, struct cw_err *err) CW_MUST_CHECK;

@@ -9,12 +9,15 @@
 static const char MAGIC[8] = "CWJRNL01";
 
 enum {
+    FORMAT = 1,
+    AT_FORMAT = 6, /* two digits */
     AT_GENERATION = 8,
     AT_TOPIC_LEN = 16,
     AT_TOPIC = 18,
     AT_IDENTITY = JOURNAL_HEADER_BYTES - 16,
     AT_HEADER_CRC = JOURNAL_HEADER_BYTES - 4,
     AT_STATE = 4,
+    AT_FLAGS = 5,
     AT_OFFSET = 8,
     AT_ID = 16,
 };
@@ -48,6 +51,32 @@ bool journal_decode_header(const unsigned char p[JOURNAL_HEADER_BYTES], struct j
     return true;
 }
 
+static int digit(unsigned char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : -1;
+}
+
+unsigned journal_later_format(const unsigned char p[JOURNAL_HEADER_BYTES])
+{
+    int tens = digit(p[AT_FORMAT]), ones = digit(p[AT_FORMAT + 1]);
+
+    if (memcmp(p, MAGIC, AT_FORMAT) != 0 || tens < 0 || ones < 0 ||
+        cw_get_le(p + AT_HEADER_CRC, 4) != crc32(0, p, AT_HEADER_CRC))
+        return 0;
+    return tens * 10 + ones > FORMAT ? (unsigned)(tens * 10 + ones) : 0;
+}
+
+void journal_encode_peer(const struct inv_journal_peer *peer, unsigned char ret[INV_JOURNAL_ID_LEN])
+{
+    cw_put_le(ret, peer->id, 8);
+    cw_put_le(ret + 8, peer->boot, 8);
+}
+
+void journal_decode_peer(const unsigned char p[INV_JOURNAL_ID_LEN], struct inv_journal_peer *ret)
+{
+    *ret = (struct inv_journal_peer){.id = cw_get_le(p, 8), .boot = cw_get_le(p + 8, 8)};
+}
+
 void journal_encode_commits(const struct inv_journal_commits *c,
                             unsigned char ret[INV_JOURNAL_ID_LEN])
 {
@@ -79,6 +108,7 @@ void journal_encode_record(uint64_t generation, unsigned state, int64_t offset,
 {
     memset(ret, 0, AT_OFFSET);
     ret[AT_STATE] = (unsigned char)state;
+    ret[AT_FLAGS] = (unsigned char)(state >> 8);
     cw_put_le(ret + AT_OFFSET, (uint64_t)offset, 8);
     memcpy(ret + AT_ID, id, INV_JOURNAL_ID_LEN);
     cw_put_le(ret, record_crc(generation, ret), 4);
@@ -93,7 +123,10 @@ bool journal_decode_record(uint64_t generation, const unsigned char p[JOURNAL_RE
     if (!known || cw_get_le(p, 4) != record_crc(generation, p))
         return false;
     *state = p[AT_STATE];
-    *ret = (struct inv_journal_entry){.offset = (int64_t)cw_get_le(p + AT_OFFSET, 8)};
+    *ret = (struct inv_journal_entry){
+        .offset = (int64_t)cw_get_le(p + AT_OFFSET, 8),
+        .came_back = p[AT_STATE] == INV_JOURNAL_TAKEN && (p[AT_FLAGS] & JOURNAL_CAME_BACK >> 8),
+    };
     memcpy(ret->id, p + AT_ID, INV_JOURNAL_ID_LEN);
     return ret->offset >= 0;
 }

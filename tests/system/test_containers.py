@@ -43,7 +43,7 @@ def test_containers_are_labelled_with_cluster_invoker_and_action(invoker, contro
     assert labels["org.cwhisk.cluster"] == "test-blue" and labels["org.cwhisk.action"] == f"{ns}/marked"
     assert labels["org.cwhisk.invoker"] == f"invoker{invoker.number}/{invoker.unique}"
     assert labels["org.cwhisk.instance"] == str(invoker.number) and labels["org.cwhisk.namespace"] == ns
-    assert int(labels["org.cwhisk.boot"]) > 0
+    assert int(labels["org.cwhisk.boot"], 16) > 0
 
 
 @pytest.mark.parametrize("flag, value, said", [

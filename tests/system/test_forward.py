@@ -1,5 +1,7 @@
 """Several invokers, one Redis: work goes where there is room for it, and is answered in the name of the one that was asked."""
 
+import signal
+
 import pytest
 
 from harness.code import NODE_ECHO, NODE_SLEEP
@@ -73,6 +75,64 @@ def test_what_a_killed_peer_had_is_answered(trio, controller, ns):
         activation.record()
     assert sorted(set(codes)) == [0, 3], codes  # those of the victim were interrupted, all others ran
     wait_until(lambda: metric(first, "cwhisk_forwarded_activations") == 0, 20, "nothing away")
+
+
+def forward_some(invokers, controller, ns, ms, guests=4):
+    """Two run at the first one, the others are away; -> all of them, and how many are."""
+    first = invokers[0]
+    action = controller.put(f"{ns}/sleep", "nodejs:20", NODE_SLEEP)
+    activations = [controller.invoke(first, action, {"ms": ms, "n": n}) for n in range(6)]
+    wait_until(lambda: metric(first, "cwhisk_forwarded_total") >= guests, 30, "something forwarded")
+    return activations, int(metric(first, "cwhisk_forwarded_total"))
+
+
+def codes_of(activations):
+    return [activation.response(90)["statusCode"] for activation in activations]
+
+
+def test_what_is_away_when_its_origin_is_killed_ends_or_comes_back(trio, controller, ns):
+    invokers = trio()
+    first, frozen = invokers[0], invokers[1]
+    frozen.process.send_signal(signal.SIGSTOP)  # what it is sent it has not read when it ends
+    activations, away = forward_some(invokers, controller, ns, 6000)
+    first.kill()
+    frozen.kill()
+    frozen.start(controller)  # another process: gives back what was for the one before
+    first.start(controller)
+    codes = codes_of(activations)
+    assert codes.count(0) >= away, (codes, first.tail())
+    assert set(codes) <= {0, 3}
+    for activation in activations:
+        assert origin_of(activation) == first.number
+        activation.record()
+    wait_until(lambda: metric(first, "cwhisk_forwarded_activations") == 0, 20, "nothing away")
+    assert metric(first, 'cwhisk_forwarded_ends_total{how="returned"}') >= 1
+    assert metric(first, 'cwhisk_forwarded_ends_total{how="lost"}') == 0
+
+
+def test_what_is_away_when_origin_and_peers_are_killed_is_answered(trio, controller, ns):
+    invokers = trio()
+    activations, away = forward_some(invokers, controller, ns, 8000)
+    for invoker in invokers:
+        invoker.kill()
+    invokers[0].start(controller)
+    codes = codes_of(activations)  # what had not started at the origin runs
+    assert codes.count(3) >= away and set(codes) <= {0, 3}, codes
+    assert metric(invokers[0], 'cwhisk_forwarded_ends_total{how="lost"}') == away
+
+
+def test_reports_to_an_origin_without_its_journal_are_no_matter(trio, controller, ns):
+    invokers = trio()
+    first = invokers[0]
+    activations, away = forward_some(invokers, controller, ns, 3000)
+    first.kill()
+    del first.env["CWHISK_DATA_DIR"]
+    first.start(controller)
+    # Those who run it answer; what it ran itself is lost, as without a data directory it always is.
+    wait_until(lambda: sum(bool(a.acks()) for a in activations) >= away, 60, "the peers' acks")
+    action = controller.put(f"{ns}/echo", "nodejs:20", NODE_ECHO)
+    assert controller.invoke(first, action, {"n": 1}).response(40)["statusCode"] == 0
+    assert metric(first, "cwhisk_guests_unreadable_total") == 0
 
 
 def test_a_peer_that_stops_gives_back_what_it_has_not_started(trio, controller, ns):

@@ -14,10 +14,9 @@
 #include "tests/support/jobs.h"
 #include "tests/support/turns.h"
 
-#define ORIGIN_BOOT "00000000000000000000000000000001"
-#define PEER_BOOT "00000000000000000000000000000002"
 #define INSTANCE "{\"instance\":0,\"userMemory\":\"1 B\"}"
 
+enum { ORIGIN_BOOT = 1, PEER_BOOT = 2 };
 enum { WAIT_MS = 20000, MAX_GUESTS = 2, GRACE_MS = 1, MESSAGE_MAX = 1 << 20 };
 
 struct world {
@@ -30,25 +29,40 @@ struct world {
     struct inv_guests *origin, *peer;
     struct inv_job *guests[8];
     size_t guest_count, wanted;
-    size_t ended, returned, lost;
+    size_t there, ended, returned, lost;
+    int64_t ticket;       /* of the one that ended or came back last */
+    size_t kept;          /* journal's flushes */
+    bool broken;          /* that fails */
     uint64_t used;        /* peer; 0: none */
     struct inv_job *back; /* given back last */
     char why[128];
 };
 
-static void on_ended(void *arg, struct inv_job *job)
+static void on_there(void *arg, const struct inv_job *job, const struct inv_journal_peer *peer)
+{
+    struct world *w = arg;
+
+    assert_non_null(job);
+    assert_int_equal(peer->id, 1);
+    assert_true(peer->boot >= PEER_BOOT);
+    w->there++;
+}
+
+static void on_ended(void *arg, int64_t ticket, struct inv_job *job)
 {
     struct world *w = arg;
 
     w->ended++;
+    w->ticket = ticket;
     inv_job_free(job);
 }
 
-static void on_returned(void *arg, struct inv_job *job)
+static void on_returned(void *arg, int64_t ticket, struct inv_job *job)
 {
     struct world *w = arg;
 
     w->returned++;
+    w->ticket = ticket;
     inv_job_free(w->back);
     w->back = job;
 }
@@ -81,6 +95,16 @@ static void on_report(void *arg, const struct cw_peer_message *report)
     inv_away_report(w->away, report);
 }
 
+static int keep(void *arg, struct cw_err *err)
+{
+    struct world *w = arg;
+
+    if (w->broken)
+        return cw_fail(err, CW_INTERNAL, "no space");
+    w->kept++;
+    return 0;
+}
+
 static void no_guest(void *arg, struct inv_job *job)
 {
     (void)arg, (void)job;
@@ -93,7 +117,7 @@ static void no_report(void *arg, const struct cw_peer_message *report)
     fail_msg("the peer was sent a report");
 }
 
-static struct inv_guests *make_guests(struct world *w, const char *topic, const char *boot,
+static struct inv_guests *make_guests(struct world *w, const char *topic, uint64_t boot,
                                       bool is_peer)
 {
     return inv_guests_new(
@@ -107,6 +131,7 @@ static struct inv_guests *make_guests(struct world *w, const char *topic, const 
             .max_bytes = MESSAGE_MAX,
             .on_guest = is_peer ? on_guest : no_guest,
             .on_report = is_peer ? no_report : on_report,
+            .keep = keep,
             .arg = w,
         },
         NULL);
@@ -122,7 +147,9 @@ static void make_away(struct world *w, struct cw_bus *bus)
         .instance = CW_SLICE(INSTANCE),
         .max_bytes = MESSAGE_MAX,
         .time_std_ms = 60000,
+        .time_max_ms = 300000,
         .gone_grace_ms = GRACE_MS,
+        .on_there = on_there,
         .on_ended = on_ended,
         .on_returned = on_returned,
         .on_lost = on_lost,
@@ -166,7 +193,7 @@ static struct inv_job *job_of(struct world *w, char id)
                     test_action(w->manifest, "hello", 1000, 256, 10, 1));
 }
 
-static const struct inv_away_peer PEER = {.id = 1, .topic = "cwhisk1", .boot = PEER_BOOT};
+static const struct inv_away_peer PEER = {.process = {1, PEER_BOOT}, .topic = "cwhisk1"};
 
 static void send(struct world *w, char id)
 {
@@ -210,7 +237,8 @@ static void a_guest_carries_its_origins_id_and_ends_when_ack_and_record_are_safe
     send(&w, 'a');
     await_guests(&w, 1);
     job = w.guests[0];
-    assert_int_equal(w.used, PEER.id);
+    assert_int_equal(w.used, PEER.process.id);
+    assert_int_equal(w.there, 1);
     assert_true(inv_guests_owns(job->ticket));
     assert_string_equal(job->guest->instance, INSTANCE);
     assert_int_equal(job->guest->instance_len, strlen(INSTANCE));
@@ -234,9 +262,7 @@ static void a_guest_for_an_earlier_process_goes_back(void **state)
     (void)state;
     begin(&w);
     assert_true(inv_away_send(w.away, job_of(&w, 'a'),
-                              &(struct inv_away_peer){.id = 1,
-                                                      .topic = "cwhisk1",
-                                                      .boot = "0000000000000000000000000000000f"}));
+                              &(struct inv_away_peer){{1, PEER_BOOT + 1}, "cwhisk1"}));
     await_all_back(&w);
     assert_int_equal(w.returned, 1);
     assert_int_equal(w.guest_count, 0);
@@ -310,10 +336,16 @@ static void what_came_back_or_from_elsewhere_stays(void **state)
     end(&w);
 }
 
-static bool lives(void *arg, uint64_t peer, const char *boot)
+static bool lives(void *arg, const struct inv_journal_peer *peer)
 {
-    assert_int_equal(peer, PEER.id);
-    return strcmp(arg, boot) == 0;
+    assert_int_equal(peer->id, PEER.process.id);
+    return *(const uint64_t *)arg == peer->boot;
+}
+
+/* That process, and no other, is there. */
+static void check(struct world *w, uint64_t boot)
+{
+    inv_away_check(w->away, lives, &boot);
 }
 
 static void a_dead_peers_are_lost_after_a_grace(void **state)
@@ -324,7 +356,7 @@ static void a_dead_peers_are_lost_after_a_grace(void **state)
     begin(&w);
     send(&w, 'a');
     await_guests(&w, 1);
-    inv_away_check(w.away, lives, (void *)ORIGIN_BOOT);
+    check(&w, ORIGIN_BOOT);
     assert_int_equal(w.lost, 0);
     await_all_back(&w);
     assert_int_equal(w.lost, 1);
@@ -344,8 +376,8 @@ static void a_peer_that_shows_up_again_keeps_what_it_has(void **state)
     begin(&w);
     send(&w, 'a');
     await_guests(&w, 1);
-    inv_away_check(w.away, lives, (void *)ORIGIN_BOOT);
-    inv_away_check(w.away, lives, (void *)PEER_BOOT);
+    check(&w, ORIGIN_BOOT);
+    check(&w, PEER_BOOT);
     inv_guests_acked(w.peer, w.guests[0]->ticket);
     inv_guests_stored(w.peer, w.guests[0]->ticket);
     run_turns(w.loop);
@@ -403,6 +435,204 @@ static void at_the_end_what_is_away_is_lost_with_the_reason_given(void **state)
     end(&w);
 }
 
+/* ---- what a predecessor forwarded ---- */
+
+enum { TICKET = 77 };
+
+static void expect(struct world *w, char id)
+{
+    char text[CW_ACTIVATION_ID_LEN + 1];
+
+    (void)memset(text, id, CW_ACTIVATION_ID_LEN);
+    text[CW_ACTIVATION_ID_LEN] = '\0';
+    inv_away_expect(w->away, TICKET, text, &PEER.process);
+}
+
+/* Its message, read again. */
+static struct inv_job *read_again(struct world *w, char id)
+{
+    struct inv_job *job = test_job(&(struct test_message){.id = id}, NULL);
+
+    (void)w;
+    job->ticket = TICKET;
+    return job;
+}
+
+static void report(struct world *w, enum cw_peer_purpose purpose, char id)
+{
+    char ids[1][CW_ACTIVATION_ID_LEN + 1] = {""};
+
+    (void)memset(ids[0], id, CW_ACTIVATION_ID_LEN);
+    inv_away_report(w->away, &(struct cw_peer_message){
+                                 .purpose = purpose,
+                                 .ids = (const char(*)[CW_ACTIVATION_ID_LEN + 1]) ids,
+                                 .id_count = 1,
+                             });
+}
+
+static void a_predecessors_ends_by_its_report_after_its_message_was_read_again(void **state)
+{
+    struct inv_job *job;
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    expect(&w, 'a');
+    assert_int_equal(w.used, PEER.process.id);
+    assert_int_equal(inv_away_count(w.away), 0);
+    job = read_again(&w, 'a');
+    assert_true(inv_away_adopt(w.away, job));
+    assert_int_equal(inv_away_count(w.away), 1);
+    check(&w, PEER_BOOT);
+    run_turns(w.loop);
+    assert_int_equal(w.lost, 0);
+    report(&w, CW_PEER_ENDED, 'a');
+    assert_int_equal(w.ended, 1);
+    assert_int_equal(w.ticket, TICKET);
+    assert_int_equal(w.used, 0);
+    end(&w);
+}
+
+static void or_before(void **state)
+{
+    struct inv_job *job;
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    expect(&w, 'a');
+    expect(&w, 'b');
+    report(&w, CW_PEER_ENDED, 'a');
+    assert_int_equal(w.ended, 1);
+    assert_int_equal(w.ticket, TICKET);
+    report(&w, CW_PEER_RETURNED, 'b');
+    assert_int_equal(w.returned, 1);
+    assert_null(w.back);
+    job = read_again(&w, 'a'); /* the journal would have told that it is done */
+    assert_false(inv_away_adopt(w.away, job));
+    inv_job_free(job);
+    end(&w);
+}
+
+static void a_predecessors_comes_back_and_stays(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    expect(&w, 'a');
+    assert_true(inv_away_adopt(w.away, read_again(&w, 'a')));
+    report(&w, CW_PEER_RETURNED, 'a');
+    assert_int_equal(w.returned, 1);
+    assert_true(w.back->came_back);
+    assert_false(inv_away_send(w.away, w.back, &PEER));
+    report(&w, CW_PEER_RETURNED, 'a'); /* heard again: no matter */
+    report(&w, CW_PEER_ENDED, 'a');
+    assert_int_equal(w.returned, 1);
+    assert_int_equal(w.ended, 0);
+    end(&w);
+}
+
+static void a_predecessors_is_lost_with_its_peer_once_there_is_somebody_to_answer(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    expect(&w, 'a');
+    check(&w, ORIGIN_BOOT);
+    run_turns(w.loop);
+    assert_int_equal(w.lost, 0);
+    assert_true(inv_away_adopt(w.away, read_again(&w, 'a')));
+    await_all_back(&w);
+    assert_int_equal(w.lost, 1);
+    assert_non_null(strstr(w.why, "interrupted"));
+    end(&w);
+}
+
+static void what_is_not_read_again_is_forgotten(void **state)
+{
+    struct inv_job *job;
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    expect(&w, 'a');
+    expect(&w, 'b');
+    assert_true(inv_away_adopt(w.away, read_again(&w, 'a')));
+    inv_away_forget_expected(w.away);
+    assert_int_equal(inv_away_count(w.away), 1);
+    job = read_again(&w, 'b');
+    assert_false(inv_away_adopt(w.away, job));
+    inv_job_free(job);
+    report(&w, CW_PEER_ENDED, 'b');
+    assert_int_equal(w.ended, 0);
+    inv_away_kill(w.away, "over");
+    assert_int_equal(w.lost, 1);
+    assert_int_equal(w.used, 0);
+    end(&w);
+}
+
+/* Another process served the id, without the journal: those are not its own. */
+static void reports_about_nothing_we_know_are_no_matter(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    report(&w, CW_PEER_ENDED, 'a');
+    report(&w, CW_PEER_RETURNED, 'a');
+    assert_int_equal(w.ended + w.returned, 0);
+    send(&w, 'a');
+    await_guests(&w, 1);
+    end(&w);
+}
+
+/* ---- reports and the journal ---- */
+
+static bool is_committed(void *arg)
+{
+    return ((struct world *)arg)->fake.committed == 1;
+}
+
+static void what_was_reported_is_kept_before_it_is_committed(void **state)
+{
+    static const char REPORT[] = "{\"cwhisk\":{\"v\":1,\"purpose\":\"ended\",\"ids\":"
+                                 "[\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"]}}";
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    send(&w, 'a');
+    run_turns(w.loop);
+    inv_guests_free(w.origin);
+    fake_bus_init(&w.fake, w.loop);
+    w.origin = inv_guests_new(&(struct inv_guests_conf){.loop = w.loop,
+                                                        .bus = &w.fake.base,
+                                                        .metrics = w.metrics,
+                                                        .topic = "cwhisk0",
+                                                        .boot = ORIGIN_BOOT,
+                                                        .capacity = MAX_GUESTS,
+                                                        .max_bytes = MESSAGE_MAX,
+                                                        .on_guest = no_guest,
+                                                        .on_report = on_report,
+                                                        .keep = keep,
+                                                        .arg = &w},
+                              NULL);
+    w.broken = true;
+    fake_bus_deliver(&w.fake, 0, cw_slice_of(REPORT));
+    assert_int_equal(w.ended, 1); /* at once */
+    run_turns(w.loop);
+    assert_int_equal(w.fake.committed, -1);
+    w.broken = false;
+    w.kept = 0;
+    assert_true(cw_loop_run_until(w.loop, is_committed, &w, WAIT_MS));
+    assert_true(w.kept > 0);
+    inv_guests_free(CW_STEAL(w.origin));
+    cw_bus_free(&w.fake.base);
+    end(&w);
+}
+
 #define T(name) cmocka_unit_test(name)
 
 int main(void)
@@ -419,6 +649,13 @@ int main(void)
         T(unreadable_messages_cost_nothing),
         T(what_the_broker_never_takes_comes_back),
         T(at_the_end_what_is_away_is_lost_with_the_reason_given),
+        T(a_predecessors_ends_by_its_report_after_its_message_was_read_again),
+        T(or_before),
+        T(a_predecessors_comes_back_and_stays),
+        T(a_predecessors_is_lost_with_its_peer_once_there_is_somebody_to_answer),
+        T(what_is_not_read_again_is_forgotten),
+        T(reports_about_nothing_we_know_are_no_matter),
+        T(what_was_reported_is_kept_before_it_is_committed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

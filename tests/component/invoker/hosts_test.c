@@ -112,7 +112,7 @@ static void start_reading(struct world *w, size_t i, size_t peers)
                                                       .peers = peers,
                                                       .publish_ms = 20,
                                                       .dead_ms = 3000,
-                                                      .seed = 11 + i,
+                                                      .boot = 11 + i,
                                                       .fill = fill,
                                                       .idle_pairs = idle_pairs,
                                                       .on_change = on_change,
@@ -390,7 +390,8 @@ static void who_is_waited_for_is_read_whatever_the_lot_says(void **state)
     }
     peers_init(&p, 10, 42, SOME);
     peers_set_members(&p, keys, MANY, ignore, NULL);
-    peers_take(&p, 40)->pins = 1;
+    peers_pin(&p, 40);
+    peers_pin(&p, 10001);        /* no member: not read */
     (void)peers_take(&p, 10000); /* known, but no member: dropped */
     for (int64_t lot = 0; lot < 100; lot++) {
         assert_true(peers_draw(&p, lot * 5000000));
@@ -398,6 +399,9 @@ static void who_is_waited_for_is_read_whatever_the_lot_says(void **state)
         assert_null(peers_find(&p, 10000));
         assert_true(p.wanted_count <= SOME + 1);
     }
+    peers_unpin(&p, 40);
+    peers_unpin(&p, 40);
+    assert_int_equal(p.pinned_count, 1);
     peers_done(&p);
 }
 

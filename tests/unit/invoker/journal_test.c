@@ -6,6 +6,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <zlib.h>
+
+#include "common/base/bytes.h"
 #include "common/base/disk.h"
 #include "common/base/err.h"
 #include "invoker/journal/journal.h"
@@ -159,6 +162,19 @@ static void mark(struct inv_journal *j, int64_t offset, enum inv_journal_state s
     assert_int_equal(inv_journal_mark(j, offset, state, &err), 0);
 }
 
+static struct inv_journal_peer peer_of(int64_t offset)
+{
+    return (struct inv_journal_peer){.id = (uint64_t)offset + 1,
+                                     .boot = UINT64_C(0x7edcba9876543210) - (uint64_t)offset};
+}
+
+static void forward(struct inv_journal *j, int64_t offset)
+{
+    const struct inv_journal_peer peer = peer_of(offset);
+
+    inv_journal_forwarded(j, offset, &peer);
+}
+
 static void flush(struct inv_journal *j)
 {
     struct cw_err err = {0};
@@ -166,7 +182,7 @@ static void flush(struct inv_journal *j)
     assert_int_equal(inv_journal_flush(j, &err), 0);
 }
 
-/* "3t 5s": offset and first letter of the state. */
+/* "3t 5s 6b": offset and first letter of the state; b: taken, and came back. */
 static void expect(struct inv_journal *j, const char *wanted, int64_t low)
 {
     size_t count;
@@ -176,10 +192,16 @@ static void expect(struct inv_journal *j, const char *wanted, int64_t low)
     size_t n = 0;
 
     for (size_t i = 0; i < count && n < sizeof(text) - 32; i++) {
-        id_of(undone[i].offset, id);
-        assert_memory_equal(undone[i].id, id, sizeof(id));
-        n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%d%c", i ? " " : "",
-                              (int)undone[i].offset, "?tsfd"[undone[i].state]);
+        const struct inv_journal_entry *e = &undone[i];
+        const struct inv_journal_peer peer = peer_of(e->offset);
+        bool back = e->state == INV_JOURNAL_TAKEN && e->came_back;
+
+        id_of(e->offset, id);
+        assert_memory_equal(e->id, id, sizeof(id));
+        if (e->state == INV_JOURNAL_FORWARDED)
+            assert_memory_equal(&e->peer, &peer, sizeof(peer));
+        n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%d%c", i ? " " : "", (int)e->offset,
+                              back ? 'b' : "?tsfd"[e->state]);
     }
     assert_string_equal(text, wanted);
     assert_int_equal(inv_journal_low(j), low);
@@ -212,7 +234,8 @@ static void states_are_there_for_the_successor(void **state)
     mark(j, 11, INV_JOURNAL_STARTED);
     mark(j, 10, INV_JOURNAL_STARTED);
     mark(j, 10, INV_JOURNAL_DONE);
-    mark(j, 12, INV_JOURNAL_FORWARDED);
+    mark(j, 12, INV_JOURNAL_STARTED);
+    forward(j, 12);
     mark(j, 14, INV_JOURNAL_DONE);
     expect(j, "11s 12f 13t 15t", 11);
     inv_journal_close(j);
@@ -247,12 +270,69 @@ static void when_all_is_done_the_next_offset_is_known(void **state)
     disk_free(d);
 }
 
+/* Also through copies, which is how each opening begins. */
+static void what_was_forwarded_names_its_peer_until_it_ends_or_comes_back(void **state)
+{
+    struct disk *d = disk_new();
+    struct inv_journal *j = open_it(d);
+
+    (void)state;
+    for (int64_t i = 0; i < 5; i++) {
+        take(j, i);
+        mark(j, i, INV_JOURNAL_STARTED);
+        forward(j, i);
+    }
+    inv_journal_returned(j, 1);
+    inv_journal_returned(j, 2);
+    mark(j, 2, INV_JOURNAL_STARTED);
+    mark(j, 3, INV_JOURNAL_DONE);
+    forward(j, 9); /* nobody's */
+    inv_journal_returned(j, 9);
+    for (int again = 0; again < 3; again++) {
+        expect(j, "0f 1b 2s 4f", 0);
+        inv_journal_close(j);
+        j = open_it(d);
+    }
+    inv_journal_returned(j, 4);
+    inv_journal_returned(j, 0);
+    inv_journal_close(j);
+    j = open_it(d);
+    expect(j, "0b 1b 2s 4b", 0);
+    inv_journal_close(j);
+    disk_free(d);
+}
+
 /* The process ends without a word. */
 static void die(struct disk *d, struct inv_journal *j)
 {
     d->fail_write = EIO;
     inv_journal_close(j);
     d->fail_write = 0;
+}
+
+static void forwarded_is_kept_with_a_flush(void **state)
+{
+    struct disk *d = disk_new();
+    struct inv_journal *j = open_it(d);
+
+    (void)state;
+    for (int64_t i = 1; i < 4; i++) {
+        take(j, i);
+        mark(j, i, INV_JOURNAL_STARTED);
+        forward(j, i);
+    }
+    flush(j);
+    inv_journal_returned(j, 2);
+    flush(j);
+    inv_journal_returned(j, 3);
+    take(j, 4);
+    mark(j, 4, INV_JOURNAL_STARTED);
+    forward(j, 4);
+    die(d, j);
+    j = open_it(d);
+    expect(j, "1f 2b 3b 4s", 1);
+    inv_journal_close(j);
+    disk_free(d);
 }
 
 static void started_is_kept_without_a_flush_and_done_is_not(void **state)
@@ -706,8 +786,12 @@ static void live(struct inv_journal *j, struct told *t, unsigned *seed, int *tak
     if (t->states[offset] == INV_JOURNAL_DONE || what == 3) {
         flush(j);
     } else if (t->states[offset] == INV_JOURNAL_TAKEN) {
-        t->states[offset] = what == 4 ? INV_JOURNAL_FORWARDED : INV_JOURNAL_STARTED;
-        mark(j, offset, t->states[offset]);
+        t->states[offset] = INV_JOURNAL_STARTED;
+        mark(j, offset, INV_JOURNAL_STARTED);
+    } else if (t->states[offset] == INV_JOURNAL_STARTED && what < 6) {
+        t->states[offset] = INV_JOURNAL_FORWARDED;
+        forward(j, offset);
+        return; /* buffered */
     } else {
         t->states[offset] = INV_JOURNAL_DONE;
         mark(j, offset, INV_JOURNAL_DONE);
@@ -807,7 +891,77 @@ static void garbage_is_no_journal(void **state)
     disk_free(d);
 }
 
+/* ---- other versions ---- */
+
+/* What the version before wrote: nothing is forwarded there. */
+static void journal_of_an_earlier_version_is_read(void **state)
+{
+    struct disk *d = disk_new();
+    FILE *file = fopen(CW_TEST_DATA "/journal/format01.journal", "rb");
+    struct inv_journal *j;
+
+    (void)state;
+    assert_non_null(file);
+    assert_true(fread(d->files[0], 1, sizeof(d->files[0]), file) > JOURNAL_HEADER_BYTES);
+    assert_int_equal(fclose(file), 0);
+    for (int again = 0; again < 2; again++) {
+        j = open_it(d);
+        assert_int_equal(inv_journal_identity(j), 0x1234);
+        expect(j, "5t 6s 8t 9t", 5);
+        expect_commits(j, 5, 9);
+        assert_int_equal(inv_journal_next(j), 10);
+        inv_journal_close(j);
+    }
+    disk_free(d);
+}
+
+/* It would overlook what it has to know. */
+static void journal_of_a_later_version_is_refused_by_name(void **state)
+{
+    struct disk *d = disk_new();
+    struct cw_err err = {0};
+    unsigned char *header = d->files[1];
+
+    (void)state;
+    for (int round = 0; round < 2; round++) {
+        journal_encode_header(
+            &(struct journal_header){.generation = 9, .topic = CW_SLICE("invoker0")}, header);
+        memcpy(header, "CWJRNL02", 8);
+        if (round == 0)
+            inv_journal_close(open_it(d)); /* its CRC does not fit: torn */
+    }
+    cw_put_le(header + JOURNAL_HEADER_BYTES - 4, crc32(0, header, JOURNAL_HEADER_BYTES - 4), 4);
+    assert_null(inv_journal_open(&(struct inv_journal_conf){.disk = &d->base,
+                                                            .dir = "/data",
+                                                            .name = "invoker0",
+                                                            .topic = "invoker0",
+                                                            .file_bytes = FILE_BYTES,
+                                                            .identity = 1},
+                                 &err));
+    assert_int_equal(err.code, CW_INVALID);
+    assert_string_equal(
+        err.msg, "journal /data/invoker0.journal.1: format 02 is a later version's; accepted: 01");
+    disk_free(d);
+}
+
 /* ---- the bytes ---- */
+
+static void record_of_what_came_back_is_one_of_a_taken_for_an_earlier_reader(void **state)
+{
+    unsigned char bytes[JOURNAL_RECORD_BYTES], id[INV_JOURNAL_ID_LEN] = "0123456789abcde";
+    struct inv_journal_entry entry;
+    unsigned found;
+
+    (void)state;
+    journal_encode_record(7, INV_JOURNAL_TAKEN | JOURNAL_CAME_BACK, 3, id, bytes);
+    assert_int_equal(bytes[4], INV_JOURNAL_TAKEN);
+    assert_true(journal_decode_record(7, bytes, &found, &entry));
+    assert_int_equal(found, INV_JOURNAL_TAKEN);
+    assert_true(entry.came_back);
+    journal_encode_record(7, INV_JOURNAL_STARTED | JOURNAL_CAME_BACK, 3, id, bytes);
+    assert_true(journal_decode_record(7, bytes, &found, &entry));
+    assert_false(entry.came_back);
+}
 
 static void record_is_of_one_generation_and_known_state(void **state)
 {
@@ -869,7 +1023,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(new_journal_knows_nothing),
         cmocka_unit_test(states_are_there_for_the_successor),
+        cmocka_unit_test(what_was_forwarded_names_its_peer_until_it_ends_or_comes_back),
         cmocka_unit_test(when_all_is_done_the_next_offset_is_known),
+        cmocka_unit_test(forwarded_is_kept_with_a_flush),
         cmocka_unit_test(started_is_kept_without_a_flush_and_done_is_not),
         cmocka_unit_test(done_is_what_is_acked_and_stored),
         cmocka_unit_test(anchor_is_the_lowest_undone_or_the_last_taken),
@@ -890,6 +1046,9 @@ int main(void)
         cmocka_unit_test(sync_reaches_the_disk_before_it_is_told),
         cmocka_unit_test(a_crash_at_any_byte_loses_nothing_that_was_kept),
         cmocka_unit_test(garbage_is_no_journal),
+        cmocka_unit_test(journal_of_an_earlier_version_is_read),
+        cmocka_unit_test(journal_of_a_later_version_is_refused_by_name),
+        cmocka_unit_test(record_of_what_came_back_is_one_of_a_taken_for_an_earlier_reader),
         cmocka_unit_test(record_is_of_one_generation_and_known_state),
         cmocka_unit_test(files_are_private_and_whole_from_the_beginning),
     };

@@ -207,6 +207,171 @@ static void successor_runs_answers_or_skips(void **state)
     end(&w);
 }
 
+/* ---- forwarded ---- */
+
+struct left {
+    struct world *w;
+    char text[256];
+    int64_t tickets[8];
+    size_t count;
+};
+
+static void on_left(void *arg, int64_t ticket, const char *id, const struct inv_journal_peer *peer)
+{
+    struct left *left = arg;
+    size_t n = strlen(left->text);
+
+    assert_string_equal(id, id_of(inv_ledger_offset(left->w->ledger, ticket), 'a'));
+    left->tickets[left->count++] = ticket;
+    (void)snprintf(left->text + n, sizeof(left->text) - n, "%s%d at %d/%x", n ? ", " : "",
+                   (int)inv_ledger_offset(left->w->ledger, ticket), (int)peer->id,
+                   (unsigned)peer->boot);
+}
+
+static void forward(struct world *w, int64_t offset)
+{
+    const struct inv_journal_peer peer = {.id = 7, .boot = 0xb007};
+
+    start(w, offset);
+    inv_ledger_forwarded(w->ledger, w->tickets[offset], &peer);
+}
+
+static void expect_left(struct world *w, const char *text, struct left *left)
+{
+    *left = (struct left){.w = w};
+    inv_ledger_forwarded_left(w->ledger, on_left, left);
+    assert_string_equal(left->text, text);
+}
+
+static void successor_is_told_what_was_forwarded_and_waits_for_it(void **state)
+{
+    struct left left;
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    for (int64_t i = 0; i < 4; i++)
+        take(&w, i);
+    forward(&w, 0);
+    forward(&w, 2);
+    forward(&w, 3);
+    finish(&w, 3);
+    run_turns(w.loop);
+    crash(&w);
+    expect_left(&w, "0 at 7/b007, 2 at 7/b007", &left);
+    begin_at(&w, 0, 4);
+    assert_int_equal(take(&w, 0), INV_AWAY);
+    assert_int_equal(w.tickets[0], left.tickets[0]);
+    assert_int_equal(take(&w, 1), INV_RUN);
+    assert_int_equal(take(&w, 2), INV_AWAY);
+    finish(&w, 2);
+    run_turns(w.loop);
+    crash(&w); /* and its successor */
+    expect_left(&w, "0 at 7/b007", &left);
+    end(&w);
+}
+
+static void end_that_is_told_before_the_message_is_read_again_counts(void **state)
+{
+    struct left left;
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    for (int64_t i = 0; i < 3; i++) {
+        take(&w, i);
+        forward(&w, i);
+    }
+    run_turns(w.loop);
+    crash(&w);
+    expect_left(&w, "0 at 7/b007, 1 at 7/b007, 2 at 7/b007", &left);
+    inv_ledger_acked(w.ledger, left.tickets[1]);
+    inv_ledger_stored(w.ledger, left.tickets[1]);
+    inv_ledger_returned(w.ledger, left.tickets[2]);
+    assert_int_equal(inv_ledger_left(w.ledger), 2);
+    begin_at(&w, 0, 3);
+    assert_int_equal(take(&w, 0), INV_AWAY);
+    assert_int_equal(take(&w, 1), INV_SKIP);
+    assert_int_equal(take(&w, 2), INV_RUN_HERE);
+    assert_int_equal(inv_ledger_left(w.ledger), 0);
+    end(&w);
+}
+
+/* What is read next need not be what is undone now. */
+static void
+end_that_is_told_before_the_first_message_does_not_make_the_topic_another_one(void **state)
+{
+    struct left left;
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    take(&w, 0);
+    forward(&w, 0);
+    take(&w, 1);
+    run_turns(w.loop);
+    crash(&w);
+    expect_left(&w, "0 at 7/b007", &left);
+    begin_at(&w, 0, 2);
+    inv_ledger_acked(w.ledger, left.tickets[0]);
+    inv_ledger_stored(w.ledger, left.tickets[0]);
+    assert_int_equal(take(&w, 0), INV_SKIP);
+    assert_int_equal(take(&w, 1), INV_RUN);
+    end(&w);
+}
+
+static void what_came_back_is_not_forwarded_again_by_any_successor(void **state)
+{
+    struct left left;
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    take(&w, 0);
+    forward(&w, 0);
+    inv_ledger_returned(w.ledger, w.tickets[0]);
+    for (int again = 0; again < 2; again++) {
+        struct cw_err err = {0};
+
+        assert_int_equal(inv_ledger_flush(w.ledger, &err), 0);
+        crash(&w);
+        expect_left(&w, "", &left);
+        begin_at(&w, 0, 1);
+        assert_int_equal(take(&w, 0), INV_RUN_HERE);
+    }
+    start(&w, 0);
+    crash(&w);
+    begin_at(&w, 0, 1);
+    assert_int_equal(take(&w, 0), INV_ANSWER);
+    end(&w);
+}
+
+/* If it came back it could not be run. */
+static void what_was_forwarded_and_perhaps_run_by_others_is_answered(void **state)
+{
+    struct world w;
+    struct left left;
+
+    (void)state;
+    begin(&w);
+    begin_at(&w, -1, -1);
+    for (int64_t i = 0; i < 3; i++)
+        take(&w, i);
+    forward(&w, 0);
+    start(&w, 1);
+    commit(&w, 2, false);
+    forward(&w, 2);
+    run_turns(w.loop);
+    crash(&w);
+    expect_left(&w, "0 at 7/b007, 2 at 7/b007", &left);
+    begin_after(&w, (struct cw_bus_position){3, "somebody else's"}, 0, 3);
+    inv_ledger_returned(w.ledger, left.tickets[0]);
+    assert_int_equal(take(&w, 0), INV_ANSWER);
+    assert_int_equal(take(&w, 1), INV_ANSWER);
+    assert_int_equal(take(&w, 2), INV_SKIP); /* that one took it for certain */
+    end(&w);
+}
+
 static void start_reaches_the_kernel_at_once(void **state)
 {
     struct world w;
@@ -707,6 +872,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_a_directory_everything_is_to_run),
         cmocka_unit_test(successor_runs_answers_or_skips),
+        cmocka_unit_test(successor_is_told_what_was_forwarded_and_waits_for_it),
+        cmocka_unit_test(end_that_is_told_before_the_message_is_read_again_counts),
+        cmocka_unit_test(
+            end_that_is_told_before_the_first_message_does_not_make_the_topic_another_one),
+        cmocka_unit_test(what_came_back_is_not_forwarded_again_by_any_successor),
+        cmocka_unit_test(what_was_forwarded_and_perhaps_run_by_others_is_answered),
         cmocka_unit_test(start_reaches_the_kernel_at_once),
         cmocka_unit_test(done_needs_ack_and_record_and_is_written_at_the_end_of_the_turn),
         cmocka_unit_test(what_is_in_our_hands_is_not_taken_again),

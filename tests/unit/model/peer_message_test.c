@@ -7,12 +7,13 @@
 
 #define ID_A "0123456789abcdef0123456789abcdef"
 #define ID_B "00000000000000000000000000000001"
-#define BOOT "fedcba9876543210fedcba9876543210"
+#define BOOT "00000000000000007edcba9876543211"
+#define LONGER "fedcba98765432107edcba9876543211"
 
 enum { OUT_MAX = 1 << 20 };
 
 static const struct cw_peer_message FORWARD = {
-    .to_boot = BOOT,
+    .to_boot = UINT64_C(0x7edcba9876543211),
     .reply_topic = "cwhisk0",
     .instance = {"{\"instance\":0}", 14},
 };
@@ -30,7 +31,9 @@ static void compare(struct cw_slice message, const struct cw_activation_message 
     assert_memory_equal(out.p + out.n - (message.n - 1), message.p + 1, message.n - 1);
     assert_int_equal(cw_peer_message_decode(cw_str_slice(&out), &arena, &m, NULL), 0);
     assert_int_equal(m.purpose, CW_PEER_FORWARD);
-    assert_string_equal(m.to_boot, BOOT);
+    assert_true(m.to_boot == FORWARD.to_boot);
+    assert_true(cw_peer_looks_forwarded(cw_str_slice(&out)));
+    assert_false(cw_peer_looks_forwarded(message));
     assert_string_equal(m.reply_topic, "cwhisk0");
     assert_true(cw_slice_is(m.instance, "{\"instance\":0}"));
     after = cw_activation_message_decode(cw_str_slice(&out), 0, NULL);
@@ -54,6 +57,21 @@ static void forwarded_message_keeps_every_byte_and_is_still_an_activation(void *
 {
     (void)state;
     assert_true(sample_lines("kafka-invoker0.ndjson", forward_and_compare) > 10);
+}
+
+/* Somebody else's way to number processes is no mistake, and none of them is this one. */
+static void a_boot_id_of_more_digits_is_nobodys_here(void **state)
+{
+    static const char TEXT[] = "{\"cwhisk\":{\"v\":1,\"purpose\":\"forward\",\"to\":\"" LONGER
+                               "\",\"reply\":\"cwhisk0\",\"instance\":{}}}";
+    struct cw_peer_message m;
+    struct cw_arena arena;
+
+    (void)state;
+    cw_arena_init(&arena);
+    assert_int_equal(cw_peer_message_decode(cw_slice_of(TEXT), &arena, &m, NULL), 0);
+    assert_true(m.to_boot == 0);
+    cw_arena_done(&arena);
 }
 
 static void forwarded_message_is_not_forwarded_again(void **state)
@@ -156,6 +174,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(forwarded_message_keeps_every_byte_and_is_still_an_activation),
+        cmocka_unit_test(a_boot_id_of_more_digits_is_nobodys_here),
         cmocka_unit_test(forwarded_message_is_not_forwarded_again),
         cmocka_unit_test(reports_come_back_as_they_were_written),
         cmocka_unit_test(what_is_wrong_is_named),

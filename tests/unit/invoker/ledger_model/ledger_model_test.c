@@ -161,6 +161,64 @@ static void retry_on_crash_runs_once_more_for_each_crash_at_most(void **state)
         .messages = 2, .capacity = 2, .crashes = 1, .retries = true, .coarse = true});
 }
 
+/* ---- what holds of what is forwarded ---- */
+
+static void what_is_forwarded_ends_once_whenever_the_origin_dies(void **state)
+{
+    (void)state;
+    holds(&(struct model_conf){.messages = 1,
+                               .capacity = 1,
+                               .crashes = SMALL ? 1 : 2,
+                               .coarse = true,
+                               .forwards = 1,
+                               .peer_dies = true});
+}
+
+static void also_beside_what_runs_here(void **state)
+{
+    (void)state;
+    holds(&(struct model_conf){
+        .messages = 2, .capacity = SMALL ? 1 : 2, .crashes = 1, .coarse = true, .forwards = 1});
+}
+
+static void also_around_an_orderly_end_of_the_origin(void **state)
+{
+    (void)state;
+    holds(&(struct model_conf){.messages = 1,
+                               .capacity = 1,
+                               .crashes = 1,
+                               .stops = 1,
+                               .coarse = true,
+                               .confirms = true,
+                               .forwards = 1,
+                               .peer_dies = true});
+}
+
+static void also_when_others_come_in_between(void **state)
+{
+    (void)state;
+    holds(&(struct model_conf){.messages = 1,
+                               .capacity = 1,
+                               .crashes = 1,
+                               .visits = 1,
+                               .coarse = true,
+                               .forwards = 1,
+                               .peer_dies = true});
+}
+
+static void also_when_the_topic_is_made_again(void **state)
+{
+    (void)state;
+    holds(&(struct model_conf){.messages = 1,
+                               .new_messages = 1,
+                               .at_once = true,
+                               .capacity = 1,
+                               .crashes = 1,
+                               .coarse = true,
+                               .forwards = 1,
+                               .peer_dies = true});
+}
+
 /* ---- what would be noticed ---- */
 
 #define LOST "an activation is never answered"
@@ -274,6 +332,49 @@ static void end_of_the_topic_must_be_looked_at(void **state)
             MISTAKE_NO_LOOK, LOST);
 }
 
+/* ---- and of what is forwarded ---- */
+
+#define WAITS "the end of what is away is waited for in vain"
+
+static const struct model_conf FORWARDED = {
+    .messages = 1, .capacity = 1, .crashes = 2, .coarse = true, .forwards = 1};
+
+static void started_must_be_written_before_it_is_forwarded(void **state)
+{
+    (void)state;
+    notices(FORWARDED, MISTAKE_FORWARD_LATE, TWICE);
+}
+
+static void forwarded_must_not_be_written_before_the_broker_has_it(void **state)
+{
+    (void)state;
+    notices(FORWARDED, MISTAKE_FORWARDED_EARLY, WAITS);
+}
+
+static void journal_must_be_kept_before_a_report_is_committed(void **state)
+{
+    (void)state;
+    notices(FORWARDED, MISTAKE_REPORT_UNKEPT, WAITS);
+}
+
+static void journal_must_know_of_what_came_back(void **state)
+{
+    (void)state;
+    notices(FORWARDED, MISTAKE_RETURN_UNNOTED, WAITS);
+}
+
+static void what_came_back_must_not_be_forwarded_again(void **state)
+{
+    (void)state;
+    notices(FORWARDED, MISTAKE_FORWARD_AGAIN, TWICE);
+}
+
+static void reports_must_count_before_the_message_is_read_again(void **state)
+{
+    (void)state;
+    notices(FORWARDED, MISTAKE_UNEXPECTED, WAITS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -290,6 +391,11 @@ int main(void)
         cmocka_unit_test(even_where_it_ends_at_what_the_journal_knows),
         cmocka_unit_test(new_topic_is_read_from_its_beginning_after_an_orderly_end),
         cmocka_unit_test(retry_on_crash_runs_once_more_for_each_crash_at_most),
+        cmocka_unit_test(what_is_forwarded_ends_once_whenever_the_origin_dies),
+        cmocka_unit_test(also_beside_what_runs_here),
+        cmocka_unit_test(also_around_an_orderly_end_of_the_origin),
+        cmocka_unit_test(also_when_others_come_in_between),
+        cmocka_unit_test(also_when_the_topic_is_made_again),
         cmocka_unit_test(started_must_be_written_before_run_is_sent),
         cmocka_unit_test(journal_must_be_kept_before_a_commit),
         cmocka_unit_test(ids_must_tell_topics_apart),
@@ -304,6 +410,12 @@ int main(void)
         cmocka_unit_test(commit_must_not_be_believed_before_the_broker_confirms),
         cmocka_unit_test(journal_must_know_of_the_commit_that_leaves_the_rest),
         cmocka_unit_test(end_of_the_topic_must_be_looked_at),
+        cmocka_unit_test(started_must_be_written_before_it_is_forwarded),
+        cmocka_unit_test(forwarded_must_not_be_written_before_the_broker_has_it),
+        cmocka_unit_test(journal_must_be_kept_before_a_report_is_committed),
+        cmocka_unit_test(journal_must_know_of_what_came_back),
+        cmocka_unit_test(what_came_back_must_not_be_forwarded_again),
+        cmocka_unit_test(reports_must_count_before_the_message_is_read_again),
     };
 
     return cmocka_run_group_tests_name("ledger_model", tests, NULL, NULL);

@@ -91,6 +91,8 @@ static void find_newest(const struct model_image *image, struct model_digest *re
     }
 }
 
+enum { CAME_BACK = 0x10 };
+
 static void fold(struct model_digest *d, unsigned state, const struct inv_journal_entry *entry)
 {
     int8_t next = (int8_t)(entry->offset + 1);
@@ -107,8 +109,9 @@ static void fold(struct model_digest *d, unsigned state, const struct inv_journa
             d->base = next;
     } else {
         assert_in_range(entry->offset, 0, MODEL_OFFSETS - 1);
-        d->states[entry->offset] = (uint8_t)state;
-        d->ids[entry->offset] = entry->id[0];
+        d->states[entry->offset] = (uint8_t)(state | (entry->came_back ? CAME_BACK : 0U));
+        if (state != INV_JOURNAL_FORWARDED) /* that names a peer, always the same one */
+            d->ids[entry->offset] = entry->id[0];
     }
     if (next > d->next)
         d->next = next;

@@ -200,7 +200,7 @@ static void expand(struct explorer *x, size_t index)
 
     for (unsigned i = 0; i < count && !x->report->why; i++) {
         ends &= steps[i].kind == STEP_CRASH || steps[i].kind == STEP_STOP ||
-                steps[i].kind == STEP_RECREATE;
+                steps[i].kind == STEP_RECREATE || steps[i].kind == STEP_PEER_DIES;
         written = step(x, index, &steps[i]);
         if (written && facts.crashes < x->conf->crashes && !x->report->why)
             step_torn(x, index, &steps[i], written);

@@ -12,6 +12,8 @@
 #include "invoker/journal/journal_format.h"
 #include "tests/support/cmocka_all.h"
 
+static const struct inv_journal_peer PEER = {.id = 1, .boot = 2};
+
 void model_process_init(struct model_process *p, bool blind)
 {
     *p = (struct model_process){.loop = cw_loop_new(NULL, NULL),
@@ -31,16 +33,32 @@ void model_process_done(struct model_process *p)
     cw_loop_free(p->loop);
 }
 
+/* See id_of. */
+static void on_left(void *arg, int64_t ticket, const char *id, const struct inv_journal_peer *peer)
+{
+    struct model_process *p = arg;
+    unsigned act = (unsigned)(id[31] - '0') + (id[0] == 'b' ? MODEL_MESSAGES : 0);
+
+    assert_int_equal(peer->id, PEER.id);
+    assert_int_equal(peer->boot, PEER.boot);
+    p->tickets[act] = ticket;
+    p->expected[act] = true;
+}
+
 bool model_process_open(struct model_process *p)
 {
     struct cw_err err = {0};
 
+    memset(p->expected, 0, sizeof(p->expected));
     p->ledger = inv_ledger_new(&(struct inv_ledger_conf){.loop = p->loop,
                                                          .metrics = p->metrics,
                                                          .disk = &p->disk.base,
                                                          .dir = "/data",
                                                          .topic = "invoker0"});
-    return inv_ledger_open(p->ledger, &err) == 0;
+    if (inv_ledger_open(p->ledger, &err) != 0)
+        return false;
+    inv_ledger_forwarded_left(p->ledger, on_left, p);
+    return true;
 }
 
 void model_process_make(struct model_process *p, const struct model_image *image,
@@ -110,6 +128,15 @@ struct model_answer model_process_call(struct model_process *p, enum model_call 
         break;
     case CALL_START:
         ret.code = inv_ledger_start(p->ledger, p->tickets[arg], &err);
+        break;
+    case CALL_FORWARDED:
+        inv_ledger_forwarded(p->ledger, p->tickets[arg], &PEER);
+        break;
+    case CALL_RETURNED:
+        inv_ledger_returned(p->ledger, p->tickets[arg]);
+        break;
+    case CALL_FLUSH:
+        ret.code = inv_ledger_flush(p->ledger, &err);
         break;
     case CALL_ACKED:
         inv_ledger_acked(p->ledger, p->tickets[arg]);

@@ -18,10 +18,13 @@ enum model_call {
     CALL_COMMITTED, /* offset */
     CALL_ENDS,      /* offset */
     CALL_START,     /* activation */
-    CALL_ACKED,     /* activation */
-    CALL_STORED,    /* activation */
-    CALL_LEAVE,     /* offset */
-    CALL_TURN,      /* of the loop */
+    CALL_FORWARDED, /* activation */
+    CALL_RETURNED,  /* activation */
+    CALL_FLUSH,
+    CALL_ACKED,  /* activation */
+    CALL_STORED, /* activation */
+    CALL_LEAVE,  /* offset */
+    CALL_TURN,   /* of the loop */
 };
 
 enum { CALL_OWN = 0x80 };
@@ -46,8 +49,9 @@ struct model_process {
     struct model_disk disk;
     struct inv_ledger *ledger;
     int64_t tickets[MODEL_ACTS];
-    int quiet_fd; /* of the log: crashes are thousands */
-    bool blind;   /* messages of all topics look alike */
+    bool expected[MODEL_ACTS]; /* the predecessor forwarded it, it said when it was opened */
+    int quiet_fd;              /* of the log: crashes are thousands */
+    bool blind;                /* messages of all topics look alike */
 };
 
 void model_process_init(struct model_process *p, bool blind);

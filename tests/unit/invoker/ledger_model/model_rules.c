@@ -17,7 +17,7 @@ static int offset_of(unsigned act)
 static bool in_hand(const struct model_act *a)
 {
     return a->job == JOB_WAITS || a->job == JOB_INTERRUPTED || a->job == JOB_PLACED ||
-           a->job == JOB_RUNS;
+           a->job == JOB_RUNS || a->job == JOB_AWAY;
 }
 
 static unsigned count_in_hand(const struct model_facts *f)
@@ -29,11 +29,20 @@ static unsigned count_in_hand(const struct model_facts *f)
     return n;
 }
 
+static unsigned count_away(const struct model_facts *f)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < MODEL_ACTS; i++)
+        n += f->acts[i].job == JOB_AWAY;
+    return n;
+}
+
 static bool is_flushed(const struct model_facts *f)
 {
     for (unsigned i = 0; i < MODEL_ACTS; i++)
-        if (f->acts[i].job == JOB_ENDED &&
-            (f->acts[i].ack != SENT_TOLD || f->acts[i].record != SENT_TOLD))
+        if (f->acts[i].sent || (f->acts[i].job == JOB_ENDED &&
+                                (f->acts[i].ack != SENT_TOLD || f->acts[i].record != SENT_TOLD)))
             return false;
     return true;
 }
@@ -50,6 +59,65 @@ void model_begin(const struct model_conf *conf, struct model_facts *ret)
 }
 
 /* ---- what can happen ---- */
+
+#define ADD(k)                                                                                     \
+    out[n++] = (struct model_step)                                                                 \
+    {                                                                                              \
+        .kind = (k), .act = (uint8_t)act                                                           \
+    }
+
+static bool may_forward(const struct model_conf *conf, const struct model_facts *f, unsigned act)
+{
+    const struct model_act *a = &f->acts[act];
+
+    return a->job == JOB_WAITS && f->phase == PHASE_RUNNING && act < conf->forwards &&
+           (!a->back || conf->mistake == MISTAKE_FORWARD_AGAIN);
+}
+
+/* What the origin does of something forwarded. */
+static unsigned away_steps(const struct model_conf *conf, const struct model_facts *f, unsigned act,
+                           struct model_step *out)
+{
+    const struct model_act *a = &f->acts[act];
+    unsigned n = 0;
+
+    if (may_forward(conf, f, act))
+        ADD(STEP_FORWARD);
+    if (a->sent == SENT_FLIES) {
+        ADD(STEP_SEND_ARRIVES);
+        ADD(STEP_SEND_FAILS);
+    }
+    if (a->sent == SENT_ARRIVED)
+        ADD(STEP_SEND_TOLD);
+    if (a->report && !a->heard)
+        ADD(STEP_HEAR);
+    if (a->report && a->heard)
+        ADD(STEP_HEARD_COMMITTED);
+    if (a->job == JOB_AWAY && a->peer == PEER_DEAD)
+        ADD(STEP_GIVE_UP);
+    return n;
+}
+
+/* What its peer does, whether the origin lives or not. */
+static unsigned peer_steps(const struct model_conf *conf, const struct model_facts *f, unsigned act,
+                           struct model_step *out)
+{
+    const struct model_act *a = &f->acts[act];
+    unsigned n = 0;
+
+    if (a->peer == PEER_HAS) {
+        ADD(STEP_PEER_RUNS);
+        ADD(STEP_PEER_RETURNS);
+    }
+    if (a->peer == PEER_RUNS)
+        ADD(STEP_PEER_ACKS);
+    if (a->peer == PEER_ACKED)
+        ADD(STEP_PEER_REPORTS);
+    if (conf->peer_dies && a->peer >= PEER_HAS && a->peer <= PEER_ACKED)
+        ADD(STEP_PEER_DIES);
+    return n;
+}
+#undef ADD
 
 static bool may_hand_out(const struct model_conf *conf, const struct model_facts *f)
 {
@@ -70,7 +138,8 @@ static bool may_exit(const struct model_facts *f)
     bool left = f->leave == LEAVE_DONE ||
                 (f->leave == LEAVE_FAILED && (f->killed || f->position >= f->end));
 
-    return f->phase == PHASE_DRAINING && left && count_in_hand(f) == 0 && is_flushed(f);
+    return f->phase == PHASE_DRAINING && left && is_flushed(f) &&
+           count_in_hand(f) == (f->killed ? count_away(f) : 0);
 }
 
 static unsigned act_steps(const struct model_conf *conf, const struct model_facts *f, unsigned act,
@@ -138,8 +207,10 @@ static unsigned up_steps(const struct model_conf *conf, const struct model_facts
         ADD(STEP_KILL);
     if (may_exit(f))
         ADD(STEP_EXIT);
-    for (unsigned i = 0; i < MODEL_ACTS; i++)
+    for (unsigned i = 0; i < MODEL_ACTS; i++) {
         n += act_steps(conf, f, i, out + n);
+        n += away_steps(conf, f, i, out + n);
+    }
     if (f->crashes < conf->crashes)
         ADD(STEP_CRASH);
     return n;
@@ -174,6 +245,8 @@ unsigned model_enabled(const struct model_conf *conf, const struct model_facts *
         ret[n++] = (struct model_step){.kind = STEP_PRODUCE};
     n += f->phase == PHASE_DOWN ? down_steps(conf, f, ret + n) : up_steps(conf, f, ret + n);
 #undef ADD
+    for (unsigned i = 0; i < conf->forwards; i++)
+        n += peer_steps(conf, f, i, ret + n);
     assert_true(n <= MODEL_STEPS);
     return n;
 }
@@ -194,9 +267,15 @@ bool model_calls_process(const struct model_conf *conf, enum model_step_kind kin
     case STEP_LEAVE_TOLD:
     case STEP_EXIT:
     case STEP_RECREATE:
+    case STEP_FORWARD:
+    case STEP_SEND_TOLD:
+    case STEP_SEND_FAILS:
+    case STEP_HEAR:
+    case STEP_HEARD_COMMITTED:
         return true;
     case STEP_ANSWER:
     case STEP_EXCUSE:
+    case STEP_GIVE_UP:
     case STEP_KILL:
         return conf->mistake == MISTAKE_ACK_IS_ENOUGH;
     case STEP_ACK_ARRIVES:
@@ -213,7 +292,8 @@ static void lose_memory(struct model_facts *f)
     for (unsigned i = 0; i < MODEL_ACTS; i++) {
         f->acts[i].job = JOB_NONE;
         f->acts[i].ack = f->acts[i].record = SENT_NOT;
-        f->acts[i].void_ticket = false;
+        f->acts[i].sent = SENT_NOT;
+        f->acts[i].void_ticket = f->acts[i].expected = f->acts[i].back = f->acts[i].heard = false;
     }
     f->position = f->handed = f->committing = f->confirmed = f->floor = f->leave_at = -1;
     f->touched = MODEL_TOUCHED_NOTHING;
@@ -229,7 +309,7 @@ static void lose_memory(struct model_facts *f)
 void model_crash(struct model_facts *f)
 {
     for (unsigned i = 0; i < MODEL_ACTS; i++)
-        if (f->acts[i].acks && !f->acts[i].kept)
+        if ((f->acts[i].acks || f->acts[i].sent || f->acts[i].peer) && !f->acts[i].kept)
             f->acts[i].again = true;
     /* Of a write that was torn, either may be there. */
     f->kept_low = f->low < f->kept_low ? f->low : f->kept_low;
@@ -354,6 +434,9 @@ static enum model_outcome open_process(struct act_on *on)
     if (!model_process_open(on->p) || on->p->disk.left == 0)
         return OUTCOME_DIED;
     on->s->calls.count = 0;
+    for (unsigned i = 0; i < MODEL_ACTS; i++)
+        on->s->facts.acts[i].expected =
+            on->p->expected[i] && on->conf->mistake != MISTAKE_UNEXPECTED;
     assigned(on);
     return OUTCOME_WELL;
 }
@@ -362,8 +445,10 @@ static void foreign(struct model_facts *f)
 {
     f->low = -1;
     f->checking = f->looked = false;
-    for (unsigned i = 0; i < MODEL_ACTS; i++)
+    for (unsigned i = 0; i < MODEL_ACTS; i++) {
         f->acts[i].void_ticket = f->acts[i].job != JOB_NONE;
+        f->acts[i].expected = false; /* nothing is left to be read again */
+    }
     f->touched = MODEL_TOUCHED_NOTHING;
     new_era(f);
     seek(f, -1);
@@ -399,7 +484,11 @@ static enum model_outcome hand_out(struct act_on *on, unsigned act)
     if (a->job != JOB_NONE)
         return bad(on, "what is in hand was taken again");
     a->taken = true;
-    a->job = verdict == INV_ANSWER && !on->conf->retries ? JOB_INTERRUPTED : JOB_WAITS;
+    a->back = verdict == INV_RUN_HERE;
+    a->job = verdict == INV_AWAY                           ? JOB_AWAY
+             : verdict == INV_ANSWER && !on->conf->retries ? JOB_INTERRUPTED
+                                                           : JOB_WAITS;
+    a->expected = false;
     return OUTCOME_WELL;
 }
 
@@ -498,6 +587,145 @@ static enum model_outcome ack_arrives(struct act_on *on, unsigned act)
     return OUTCOME_WELL;
 }
 
+/* ---- forwarded ---- */
+
+static enum model_outcome forward(struct act_on *on, unsigned act)
+{
+    struct model_act *a = &on->s->facts.acts[act];
+    enum model_mistake mistake = on->conf->mistake;
+
+    touch(&on->s->facts, act);
+    a->started = true;
+    if (mistake == MISTAKE_FORWARD_LATE)
+        a->peer = PEER_HAS;
+    if (call(on, CALL_START, act).code != 0)
+        return OUTCOME_DIED;
+    if (on->p->disk.written)
+        flushed(&on->s->facts);
+    a->job = JOB_AWAY;
+    a->sent = mistake == MISTAKE_FORWARD_LATE ? SENT_ARRIVED : SENT_FLIES;
+    if (mistake == MISTAKE_FORWARDED_EARLY)
+        (void)call(on, CALL_FORWARDED, act);
+    return OUTCOME_WELL;
+}
+
+static void came_back(struct act_on *on, unsigned act)
+{
+    struct model_act *a = &on->s->facts.acts[act];
+
+    if (on->conf->mistake != MISTAKE_RETURN_UNNOTED)
+        (void)call(on, CALL_RETURNED, act);
+    if (a->job == JOB_AWAY && on->s->facts.killed) {
+        finish(on, act);
+    } else if (a->job == JOB_AWAY) {
+        a->job = JOB_WAITS;
+        a->back = true;
+    }
+    a->expected = false;
+}
+
+static void ended_elsewhere(struct act_on *on, unsigned act)
+{
+    struct model_act *a = &on->s->facts.acts[act];
+
+    (void)call(on, CALL_ACKED, act);
+    (void)call(on, CALL_STORED, act);
+    a->ack = a->record = SENT_TOLD;
+    if (a->job == JOB_AWAY)
+        a->job = JOB_ENDED;
+    a->expected = false;
+}
+
+static void hear(struct act_on *on, unsigned act)
+{
+    struct model_act *a = &on->s->facts.acts[act];
+
+    a->heard = true;
+    if (a->job != JOB_AWAY && !a->expected)
+        return; /* heard before, or answered meanwhile */
+    if (a->report == REPORT_RETURNED)
+        came_back(on, act);
+    else
+        ended_elsewhere(on, act);
+}
+
+static enum model_outcome heard_committed(struct act_on *on, unsigned act)
+{
+    if (on->conf->mistake != MISTAKE_REPORT_UNKEPT && writes(on, CALL_FLUSH, 0) != OUTCOME_WELL)
+        return OUTCOME_DIED;
+    on->s->facts.acts[act].report = REPORT_NONE;
+    on->s->facts.acts[act].heard = false;
+    return OUTCOME_WELL;
+}
+
+static enum model_outcome peer_runs(struct act_on *on, struct model_act *a)
+{
+    unsigned allowed = on->conf->retries ? 1U + on->s->facts.crashes : 1;
+
+    a->peer = PEER_RUNS;
+    return ++a->runs > allowed && !a->served ? bad(on, "it ran twice") : OUTCOME_WELL;
+}
+
+static void peer_dies(struct model_act *a)
+{
+    a->again |= a->peer == PEER_ACKED;
+    a->peer = PEER_DEAD;
+}
+
+static enum model_outcome step_away(struct act_on *on, const struct model_step *step)
+{
+    struct model_act *a = &on->s->facts.acts[step->act];
+
+    switch (step->kind) {
+    case STEP_FORWARD:
+        return forward(on, step->act);
+    case STEP_SEND_ARRIVES:
+        a->sent = SENT_ARRIVED;
+        a->peer = PEER_HAS;
+        return OUTCOME_WELL;
+    case STEP_SEND_TOLD:
+        a->sent = SENT_NOT;
+        if (a->job == JOB_AWAY)
+            (void)call(on, CALL_FORWARDED, step->act);
+        return OUTCOME_WELL;
+    case STEP_SEND_FAILS:
+        a->sent = SENT_NOT;
+        came_back(on, step->act);
+        return OUTCOME_WELL;
+    case STEP_HEAR:
+        hear(on, step->act);
+        return OUTCOME_WELL;
+    case STEP_HEARD_COMMITTED:
+        return heard_committed(on, step->act);
+    default: /* STEP_GIVE_UP */
+        finish(on, step->act);
+        return OUTCOME_WELL;
+    }
+}
+
+static enum model_outcome step_peer(struct act_on *on, const struct model_step *step)
+{
+    struct model_act *a = &on->s->facts.acts[step->act];
+
+    switch (step->kind) {
+    case STEP_PEER_RUNS:
+        return peer_runs(on, a);
+    case STEP_PEER_ACKS:
+        a->peer = PEER_ACKED;
+        a->acks++;
+        a->records = 1;
+        return OUTCOME_WELL;
+    case STEP_PEER_REPORTS:
+    case STEP_PEER_RETURNS:
+        a->report = a->peer == PEER_ACKED ? REPORT_ENDED : REPORT_RETURNED;
+        a->peer = PEER_OVER;
+        return OUTCOME_WELL;
+    default: /* STEP_PEER_DIES */
+        peer_dies(a);
+        return OUTCOME_WELL;
+    }
+}
+
 static void leave_to_journal(struct model_facts *f, unsigned act)
 {
     f->acts[act].job = JOB_LEFT;
@@ -554,7 +782,9 @@ static void kill_rest(struct act_on *on)
 
     f->killed = true;
     for (unsigned i = 0; i < MODEL_ACTS; i++) {
-        if (f->acts[i].job == JOB_PLACED)
+        if (f->acts[i].job == JOB_AWAY) /* reports are still heard until the process exits */
+            f->acts[i].dropped = true;
+        else if (f->acts[i].job == JOB_PLACED)
             leave_to_journal(f, i);
         else if (in_hand(&f->acts[i]))
             finish(on, i);
@@ -598,6 +828,7 @@ static enum model_outcome serve(struct act_on *on, int to)
             return bad(on, "another invoker ran what had been started, after an orderly end");
         a->acks++;
         a->records = 1;
+        a->served = on->conf->forwards > 0;
     }
     f->committed = (int8_t)to;
     f->foreign = true;
@@ -742,6 +973,22 @@ enum model_outcome model_apply(const struct model_conf *conf, struct model_state
     case STEP_RECORD_SAFE:
         ret = step_act(&on, step);
         break;
+    case STEP_FORWARD:
+    case STEP_SEND_ARRIVES:
+    case STEP_SEND_TOLD:
+    case STEP_SEND_FAILS:
+    case STEP_HEAR:
+    case STEP_HEARD_COMMITTED:
+    case STEP_GIVE_UP:
+        ret = step_away(&on, step);
+        break;
+    case STEP_PEER_RUNS:
+    case STEP_PEER_ACKS:
+    case STEP_PEER_REPORTS:
+    case STEP_PEER_RETURNS:
+    case STEP_PEER_DIES:
+        ret = step_peer(&on, step);
+        break;
     case STEP_COMMIT_ARRIVES:
     case STEP_COMMIT_TOLD:
     case STEP_LEAVE_ARRIVES:
@@ -774,6 +1021,8 @@ const char *model_final(const struct model_conf *conf, const struct model_facts 
     for (int offset = 0; offset < f->end; offset++) {
         const struct model_act *a = &f->acts[act_of(f, offset)];
 
+        if (a->job == JOB_AWAY)
+            return "the end of what is away is waited for in vain";
         if (may_be_lost(conf, f, a))
             continue;
         if (a->acks == 0)
@@ -811,6 +1060,18 @@ void model_describe(const struct model_step *step, const struct model_facts *bef
         [STEP_ACK_ARRIVES] = "the broker has the ack",
         [STEP_ACK_TOLD] = "the ack is confirmed",
         [STEP_RECORD_SAFE] = "the record is safe",
+        [STEP_FORWARD] = "started, sent to the peer",
+        [STEP_SEND_ARRIVES] = "the broker has it for the peer",
+        [STEP_SEND_TOLD] = "that is confirmed",
+        [STEP_SEND_FAILS] = "it could not be sent to the peer",
+        [STEP_PEER_RUNS] = "the peer runs it",
+        [STEP_PEER_ACKS] = "the peer has answered it",
+        [STEP_PEER_REPORTS] = "the peer reports its end",
+        [STEP_PEER_RETURNS] = "the peer gives it back",
+        [STEP_PEER_DIES] = "the peer is killed",
+        [STEP_HEAR] = "the report is heard",
+        [STEP_HEARD_COMMITTED] = "the report is committed",
+        [STEP_GIVE_UP] = "the peer is dead: ack sent, record added",
         [STEP_TURN] = "end of a turn: journal written",
         [STEP_STOP] = "SIGTERM: commit sent that leaves the rest",
         [STEP_LEAVE_ARRIVES] = "the broker has that commit",
@@ -825,7 +1086,7 @@ void model_describe(const struct model_step *step, const struct model_facts *bef
         [STEP_CRASH] = "the process is killed",
     };
     bool of_act =
-        (step->kind >= STEP_PLACE && step->kind <= STEP_RECORD_SAFE) || step->kind == STEP_HAND_OUT;
+        (step->kind >= STEP_PLACE && step->kind <= STEP_GIVE_UP) || step->kind == STEP_HAND_OUT;
     char who[32] = "";
 
     if (of_act)

@@ -1,7 +1,8 @@
 /* What can happen to messages between broker, feed, containers, controllers and store, beside a
  * real ledger; one step at a time. What the feed and the daemon do is retold here (invoker/feed.c,
  * daemon_feed.c, daemon.c): hand out in order and within credits, keep before a commit, start,
- * answer, leave. A step that the network can hold up is several. Thread: loop. */
+ * answer, leave; forward, hear, keep before what was heard is committed (invoker/forward/). A step
+ * that the network can hold up is several. Thread: loop. */
 #pragma once
 
 #include <stdbool.h>
@@ -28,6 +29,13 @@ enum model_mistake {
     MISTAKE_COMMIT_BELIEVED, /* it is told that a commit was confirmed when that is sent */
     MISTAKE_LEAVE_UNNOTED,   /* it is not told of the commit that leaves the rest */
     MISTAKE_NO_LOOK,         /* nobody looks where the topic ends */
+    /* of what is forwarded */
+    MISTAKE_FORWARD_LATE,    /* started is noted after it was sent */
+    MISTAKE_FORWARDED_EARLY, /* forwarded is noted before the broker has it */
+    MISTAKE_REPORT_UNKEPT,   /* what was reported is committed before the journal is kept */
+    MISTAKE_RETURN_UNNOTED,  /* the journal is not told that it came back */
+    MISTAKE_FORWARD_AGAIN,   /* what came back is forwarded again */
+    MISTAKE_UNEXPECTED,      /* reports count only once the message has been read again */
 };
 
 struct model_conf {
@@ -36,18 +44,33 @@ struct model_conf {
                              of them comes later than the others, unless all are there at once */
     bool at_once;
     uint8_t capacity;
-    uint8_t crashes; /* at most */
-    uint8_t stops;   /* orderly ends, at most */
-    bool other;      /* an invoker without this journal comes after the first end, for good */
-    uint8_t visits;  /* one comes in between, at most so often, and goes at any moment */
-    bool retries;    /* cwhisk.retry-on-crash */
-    bool coarse;     /* ack and record arrive, and are told, in one step */
-    bool confirms;   /* the broker always confirms the commit that leaves the rest */
+    uint8_t crashes;  /* at most */
+    uint8_t stops;    /* orderly ends, at most */
+    bool other;       /* an invoker without this journal comes after the first end, for good */
+    uint8_t visits;   /* one comes in between, at most so often, and goes at any moment */
+    bool retries;     /* cwhisk.retry-on-crash */
+    uint8_t forwards; /* the first so many messages may be forwarded */
+    bool peer_dies;
+    bool coarse;   /* ack and record arrive, and are told, in one step */
+    bool confirms; /* the broker always confirms the commit that leaves the rest */
     enum model_mistake mistake;
 };
 
 enum model_phase { PHASE_DOWN, PHASE_RUNNING, PHASE_DRAINING, PHASE_OVER };
-enum model_job { JOB_NONE, JOB_WAITS, JOB_INTERRUPTED, JOB_PLACED, JOB_RUNS, JOB_ENDED, JOB_LEFT };
+enum model_job {
+    JOB_NONE,
+    JOB_WAITS,
+    JOB_INTERRUPTED,
+    JOB_PLACED,
+    JOB_RUNS,
+    JOB_AWAY,
+    JOB_ENDED,
+    JOB_LEFT
+};
+/* Of a forwarded activation, at the peer. */
+enum model_peer { PEER_NONE, PEER_HAS, PEER_RUNS, PEER_ACKED, PEER_OVER, PEER_DEAD };
+/* In the origin's topic, and not committed there. */
+enum model_heard { REPORT_NONE, REPORT_ENDED, REPORT_RETURNED };
 enum model_sent { SENT_NOT, SENT_FLIES, SENT_ARRIVED, SENT_TOLD };
 enum model_leave { LEAVE_NOT, LEAVE_FLIES, LEAVE_ARRIVED, LEAVE_DONE, LEAVE_FAILED };
 
@@ -60,9 +83,15 @@ struct model_act {
     bool started; /* the kernel may have that it was */
     bool doubt;   /* nobody can know who had it */
     bool dropped; /* the journal's alone: it was not started, and no commit goes back so far */
+    bool served;  /* somebody else ran it after a crash */
+    uint8_t peer, report;
     /* of the process */
     uint8_t job, ack, record; /* record: SENT_TOLD means safe */
+    uint8_t sent;             /* to the peer */
     bool void_ticket;         /* its topic is not that any more */
+    bool expected;            /* its predecessor's, and not read again */
+    bool back;                /* it came back */
+    bool heard;               /* the report */
 };
 
 /* Compared as bytes: no holes. */
@@ -99,6 +128,18 @@ enum model_step_kind {
     STEP_ACK_ARRIVES,
     STEP_ACK_TOLD,
     STEP_RECORD_SAFE,
+    STEP_FORWARD,
+    STEP_SEND_ARRIVES,
+    STEP_SEND_TOLD,
+    STEP_SEND_FAILS,
+    STEP_PEER_RUNS,
+    STEP_PEER_ACKS,
+    STEP_PEER_REPORTS,
+    STEP_PEER_RETURNS,
+    STEP_PEER_DIES,
+    STEP_HEAR,
+    STEP_HEARD_COMMITTED,
+    STEP_GIVE_UP,
     STEP_TURN,
     STEP_STOP,
     STEP_LEAVE_ARRIVES,
