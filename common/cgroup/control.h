@@ -134,6 +134,9 @@ enum cw_control_answer cw_control_set_io_weight(struct cw_control *c, const char
                                                 int64_t weight, struct cw_control_change *ret,
                                                 struct cw_err *err);
 
+/* The weight as it is; CW_CONTROL_NONE: nothing heeds one, or it cannot be read. */
+int64_t cw_control_io_weight(struct cw_control *c, const char *sysfs);
+
 /* What the group has beside it in the same parent, and the parent beside its own neighbours. */
 struct cw_control_neighbours {
     int64_t siblings_weight; /* of all groups in the parent, this one too */

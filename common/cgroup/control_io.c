@@ -54,18 +54,35 @@ static bool has(const struct cw_control *c, const char *file)
     return control_get(c, PART_IO, file, &v) == 0;
 }
 
-enum cw_control_answer cw_control_set_io_weight(struct cw_control *c, const char *sysfs,
-                                                int64_t weight, struct cw_control_change *ret,
-                                                struct cw_err *err)
+/* The file that is heeded; NULL: none. */
+static const char *heeded(const struct cw_control *c, const char *sysfs)
 {
     bool v1 = c->version == CW_CGROUP_V1;
     const char *bfq = v1 ? "blkio.bfq.weight" : "io.bfq.weight";
 
     if (!v1 && has(c, "io.weight") && costs_are_on(c)) /* 1..10000, 100 as usual: BFQ's scale */
-        return control_set(c, PART_IO, "io.weight", weight, ret, err);
+        return "io.weight";
     if (has(c, bfq) && bfq_is_used(c, sysfs))
-        return control_set(c, PART_IO, bfq, weight, ret, err);
-    if (v1 && has(c, "blkio.weight")) /* CFQ, before Linux 5.0 */
-        return control_set(c, PART_IO, "blkio.weight", weight, ret, err);
-    return control_refuse(ret, bfq, "no disk is scheduled by BFQ, and there is no cost model", err);
+        return bfq;
+    return v1 && has(c, "blkio.weight") ? "blkio.weight" : NULL; /* CFQ, before Linux 5.0 */
+}
+
+enum cw_control_answer cw_control_set_io_weight(struct cw_control *c, const char *sysfs,
+                                                int64_t weight, struct cw_control_change *ret,
+                                                struct cw_err *err)
+{
+    const char *file = heeded(c, sysfs);
+
+    if (file)
+        return control_set(c, PART_IO, file, weight, ret, err);
+    return control_refuse(ret, c->version == CW_CGROUP_V1 ? "blkio.bfq.weight" : "io.bfq.weight",
+                          "no disk is scheduled by BFQ, and there is no cost model", err);
+}
+
+int64_t cw_control_io_weight(struct cw_control *c, const char *sysfs)
+{
+    const char *file = heeded(c, sysfs);
+    int64_t v;
+
+    return file && control_get(c, PART_IO, file, &v) == 0 ? v : CW_CONTROL_NONE;
 }

@@ -251,25 +251,47 @@ struct inv_member *inv_resize_add(struct inv_resize *r, void *owner,
     return m;
 }
 
-/* Quota and weight of block I/O, which are nobody else's business. */
-static void write_own(struct inv_member *m)
+uint32_t resize_io_wanted(const struct inv_member *m)
 {
-    struct inv_writer *w = m->r->writer;
-    uint32_t io_weight = m->wishes.io_weight ? m->wishes.io_weight : 100;
+    enum { USUAL = 100 };
 
-    if (!m->control)
+    return m->wishes.io_weight ? m->wishes.io_weight : m->io_weight ? USUAL : 0;
+}
+
+/* The files are there, but not for us: from now on by the engine, where it has an update call. */
+static void give_up_files(struct inv_member *m, enum cw_control_answer answer)
+{
+    if (answer == CW_CONTROL_DENIED && m->r->conf.driver->ops->update)
+        cw_control_free(CW_STEAL(m->control));
+}
+
+/* Of block I/O: that a kernel does not weigh it is no reason for another container. */
+static void write_io_weight(struct inv_member *m)
+{
+    uint32_t weight = resize_io_wanted(m);
+
+    if (!m->control || weight == m->io_weight)
         return;
-    if (m->quota_wanted_us != m->quota_us) {
-        (void)inv_writer_write(w, m->control, m->name, INV_LIMIT_CPU_QUOTA, m->quota_wanted_us,
-                               NULL);
-        m->quota_us = m->quota_wanted_us;
-        m->quota_written = true;
-        resize_watch_begin(m->r);
+    (void)inv_writer_write(m->r->writer, m->control, m->name, INV_LIMIT_IO_WEIGHT, weight, NULL);
+    m->io_weight = weight;
+}
+
+static bool write_quota(struct inv_member *m)
+{
+    enum cw_control_answer answer;
+
+    if (!m->control || m->quota_wanted_us == m->quota_us)
+        return true;
+    answer = inv_writer_write(m->r->writer, m->control, m->name, INV_LIMIT_CPU_QUOTA,
+                              m->quota_wanted_us, NULL);
+    if (!cw_control_is_set(answer)) {
+        give_up_files(m, answer);
+        return !m->control;
     }
-    if ((m->wishes.io_weight || m->io_weight) && io_weight != m->io_weight) {
-        (void)inv_writer_write(w, m->control, m->name, INV_LIMIT_IO_WEIGHT, io_weight, NULL);
-        m->io_weight = io_weight;
-    }
+    m->quota_us = m->quota_wanted_us;
+    m->quota_written = true;
+    resize_watch_begin(m->r);
+    return true;
 }
 
 void inv_resize_created(struct inv_member *m, const char *id)
@@ -289,7 +311,9 @@ void inv_resize_created(struct inv_member *m, const char *id)
         m->weight = m->wanted; /* whatever the engine made of it */
     else
         resize_apply(r);
-    write_own(m);
+    write_io_weight(m);
+    if (!m->control && m->wishes.io_weight)
+        (void)resize_engine_limits(m, m->memory_mb, false);
     if (m->control)
         resize_protect_begin(r);
     if (m->wishes.guarantee_ppm)
@@ -319,7 +343,8 @@ void inv_resize_remove(struct inv_member *m)
 static bool is_same(const struct inv_member *m, const struct inv_wishes *wishes, uint32_t memory_mb)
 {
     return m->memory_mb == memory_mb && m->wishes.guarantee_ppm == wishes->guarantee_ppm &&
-           m->wishes.cpu_millis == wishes->cpu_millis && m->wishes.io_weight == wishes->io_weight;
+           m->wishes.cpu_millis == wishes->cpu_millis && m->wishes.io_weight == wishes->io_weight &&
+           m->quota_us == m->quota_wanted_us;
 }
 
 static int64_t quota_for(const struct inv_resize *r, const struct inv_wishes *wishes,
@@ -349,31 +374,45 @@ static bool adopt_cpu(struct inv_member *m, const struct inv_wishes *wishes, uin
     m->wishes = *wishes;
     resize_apply(r);
     m->quota_wanted_us = quota_for(r, wishes, memory_mb);
-    write_own(m);
     return true;
+}
+
+/* By file. true: it has so much, or its files were given up. */
+static bool adopt_memory(struct inv_member *m, uint32_t memory_mb)
+{
+    enum cw_control_answer answer;
+
+    if (!m->control || m->memory_mb == memory_mb)
+        return true;
+    answer = inv_writer_write(m->r->writer, m->control, m->name, INV_LIMIT_MEMORY,
+                              (int64_t)memory_mb << 20, NULL);
+    if (!cw_control_is_set(answer)) {
+        give_up_files(m, answer);
+        return !m->control;
+    }
+    m->memory_written = true;
+    m->memory_mb = memory_mb;
+    resize_watch_begin(m->r);
+    return true;
+}
+
+static enum inv_adopt adopt_by_engine(struct inv_member *m, uint32_t memory_mb)
+{
+    if (m->memory_mb == memory_mb && m->quota_us == m->quota_wanted_us &&
+        m->io_weight == resize_io_wanted(m))
+        return INV_ADOPT_DONE;
+    return resize_engine_limits(m, memory_mb, true) ? INV_ADOPT_PENDING : INV_ADOPT_REFUSED;
 }
 
 enum inv_adopt inv_resize_adopt(struct inv_member *m, const struct inv_wishes *wishes,
                                 uint32_t memory_mb)
 {
-    enum cw_control_answer answer;
-
     if (is_same(m, wishes, memory_mb))
         return INV_ADOPT_DONE;
-    if (m->memory_mb != memory_mb) {
-        if (!m->control)
-            return adopt_cpu(m, wishes, memory_mb) && resize_engine_memory(m, memory_mb)
-                       ? INV_ADOPT_PENDING
-                       : INV_ADOPT_REFUSED;
-        answer = inv_writer_write(m->r->writer, m->control, m->name, INV_LIMIT_MEMORY,
-                                  (int64_t)memory_mb << 20, NULL);
-        if (!cw_control_is_set(answer))
-            return INV_ADOPT_REFUSED;
-        m->memory_written = true;
-        m->memory_mb = memory_mb;
-        resize_watch_begin(m->r);
-    }
-    return adopt_cpu(m, wishes, memory_mb) ? INV_ADOPT_DONE : INV_ADOPT_REFUSED;
+    if (!adopt_memory(m, memory_mb) || !adopt_cpu(m, wishes, memory_mb) || !write_quota(m))
+        return INV_ADOPT_REFUSED;
+    write_io_weight(m);
+    return m->control ? INV_ADOPT_DONE : adopt_by_engine(m, memory_mb);
 }
 
 void inv_resize_idle(struct inv_member *m)

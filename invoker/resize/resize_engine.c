@@ -1,5 +1,5 @@
 /* Changes by the engine's update call, one weight at a time: the order of a plan counts here, too.
- */
+ * A container's other limits are nobody else's business. */
 #include "common/base/err.h"
 #include "common/driver/container_driver.h"
 #include "common/obs/log.h"
@@ -37,7 +37,8 @@ static void on_weight(void *arg, const struct cw_err *err)
 
     r->call = NULL;
     r->call_member = NULL;
-    inv_writer_tell_engine(r->writer, INV_LIMIT_CPU_WEIGHT, !err, now_us(r) - r->call_begun_us);
+    inv_writer_tell_engine(r->writer, m->name, INV_LIMIT_CPU_WEIGHT, r->call_weight, !err,
+                           now_us(r) - r->call_begun_us);
     if (!err) {
         m->weight = r->call_weight;
     } else {
@@ -60,36 +61,58 @@ bool resize_engine_weight(struct inv_resize *r, struct inv_member *m)
     return r->call != NULL;
 }
 
-static void on_memory(void *arg, const struct cw_err *err)
+static void note_limits(const struct inv_member *m, bool ok, int64_t us)
+{
+    struct inv_writer *w = m->r->writer;
+
+    if (m->memory_next_mb != m->memory_mb)
+        inv_writer_tell_engine(w, m->name, INV_LIMIT_MEMORY, (int64_t)m->memory_next_mb << 20, ok,
+                               us);
+    if (m->quota_wanted_us != m->quota_us)
+        inv_writer_tell_engine(w, m->name, INV_LIMIT_CPU_QUOTA, m->quota_wanted_us, ok, us);
+    if (m->io_next != m->io_weight)
+        inv_writer_tell_engine(w, m->name, INV_LIMIT_IO_WEIGHT, m->io_next, ok, us);
+}
+
+static void on_limits(void *arg, const struct cw_err *err)
 {
     struct inv_member *m = arg;
     struct inv_resize *r = m->r;
 
-    m->memory_call = NULL;
-    inv_writer_tell_engine(r->writer, INV_LIMIT_MEMORY, !err, now_us(r) - m->memory_begun_us);
-    if (err)
-        cw_log(CW_LOG_INFO, NULL, COMPONENT, "container %s keeps %u MB of memory: %s", m->name,
-               m->memory_mb, err->msg);
-    else
+    m->limits_call = NULL;
+    note_limits(m, !err, now_us(r) - m->limits_begun_us);
+    if (err) {
+        cw_log(CW_LOG_INFO, NULL, COMPONENT, "container %s keeps its limits: %s", m->name,
+               err->msg);
+    } else {
         m->memory_mb = m->memory_next_mb;
-    r->conf.on_adopted(r->conf.arg, m->owner, !err);
+        m->quota_us = m->quota_wanted_us;
+        m->io_weight = m->io_next;
+    }
+    if (m->adopting)
+        r->conf.on_adopted(r->conf.arg, m->owner, !err);
 }
 
-bool resize_engine_memory(struct inv_member *m, uint32_t memory_mb)
+bool resize_engine_limits(struct inv_member *m, uint32_t memory_mb, bool adopting)
 {
+    bool quota = m->quota_wanted_us != m->quota_us;
+    uint32_t io = resize_io_wanted(m);
     const struct cw_driver_limits limits = {
-        .memory_mb = memory_mb,
-        .cpu_millis =
-            m->quota_wanted_us > 0 ? (uint32_t)(m->quota_wanted_us * 1000 / CW_CPU_PERIOD_US) : 0,
-        .blkio_weight = m->wishes.io_weight,
+        .memory_mb = memory_mb != m->memory_mb ? memory_mb : 0,
+        .cpu_millis = quota ? (uint32_t)(m->quota_wanted_us * 1000 / CW_CPU_PERIOD_US) : 0,
+        .blkio_weight = io != m->io_weight ? io : 0,
     };
 
-    if (m->memory_call || !m->r->conf.on_adopted)
+    if (m->limits_call || (adopting && !m->r->conf.on_adopted))
         return false;
-    m->memory_begun_us = now_us(m->r);
+    if (quota && m->quota_wanted_us == CW_CONTROL_NONE)
+        return false; /* engines raise and lower a quota, but do not take it away */
+    m->adopting = adopting;
+    m->limits_begun_us = now_us(m->r);
     m->memory_next_mb = memory_mb;
-    m->memory_call = update(m->r, m, &limits, on_memory, m);
-    return m->memory_call != NULL;
+    m->io_next = io;
+    m->limits_call = update(m->r, m, &limits, on_limits, m);
+    return m->limits_call != NULL;
 }
 
 void resize_engine_forget(struct inv_member *m)
@@ -97,8 +120,8 @@ void resize_engine_forget(struct inv_member *m)
     struct inv_resize *r = m->r;
     struct cw_driver *d = r->conf.driver;
 
-    if (m->memory_call)
-        d->ops->cancel(d, CW_STEAL(m->memory_call));
+    if (m->limits_call)
+        d->ops->cancel(d, CW_STEAL(m->limits_call));
     if (r->call_member != m)
         return;
     d->ops->cancel(d, CW_STEAL(r->call));

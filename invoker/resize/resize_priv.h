@@ -34,9 +34,10 @@ struct inv_member {
     bool stuck;          /* its weight cannot be changed: tried once, told once */
     bool memory_written; /* by us, so the engine does not know */
     bool quota_written;
-    struct cw_driver_call *memory_call; /* of an adoption that is pending */
-    uint32_t memory_next_mb;
-    int64_t memory_begun_us;
+    struct cw_driver_call *limits_call; /* the engine changes others than the weight */
+    bool adopting;                      /* somebody waits for that */
+    uint32_t memory_next_mb, io_next;
+    int64_t limits_begun_us;
     struct inv_squeezed squeezed;
     bool busy, ran; /* it runs something; it has since the last look (resize_protect.c) */
     int64_t low;    /* memory.low as written; 0: nothing is protected */
@@ -77,6 +78,8 @@ struct inv_resize {
 /* Writes what has to change, as far as nothing else is under way. */
 void resize_apply(struct inv_resize *r);
 bool resize_member_is_real(const struct inv_member *m);
+/* What its weight of block I/O shall be; 0: whatever it is. */
+uint32_t resize_io_wanted(const struct inv_member *m);
 
 /* ---- resize_engine.c ---- */
 
@@ -84,8 +87,10 @@ bool resize_member_is_real(const struct inv_member *m);
 uint32_t resize_engine_shares(const struct inv_resize *r, int64_t weight);
 /* false: the engine has no such call. */
 bool resize_engine_weight(struct inv_resize *r, struct inv_member *m);
-bool resize_engine_memory(struct inv_member *m, uint32_t memory_mb);
-/* Quota and weight of block I/O; nobody waits for it. */
+/* Memory, quota (quota_wanted_us) and weight of block I/O in one call; adopting: on_adopted
+ * follows. false: the engine has no such call, cannot do this, or is at it. */
+bool resize_engine_limits(struct inv_member *m, uint32_t memory_mb, bool adopting);
+/* What is under way is none of its business any more. */
 void resize_engine_forget(struct inv_member *m);
 
 /* ---- resize_watch.c ---- */

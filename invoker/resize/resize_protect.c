@@ -77,7 +77,8 @@ static int64_t wanted_for(struct inv_member *m)
 /* Somebody else's value is replaced only while there is something to protect. */
 static void check(struct inv_member *m)
 {
-    int64_t found = m->low ? inv_writer_read(m->control, INV_LIMIT_PROTECTED) : CW_CONTROL_NONE;
+    int64_t found =
+        m->low ? inv_writer_read(m->r->writer, m->control, INV_LIMIT_PROTECTED) : CW_CONTROL_NONE;
 
     if (found == CW_CONTROL_NONE || found == m->low)
         return;

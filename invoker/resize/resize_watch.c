@@ -24,28 +24,30 @@ void resize_tell_changed(struct inv_member *m, enum inv_limit limit, int64_t fou
            m->name, inv_limit_name(limit), (long long)found, (long long)ours);
 }
 
-static void reassert(struct inv_member *m, enum inv_limit limit, int64_t ours)
+/* false: it cannot be written any more, which the writer has told. */
+static bool reassert(struct inv_member *m, enum inv_limit limit, int64_t ours)
 {
-    int64_t found = inv_writer_read(m->control, limit);
+    struct inv_writer *w = m->r->writer;
+    int64_t found = inv_writer_read(w, m->control, limit);
 
     if (found == ours || found == CW_CONTROL_NONE)
-        return;
+        return true;
     resize_tell_changed(m, limit, found, ours);
-    (void)inv_writer_write(m->r->writer, m->control, m->name, limit, ours, NULL);
+    return cw_control_is_set(inv_writer_write(w, m->control, m->name, limit, ours, NULL));
 }
 
 static void look_at(struct inv_member *m)
 {
-    int64_t weight = inv_writer_read(m->control, INV_LIMIT_CPU_WEIGHT);
+    int64_t weight = inv_writer_read(m->r->writer, m->control, INV_LIMIT_CPU_WEIGHT);
 
     if (weight != CW_CONTROL_NONE && weight != m->weight && !m->stuck) {
         resize_tell_changed(m, INV_LIMIT_CPU_WEIGHT, weight, m->wanted);
         m->weight = weight;
     }
     if (m->memory_written)
-        reassert(m, INV_LIMIT_MEMORY, (int64_t)m->memory_mb << 20);
+        m->memory_written = reassert(m, INV_LIMIT_MEMORY, (int64_t)m->memory_mb << 20);
     if (m->quota_written && m->quota_us != CW_CONTROL_NONE)
-        reassert(m, INV_LIMIT_CPU_QUOTA, m->quota_us);
+        m->quota_written = reassert(m, INV_LIMIT_CPU_QUOTA, m->quota_us);
 }
 
 void resize_watch(void *arg)
@@ -162,12 +164,15 @@ static void put_member(struct inv_member *m, struct cw_json_writer *w)
     cw_json_kv_int(w, "weight", m->wanted);
     cw_json_kv_int(w, "memoryMB", m->memory_mb);
     put_if_known(w, "cpuQuotaUs", m->quota_wanted_us);
+    if (m->wishes.io_weight)
+        cw_json_kv_int(w, "ioWeight", m->wishes.io_weight);
     if (m->control) {
         cw_json_key(w, "kernel");
         cw_json_object(w);
         cw_json_kv_string(w, "group", cw_control_place(m->control));
         put_if_known(w, "weight", cw_control_weight(m->control));
         put_if_known(w, "cpuQuotaUs", cw_control_quota(m->control));
+        put_if_known(w, "ioWeight", inv_writer_read(m->r->writer, m->control, INV_LIMIT_IO_WEIGHT));
         put_if_known(w, "memoryLimit", cw_control_memory_limit(m->control));
         put_if_known(w, "memoryUsed", cw_control_memory_used(m->control));
         if (m->low)

@@ -161,7 +161,7 @@ enum cw_control_answer inv_writer_write(struct inv_writer *w, struct cw_control 
     return answer;
 }
 
-int64_t inv_writer_read(struct cw_control *c, enum inv_limit limit)
+int64_t inv_writer_read(const struct inv_writer *w, struct cw_control *c, enum inv_limit limit)
 {
     switch (limit) {
     case INV_LIMIT_CPU_WEIGHT:
@@ -173,13 +173,20 @@ int64_t inv_writer_read(struct cw_control *c, enum inv_limit limit)
     case INV_LIMIT_PROTECTED:
         return cw_control_protected(c);
     default:
-        return CW_CONTROL_NONE;
+        return cw_control_io_weight(c, w->conf.sysfs);
     }
 }
 
-void inv_writer_tell_engine(struct inv_writer *w, enum inv_limit limit, bool ok, int64_t us)
+void inv_writer_tell_engine(struct inv_writer *w, const char *name, enum inv_limit limit,
+                            int64_t value, bool ok, int64_t us)
 {
-    note(w, BY_ENGINE, limit, ok ? CW_CONTROL_SET : CW_CONTROL_FAILED, us);
+    enum cw_control_answer answer = ok ? CW_CONTROL_SET : CW_CONTROL_FAILED;
+
+    note(w, BY_ENGINE, limit, answer, us);
+    if (ok)
+        cw_log(level_of(limit, answer), NULL, COMPONENT,
+               "container %s: %s %lld, by the engine in %lld us", name, inv_limit_name(limit),
+               (long long)value, (long long)us);
 }
 
 void inv_writer_tell_reasserted(struct inv_writer *w)

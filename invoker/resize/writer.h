@@ -46,9 +46,11 @@ enum cw_control_answer inv_writer_write(struct inv_writer *w, struct cw_control 
                                         const char *name, enum inv_limit limit, int64_t value,
                                         int64_t *ret_now);
 /* What the kernel has now; CW_CONTROL_NONE: no limit, or it cannot be read. */
-int64_t inv_writer_read(struct cw_control *c, enum inv_limit limit);
-/* A change that the engine made took so long. */
-void inv_writer_tell_engine(struct inv_writer *w, enum inv_limit limit, bool ok, int64_t us);
+int64_t inv_writer_read(const struct inv_writer *w, struct cw_control *c, enum inv_limit limit);
+/* The engine was asked for this change of the container called name, and took so long. When it
+ * refused (ok false), that is the caller's to log. */
+void inv_writer_tell_engine(struct inv_writer *w, const char *name, enum inv_limit limit,
+                            int64_t value, bool ok, int64_t us);
 /* Somebody else had written over it (systemd, on a reload), and it was written again. */
 void inv_writer_tell_reasserted(struct inv_writer *w);
 
