@@ -42,7 +42,7 @@ uint64_t inv_daemon_memory_need(void *arg, const struct cw_action *action)
     const struct inv_daemon *d = arg;
     struct inv_need need;
 
-    inv_profiles_need(d->profiles, action, &need);
+    inv_profiles_need(d->profiles, action, INV_TRUST_KERNEL, &need);
     return need.memory_bytes;
 }
 

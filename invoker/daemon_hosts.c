@@ -38,7 +38,7 @@ uint32_t inv_daemon_cpu_need(struct inv_daemon *d, const struct inv_job *job, ui
 
     if (known)
         return known;
-    inv_profiles_need(d->profiles, job->action, &need);
+    inv_profiles_need(d->profiles, job->action, INV_TRUST_ALL, &need);
     inv_load_set_need(d->load, pair, now_us, need.cpu_millis);
     return need.cpu_millis;
 }

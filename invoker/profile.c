@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char LETTERS[] = "cm"; /* by enum inv_profile_of */
+static const char LETTERS[INV_PROFILE_RESOURCES + 1] = "cmCM"; /* by enum inv_profile_of */
 
 void inv_profile_done(struct inv_profile *p)
 {
@@ -88,7 +88,6 @@ uint32_t inv_profile_hist(const struct inv_profile *p, uint32_t epoch, enum inv_
 {
     uint32_t epochs = 0, last = 0;
 
-    memset(ret, 0, sizeof(*ret));
     for (size_t i = 0; i < p->count; i++) {
         const struct inv_profile_cell *c = &p->cells[i];
         double count = (double)c->shared + c->pending + c->flying;
@@ -114,7 +113,7 @@ bool inv_profile_parse(struct cw_slice name, struct cw_slice value, struct inv_p
     int64_t epoch, bucket, count;
     size_t n = 0;
 
-    while (n < name.n && name.p[n] != LETTERS[0] && name.p[n] != LETTERS[1])
+    while (n < name.n && !memchr(LETTERS, name.p[n], INV_PROFILE_RESOURCES))
         n++;
     if (n == name.n || name.n >= INV_PROFILE_FIELD_MAX ||
         cw_parse_i64(cw_slice(name.p, n), "epoch", 0, UINT32_MAX, &epoch, NULL) != 0 ||
@@ -124,7 +123,7 @@ bool inv_profile_parse(struct cw_slice name, struct cw_slice value, struct inv_p
         return false;
     *ret = (struct inv_profile_cell){
         .epoch = (uint32_t)epoch,
-        .of = name.p[n] == LETTERS[INV_PROFILE_CPU] ? INV_PROFILE_CPU : INV_PROFILE_MEMORY,
+        .of = (uint8_t)((const char *)memchr(LETTERS, name.p[n], INV_PROFILE_RESOURCES) - LETTERS),
         .bucket = (uint8_t)bucket,
         .shared = (uint32_t)(count < INV_PROFILE_COUNT_MAX ? count : INV_PROFILE_COUNT_MAX),
     };

@@ -16,13 +16,20 @@
 
 enum {
     INV_PROFILE_EPOCHS = 12,
-    INV_PROFILE_CELLS_MAX = 2 * INV_HIST_BUCKETS * (INV_PROFILE_EPOCHS + 2),
+    INV_PROFILE_CELLS_MAX = 4 * INV_HIST_BUCKETS * (INV_PROFILE_EPOCHS + 2),
     INV_PROFILE_FIELD_MAX = 24, /* bytes of a field's name, with a NUL */
     INV_PROFILE_COUNT_MAX = 1 << 24,
 };
 #define INV_PROFILE_KEEP 0.75
 
-enum inv_profile_of { INV_PROFILE_CPU, INV_PROFILE_MEMORY }; /* busy millicores; peak MiB */
+/* Busy millicores; peak MiB. As the kernel counted them, or as the containers told themselves. */
+enum inv_profile_of {
+    INV_PROFILE_CPU,
+    INV_PROFILE_MEMORY,
+    INV_PROFILE_CPU_TOLD,
+    INV_PROFILE_MEMORY_TOLD,
+};
+enum { INV_PROFILE_RESOURCES = INV_PROFILE_MEMORY_TOLD + 1 };
 
 struct inv_profile_cell {
     uint32_t epoch;
@@ -46,7 +53,7 @@ struct inv_profile_cell *inv_profile_cell(struct inv_profile *p, uint32_t epoch,
 void inv_profile_add(struct inv_profile *p, uint32_t epoch, enum inv_profile_of of, uint64_t value);
 /* Forgets what is too old in this epoch, and what lies further ahead than clocks may differ. */
 void inv_profile_age(struct inv_profile *p, uint32_t epoch);
-/* All that is known, old epochs weighing less. Returns how many epochs. ret is overwritten. */
+/* All that is known, old epochs weighing less, added to ret. Returns how many epochs. */
 uint32_t inv_profile_hist(const struct inv_profile *p, uint32_t epoch, enum inv_profile_of of,
                           struct inv_hist *ret);
 

@@ -174,14 +174,14 @@ static struct three entries_of(struct inv_profiles *p, const struct cw_action *a
 
 /* ---- runs ---- */
 
-static void count_run(struct inv_profiles *p, struct profile_entry *e, uint64_t millis,
+static void count_run(struct inv_profiles *p, struct profile_entry *e, bool told, uint64_t millis,
                       uint64_t mib)
 {
     uint32_t epoch = profiles_epoch(p);
 
     inv_profile_age(&e->profile, epoch);
-    inv_profile_add(&e->profile, epoch, INV_PROFILE_CPU, millis);
-    inv_profile_add(&e->profile, epoch, INV_PROFILE_MEMORY, mib);
+    inv_profile_add(&e->profile, epoch, told ? INV_PROFILE_CPU_TOLD : INV_PROFILE_CPU, millis);
+    inv_profile_add(&e->profile, epoch, told ? INV_PROFILE_MEMORY_TOLD : INV_PROFILE_MEMORY, mib);
     if (!cw_link_on_list(&e->dirty))
         cw_list_push_back(&p->dirty, &e->dirty);
 }
@@ -211,9 +211,9 @@ void inv_profiles_add(struct inv_profiles *p, const struct inv_run_report *run)
     if ((u->partial && !u->oom_kills) || u->wall_ns == 0 || mib == 0)
         return;
     t = entries_of(p, run->action);
-    count_run(p, t.kind, millis, mib);
-    count_run(p, t.image, millis, mib);
-    count_run(p, t.action, millis, mib);
+    count_run(p, t.kind, u->untrusted, millis, mib);
+    count_run(p, t.image, u->untrusted, millis, mib);
+    count_run(p, t.action, u->untrusted, millis, mib);
     p->changed = true;
     cw_counter_add(p->runs, 1);
 }
@@ -224,13 +224,31 @@ struct seen {
     struct inv_hist cpu, memory;
 };
 
-static void observe(const struct inv_profiles *p, const struct profile_entry *e, struct seen *s,
-                    struct inv_observed *ret)
+uint32_t profiles_observe(const struct inv_profiles *p, const struct profile_entry *e,
+                          enum inv_trust trust, struct inv_hist *cpu, struct inv_hist *memory)
+{
+    const uint32_t epoch = profiles_epoch(p);
+    uint32_t epochs = 0, told = 0;
+
+    memset(cpu, 0, sizeof(*cpu));
+    memset(memory, 0, sizeof(*memory));
+    if (trust != INV_TRUST_TOLD) {
+        epochs = inv_profile_hist(&e->profile, epoch, INV_PROFILE_MEMORY, memory);
+        (void)inv_profile_hist(&e->profile, epoch, INV_PROFILE_CPU, cpu);
+    }
+    if (trust != INV_TRUST_KERNEL) {
+        told = inv_profile_hist(&e->profile, epoch, INV_PROFILE_MEMORY_TOLD, memory);
+        (void)inv_profile_hist(&e->profile, epoch, INV_PROFILE_CPU_TOLD, cpu);
+    }
+    return epochs > told ? epochs : told;
+}
+
+static void observe(const struct inv_profiles *p, const struct profile_entry *e,
+                    enum inv_trust trust, struct seen *s, struct inv_observed *ret)
 {
     if (!e)
         return;
-    ret->epochs = inv_profile_hist(&e->profile, profiles_epoch(p), INV_PROFILE_MEMORY, &s->memory);
-    (void)inv_profile_hist(&e->profile, profiles_epoch(p), INV_PROFILE_CPU, &s->cpu);
+    ret->epochs = profiles_observe(p, e, trust, &s->cpu, &s->memory);
     ret->cpu = &s->cpu;
     ret->memory = &s->memory;
 }
@@ -253,26 +271,27 @@ void profiles_declared(const struct inv_profiles *p, uint64_t memory_mb, struct 
 
 void profiles_infer(const struct inv_profiles *p, const struct profile_entry *action,
                     const struct profile_entry *image, const struct profile_entry *kind,
-                    uint64_t memory_mb, struct inv_need *ret)
+                    uint64_t memory_mb, enum inv_trust trust, struct inv_need *ret)
 {
     struct inv_need_input in;
     struct seen seen[3];
 
     profiles_declared(p, memory_mb, &in);
-    observe(p, action, &seen[0], &in.action);
-    observe(p, image, &seen[1], &in.image);
-    observe(p, kind, &seen[2], &in.kind);
+    observe(p, action, trust, &seen[0], &in.action);
+    observe(p, image, trust, &seen[1], &in.image);
+    observe(p, kind, trust, &seen[2], &in.kind);
     inv_need_infer(&p->conf.model, &in, ret);
 }
 
-void inv_profiles_need(struct inv_profiles *p, const struct cw_action *action, struct inv_need *ret)
+void inv_profiles_need(struct inv_profiles *p, const struct cw_action *action, enum inv_trust trust,
+                       struct inv_need *ret)
 {
     struct three t = entries_of(p, action);
 
     want_fresh(p, t.kind);
     want_fresh(p, t.image);
     want_fresh(p, t.action);
-    profiles_infer(p, t.action, t.image, t.kind, (uint64_t)action->limits.memory_mb, ret);
+    profiles_infer(p, t.action, t.image, t.kind, (uint64_t)action->limits.memory_mb, trust, ret);
 }
 
 bool inv_profiles_look(const struct inv_profiles *p, const struct cw_action *action,
@@ -286,7 +305,7 @@ bool inv_profiles_look(const struct inv_profiles *p, const struct cw_action *act
     if (!e || !e->action)
         return false;
     profiles_infer(p, e, profiles_find(p, e->action->image), profiles_find(p, e->action->kind),
-                   (uint64_t)action->limits.memory_mb, ret);
+                   (uint64_t)action->limits.memory_mb, INV_TRUST_ALL, ret);
     return true;
 }
 

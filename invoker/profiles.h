@@ -54,10 +54,19 @@ struct inv_profiles *inv_profiles_new(const struct inv_profiles_conf *conf);
 void inv_profiles_free(struct inv_profiles *p);
 /* A run has ended. */
 void inv_profiles_add(struct inv_profiles *p, const struct inv_run_report *run);
+/* Which runs count. What containers tell of themselves (probes) is a hint: one that claims little
+ * would be let in where there is no room, so admission rests on the kernel's figures alone. */
+enum inv_trust {
+    INV_TRUST_KERNEL,
+    INV_TRUST_TOLD, /* only what is not the kernel's */
+    INV_TRUST_ALL,
+};
+
 /* Of an activation of this action (kind, hash, path, limits). */
-void inv_profiles_need(struct inv_profiles *p, const struct cw_action *action,
+void inv_profiles_need(struct inv_profiles *p, const struct cw_action *action, enum inv_trust trust,
                        struct inv_need *ret);
-/* The same of what is known now; false: nothing of this action. Nothing is read or kept for it. */
+/* The same of all that is known now; false: nothing of this action. Nothing is read or kept for it.
+ */
 bool inv_profiles_look(const struct inv_profiles *p, const struct cw_action *action,
                        struct inv_need *ret);
 /* Writes what is pending, as far as kv is there. */

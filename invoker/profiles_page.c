@@ -46,21 +46,21 @@ static void write_declared(const struct inv_profiles *p, struct cw_json_writer *
                               : "declared; CPU: what its shares buy on a full host");
 }
 
-static void write_need(const struct inv_profiles *p, struct cw_json_writer *w, const char *name,
-                       const struct profile_entry *action)
+static void write_need(const struct inv_profiles *p, struct cw_json_writer *w, const char *of,
+                       const char *name, const struct profile_entry *action, enum inv_trust trust)
 {
     const struct profile_action *seen = action->action;
     struct inv_need need;
     char why[INV_NEED_WHY_MAX];
 
     profiles_infer(p, action, profiles_find(p, seen->image), profiles_find(p, seen->kind),
-                   seen->memory_mb, &need);
+                   seen->memory_mb, trust, &need);
     inv_need_why(&need, why);
-    write_row(w, "need", name, (double)need.n_action, need.cpu_millis, need.memory_bytes, why);
+    write_row(w, of, name, (double)need.n_action, need.cpu_millis, need.memory_bytes, why);
 }
 
 static void write_evidence(const struct inv_profiles *p, struct cw_json_writer *w, const char *of,
-                           const struct profile_entry *e)
+                           const struct profile_entry *e, enum inv_trust trust)
 {
     const double percentile =
         p->conf.model.percentile > 0 ? p->conf.model.percentile : INV_NEED_PERCENTILE;
@@ -70,14 +70,23 @@ static void write_evidence(const struct inv_profiles *p, struct cw_json_writer *
 
     if (!e)
         return;
-    epochs = inv_profile_hist(&e->profile, profiles_epoch(p), INV_PROFILE_MEMORY, &memory);
-    (void)inv_profile_hist(&e->profile, profiles_epoch(p), INV_PROFILE_CPU, &cpu);
+    epochs = profiles_observe(p, e, trust, &cpu, &memory);
+    if (trust == INV_TRUST_TOLD && epochs == 0)
+        return;
     (void)snprintf(why, sizeof(why), "%s: p%.0f of %u epoch%s; means %.0f millicores, %.1f MiB",
                    strchr(strchr(e->key, ':') + 1, ':') + 1, percentile, epochs,
                    epochs == 1 ? "" : "s", inv_hist_mean(&cpu), inv_hist_mean(&memory));
     write_row(w, of, strchr(strchr(e->key, ':') + 1, ':') + 1, inv_hist_total(&memory),
               inv_hist_percentile(&cpu, percentile), inv_hist_percentile(&memory, percentile) << 20,
               why);
+}
+
+/* Does what is known of it rest on what containers told? */
+static bool is_told(const struct inv_profiles *p, const struct profile_entry *e)
+{
+    struct inv_hist cpu, memory;
+
+    return profiles_observe(p, e, INV_TRUST_TOLD, &cpu, &memory) > 0;
 }
 
 static void answer(const struct inv_profiles *p, struct cw_http_exchange *ex, const char *name)
@@ -103,12 +112,15 @@ static void answer(const struct inv_profiles *p, struct cw_http_exchange *ex, co
     cw_json_array(&w);
     if (e->action) {
         write_declared(p, &w, name, e->action);
-        write_need(p, &w, name, e);
+        write_need(p, &w, "need", name, e, INV_TRUST_ALL);
+        if (is_told(p, e))
+            write_need(p, &w, "charge", name, e, INV_TRUST_KERNEL);
     }
-    write_evidence(p, &w, "action", e);
+    write_evidence(p, &w, "action", e, INV_TRUST_KERNEL);
+    write_evidence(p, &w, "told", e, INV_TRUST_TOLD);
     if (e->action) {
-        write_evidence(p, &w, "image", profiles_find(p, e->action->image));
-        write_evidence(p, &w, "kind", profiles_find(p, e->action->kind));
+        write_evidence(p, &w, "image", profiles_find(p, e->action->image), INV_TRUST_KERNEL);
+        write_evidence(p, &w, "kind", profiles_find(p, e->action->kind), INV_TRUST_KERNEL);
     }
     cw_json_array_end(&w);
     cw_json_object_end(&w);

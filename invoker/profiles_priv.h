@@ -59,7 +59,10 @@ void profiles_declared(const struct inv_profiles *p, uint64_t memory_mb,
 /* The need of an action by its three entries, each of which may be NULL. */
 void profiles_infer(const struct inv_profiles *p, const struct profile_entry *action,
                     const struct profile_entry *image, const struct profile_entry *kind,
-                    uint64_t memory_mb, struct inv_need *ret);
+                    uint64_t memory_mb, enum inv_trust trust, struct inv_need *ret);
+/* What its runs used; cpu and memory are overwritten. Returns how many epochs. */
+uint32_t profiles_observe(const struct inv_profiles *p, const struct profile_entry *e,
+                          enum inv_trust trust, struct inv_hist *cpu, struct inv_hist *memory);
 
 /* ---- profiles_page.c ---- */
 

@@ -69,7 +69,7 @@ static void check_warm(const struct cw_kv_hash *h)
 static void check_cells(const struct cw_kv_hash *h)
 {
     struct inv_profile p = {0};
-    struct inv_hist hist;
+    struct inv_hist hist = {0};
 
     for (size_t i = 0; i < h->count; i++) {
         struct inv_profile_cell read, *c;

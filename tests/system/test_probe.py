@@ -63,6 +63,9 @@ def test_a_container_with_hidden_control_groups_tells_what_it_uses(make_invoker,
     told = ask(invoker, c)
     assert told["source"] == "proc" and set(told["estimated"].split(",")) == {"cpu", "memory", "peak"}
     assert ask(invoker, c, "0" * 32) is None
+    rows = {row["of"]: row for row in invoker.http(f"/profile?action={ns}/burn", auth=AUTH).json()["profile"]}
+    assert rows["told"]["runs"] >= 1 and rows["need"]["memoryBytes"] < rows["limit"]["memoryBytes"]
+    assert rows["charge"]["memoryBytes"] == rows["limit"]["memoryBytes"] == 256 * MIB  # a container's own word admits nobody
 
 
 def test_a_container_that_sees_its_own_groups_tells_the_kernels_figures(invoker, controller, ns):

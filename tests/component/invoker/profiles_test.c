@@ -116,7 +116,7 @@ static struct inv_need need_of(struct inv_profiles *p, const struct cw_action *a
 {
     struct inv_need n;
 
-    inv_profiles_need(p, a, &n);
+    inv_profiles_need(p, a, INV_TRUST_ALL, &n);
     return n;
 }
 
@@ -301,6 +301,40 @@ static void what_was_not_seen_to_the_end_is_not_counted(void **state)
     assert_true(need_of(w->a, &a).n_action == 0);
 }
 
+/* A container that claims little would be let in where there is no room; one that claims much would
+ * keep others out. */
+static void what_containers_tell_of_themselves_is_no_ground_for_admission(void **state)
+{
+    struct world *w = *state;
+    struct cw_action liar = action_of("guest/liar", "nodejs:20", 1);
+    struct cw_action other = action_of("guest/other", "nodejs:20", 2);
+    struct inv_run_report report = {.action = &liar,
+                                    .usage = {.wall_ns = 1000000000,
+                                              .cpu_ns = 1000000,
+                                              .ws_sampled_bytes = 1 << 20,
+                                              .untrusted = true}};
+    struct inv_need need;
+
+    for (int i = 0; i < 100; i++)
+        inv_profiles_add(w->a, &report);
+    inv_profiles_need(w->a, &liar, INV_TRUST_KERNEL, &need);
+    assert_int_equal(need.memory_bytes, (uint64_t)256 << 20);
+    assert_int_equal(need.memory_bound, INV_NEED_NO_EVIDENCE);
+    assert_true(need_of(w->a, &liar).memory_bytes < 16 << 20);
+    report.usage.ws_sampled_bytes = (uint64_t)1 << 40;
+    for (int i = 0; i < 1000; i++)
+        inv_profiles_add(w->a, &report);
+    assert_true(need_of(w->a, &liar).memory_bytes <= (uint64_t)256 << 20);
+    run(w->a, &other, 100, 50, 32); /* the kernel's, of the same kind */
+    inv_profiles_need(w->a, &other, INV_TRUST_KERNEL, &need);
+    assert_true(need.memory_bytes < 64 << 20);
+    share(w);
+    inv_profiles_need(w->b, &liar, INV_TRUST_KERNEL, &need); /* asks for what is shared */
+    run_turns(w->loop);
+    inv_profiles_need(w->b, &liar, INV_TRUST_KERNEL, &need);
+    assert_true(need.n_action == 0);
+}
+
 static void the_cache_is_bounded(void **state)
 {
     struct world *w = *state;
@@ -416,6 +450,7 @@ int main(void)
         CASE(garbage_in_kv_is_passed_over),
         CASE(a_killed_run_needs_at_least_its_limit),
         CASE(what_was_not_seen_to_the_end_is_not_counted),
+        CASE(what_containers_tell_of_themselves_is_no_ground_for_admission),
         CASE(the_cache_is_bounded),
         CASE(a_restart_does_not_forget),
         CASE(a_damaged_file_is_as_none),
