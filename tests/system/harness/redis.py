@@ -20,7 +20,7 @@ class Redis:
         return f"127.0.0.1:{self.port}"
 
     def start(self):
-        self.process = subprocess.Popen(["redis-server", "--bind", "127.0.0.1", "--port", str(self.port), "--save", "", "--appendonly", "no",
+        self.process = subprocess.Popen(["redis-server", "--bind", "127.0.0.1", "--port", str(self.port), "--protected-mode", "no", "--save", "", "--appendonly", "no",
                                          "--dir", str(self.folder), "--logfile", str(self.folder / "redis.log")],
                                         executable="/usr/bin/redis-check-rdb", stdin=subprocess.DEVNULL)
         wait_until(lambda: self.cli("ping") == "PONG", what="Redis answers")
