@@ -41,7 +41,9 @@ struct inv_hosts {
     uint64_t *read_ids;         /* of the states that are being read */
     unsigned list_in;           /* periods until the index is read again */
     int64_t published_us;
-    bool soon; /* the early timer runs */
+    int64_t asked_us; /* when the states were asked for that are being read */
+    int64_t heard_us; /* of those that came last */
+    bool soon;        /* the early timer runs */
     bool started, warm_told, left, failed_told, index_told;
     unsigned complaints;
     int64_t complaints_us;
@@ -171,17 +173,16 @@ static void arm_death(struct inv_hosts *h)
         cw_timer_set_us(&h->death, first + h->conf.dead_ms * 1000 - now_us(h));
 }
 
-static void on_death(void *arg)
+/* Only by what was asked for when their time was over: that nothing was heard meanwhile may be our
+ * own fault, of a process that stood still. */
+static bool judge(struct inv_hosts *h)
 {
-    struct inv_hosts *h = arg;
     bool changed = false;
 
-    if (!kv_up(h))
-        return; /* nobody can be heard: see hear_again */
     CW_LIST_EACH (&h->peers.known, n) {
         struct peer *p = CW_LIST_ENTRY(n, struct peer, link);
 
-        if (!p->alive || now_us(h) - p->changed_us < h->conf.dead_ms * 1000)
+        if (!p->alive || h->heard_us - p->changed_us < h->conf.dead_ms * 1000)
             continue;
         p->alive = false;
         changed = true;
@@ -189,9 +190,7 @@ static void on_death(void *arg)
                "host %" PRIu64 " is gone: nothing new from it for %" PRId64 " ms", p->state.view.id,
                h->conf.dead_ms);
     }
-    arm_death(h);
-    if (changed)
-        tell_change(h);
+    return changed;
 }
 
 static void on_left(void *arg, const struct peer *p)
@@ -300,8 +299,10 @@ static void on_states(void *arg, const struct cw_kv_hash *hashes, size_t count,
     h->reading = NULL;
     if (err)
         return; /* a peer that is not read for long dies */
+    h->heard_us = h->asked_us;
     for (size_t i = 0; 2 * i + 1 < count; i++)
         take(h, h->read_ids[i], &hashes[2 * i], &hashes[2 * i + 1], &changed);
+    changed = judge(h) || changed;
     arm_death(h);
     if (changed)
         tell_change(h);
@@ -327,6 +328,7 @@ static void read_states(struct inv_hosts *h)
     }
     for (size_t i = 0; i < 2 * n; i++)
         keys[i] = texts[i];
+    h->asked_us = now_us(h);
     cw_kv_get(h->conf.kv, keys, 2 * n, on_states, h, &h->reading);
     free(keys);
     free(texts);
@@ -376,6 +378,15 @@ static void read_peers(struct inv_hosts *h)
         read_states(h);
     }
     h->list_in--;
+}
+
+/* Somebody is dead unless it has something new to say now; on_states judges. */
+static void on_death(void *arg)
+{
+    struct inv_hosts *h = arg;
+
+    if (kv_up(h) && !h->reading)
+        read_states(h);
 }
 
 static void on_tick(void *arg)

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "common/base/clock.h"
+#include "common/kv/kv_priv.h"
 #include "common/kv/local_kv.h"
 #include "common/obs/metrics.h"
 #include "invoker/hosts_priv.h"
@@ -225,6 +226,59 @@ static void a_silent_host_is_dead_after_its_time_and_no_clock_on_the_wall_matter
     start(w, 1);
     wait_alive(w, 0, 1);
     assert_false(second(w, 0).dead);
+}
+
+/* What a host that is not there would have written. */
+static void put_state(struct world *w, uint64_t seq, uint32_t running)
+{
+    struct inv_host_state s = {.boot = 1, .seq = seq, .topic = "cwhisk1", .instance = "{}"};
+    struct cw_kv_field fields[INV_HOST_FIELDS];
+    struct cw_kv_put put = {.key = "host:1", .index = "hosts", .fields = fields};
+    struct cw_arena arena;
+
+    s.view = (struct inv_host_view){
+        .id = 1, .cpu_total_millis = 1000, .memory_total_bytes = 1 << 30, .running = running};
+    cw_arena_init(&arena);
+    put.count = inv_host_state_encode(&s, &arena, fields);
+    cw_kv_put(w->kv, &put, NULL, NULL, NULL);
+    cw_arena_done(&arena);
+}
+
+/* A kv on which the process stands still for some seconds between question and answer, and the
+ * peer has said something new by then. */
+static struct {
+    struct cw_kv_ops ops;
+    const struct cw_kv_ops *real;
+    struct world *w; /* NULL: not this time */
+} still;
+
+static void get_and_stand_still(struct cw_kv *kv, const char *const *keys, size_t count,
+                                struct cw_kv_call *call)
+{
+    still.real->get(kv, keys, count, call);
+    if (still.w) {
+        still.w->clock.ahead_us += 10 * 1000 * 1000;
+        put_state(still.w, 2, 7);
+        still.w = NULL;
+    }
+}
+
+static void who_stood_still_takes_nobody_for_dead_before_it_has_asked_again(void **state)
+{
+    struct world *w = *state;
+
+    still.real = w->kv->ops;
+    still.ops = *still.real;
+    still.ops.get = get_and_stand_still;
+    w->kv->ops = &still.ops;
+    put_state(w, 1, 0);
+    start(w, 0);
+    wait_alive(w, 0, 1);
+    w->host[0].changes = 0;
+    still.w = w;
+    assert_true(cw_loop_run_until(w->loop, second_runs, w, 10000));
+    assert_int_equal(w->host[0].changes, 0);
+    assert_int_equal(inv_hosts_alive(w->host[0].hosts), 1);
 }
 
 static void who_leaves_is_forgotten_at_once(void **state)
@@ -590,6 +644,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(they_see_each_other_with_their_figures),
         CASE(warm_containers_are_told_by_pair),
+        CASE(who_stood_still_takes_nobody_for_dead_before_it_has_asked_again),
         CASE(a_silent_host_is_dead_after_its_time_and_no_clock_on_the_wall_matters),
         CASE(who_leaves_is_forgotten_at_once),
         CASE(a_draining_host_says_so),
