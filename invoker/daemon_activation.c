@@ -235,7 +235,7 @@ void inv_daemon_make_parts(struct inv_daemon *d)
         .metrics = d->metrics,
         .instance = s->id,
         .spread = random_fraction(),
-        .pool_mb = inv_daemon_pool_mb(s),
+        .pool_mb = inv_daemon_pool_mb(d),
         .memory_need = inv_daemon_memory_need,
         .charge = s->admission == INV_CHARGE_INFERRED ? inv_daemon_charge : NULL,
         .admits = inv_daemon_admits,

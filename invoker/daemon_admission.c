@@ -28,11 +28,13 @@ static bool infers(const struct inv_daemon *d)
     return d->settings->admission == INV_CHARGE_INFERRED;
 }
 
-uint32_t inv_daemon_pool_mb(const struct inv_settings *s)
+uint32_t inv_daemon_pool_mb(const struct inv_daemon *d)
 {
-    int64_t bytes = s->admission == INV_CHARGE_INFERRED
-                        ? inv_machine_memory_bytes() - s->memory_floor_bytes
-                        : s->user_memory_bytes;
+    int64_t limit = inv_monitor_host(d->monitor)->budget.memory_bytes;
+    int64_t bytes = d->settings->user_memory_bytes;
+
+    if (infers(d))
+        bytes = (limit >= 0 ? limit : inv_machine_memory_bytes()) - d->settings->memory_floor_bytes;
 
     return bytes >> MIB_SHIFT > 0 ? (uint32_t)(bytes >> MIB_SHIFT) : 1;
 }
@@ -59,6 +61,17 @@ static uint32_t stall_of(const struct cw_usage_host *h, enum cw_usage_host_part 
     return h->have & part ? p->some_avg10 : 0;
 }
 
+/* -1: not known. */
+static int64_t available(const struct inv_daemon *d)
+{
+    const struct inv_host_usage *host = inv_monitor_host(d->monitor);
+    int64_t free_bytes =
+        host->now.have & CW_HOST_MEMORY ? (int64_t)host->now.memory_available_bytes : -1;
+    int64_t left = host->budget.memory_available_bytes;
+
+    return left >= 0 && (free_bytes < 0 || left < free_bytes) ? left : free_bytes;
+}
+
 static void fill_state(struct inv_daemon *d, struct inv_admission_state *ret)
 {
     const struct cw_usage_host *host = &inv_monitor_host(d->monitor)->now;
@@ -69,8 +82,7 @@ static void fill_state(struct inv_daemon *d, struct inv_admission_state *ret)
     inv_dispatch_stats(d->dispatch, &pool, &waiting, &waiting_mb);
     *ret = (struct inv_admission_state){
         .memory_total_bytes = (int64_t)pool.memory_mb << MIB_SHIFT,
-        .memory_available_bytes =
-            host->have & CW_HOST_MEMORY ? (int64_t)host->memory_available_bytes : -1,
+        .memory_available_bytes = available(d),
         .memory_reserved_bytes = (int64_t)pool.used_mb << MIB_SHIFT,
         .memory_idle_bytes = (int64_t)pool.idle_mb << MIB_SHIFT,
         .memory_stall = stall_of(host, CW_HOST_PRESSURE_MEMORY, &host->memory),
@@ -80,13 +92,19 @@ static void fill_state(struct inv_daemon *d, struct inv_admission_state *ret)
     };
 }
 
+/* At least one, on whatever part of a core. */
+static int64_t cold_starts_of(const struct inv_daemon *d)
+{
+    return (COLD_STARTS_PER_CORE * inv_monitor_host(d->monitor)->budget.cpu_millis + 999) / 1000;
+}
+
 static void fill_conf(const struct inv_daemon *d, struct inv_admission_conf *ret)
 {
     const struct inv_settings *s = d->settings;
     int64_t cold_starts = s->cold_starts;
 
     if (cold_starts == 0 && infers(d))
-        cold_starts = COLD_STARTS_PER_CORE * inv_machine_cpu_millis() / 1000;
+        cold_starts = cold_starts_of(d);
     *ret = (struct inv_admission_conf){
         .charge = (enum inv_charge)s->admission,
         .user_memory_bytes = s->user_memory_bytes,

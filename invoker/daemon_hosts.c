@@ -131,7 +131,7 @@ static void make_profiles(struct inv_daemon *d)
         .metrics = d->metrics,
         .model = model,
         .total_mb = (uint32_t)(inv_cpu_memory_bytes(s) >> MIB_SHIFT),
-        .share_millis = (uint32_t)inv_machine_cpu_millis(),
+        .share_millis = (uint32_t)inv_monitor_host(d->monitor)->budget.cpu_millis,
         .limit_millis = (uint32_t)(s->user_cpus * 1000),
     });
     inv_admin_add(d->admin,

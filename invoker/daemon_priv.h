@@ -227,7 +227,7 @@ void inv_daemon_make_monitor(struct inv_daemon *d);
 /* Timer and counters. */
 void inv_daemon_init_admission(struct inv_daemon *d);
 /* Of all containers together, in the books. */
-uint32_t inv_daemon_pool_mb(const struct inv_settings *s);
+uint32_t inv_daemon_pool_mb(const struct inv_daemon *d);
 /* inv_dispatch_conf.memory_need, .charge and .admits. */
 uint64_t inv_daemon_memory_need(void *arg, const struct cw_action *action);
 uint32_t inv_daemon_charge(void *arg, const struct inv_job *job);

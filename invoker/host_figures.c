@@ -18,6 +18,14 @@ static void add_usage(void *arg, const struct inv_container_usage *c)
     v->memory_used_bytes += (int64_t)c->usage.memory_bytes;
 }
 
+/* What user-memory promises beyond the limits of the groups that containers are in is not there. */
+static void fit_into(const struct cw_usage_budget *budget, struct inv_host_view *ret)
+{
+    ret->cpu_total_millis = budget->cpu_millis;
+    if (budget->memory_bytes >= 0 && budget->memory_bytes < ret->memory_total_bytes)
+        ret->memory_total_bytes = budget->memory_bytes;
+}
+
 void inv_host_figures(const struct inv_host_sources *s, struct inv_host_view *ret)
 {
     struct inv_pool_stats pool;
@@ -39,6 +47,8 @@ void inv_host_figures(const struct inv_host_sources *s, struct inv_host_view *re
     ret->lag = s->lag > 0 ? (uint64_t)s->lag : 0;
     ret->set = s->set;
     ret->draining = s->draining;
-    if (s->monitor)
-        inv_monitor_each(s->monitor, add_usage, ret);
+    if (!s->monitor)
+        return;
+    fit_into(&inv_monitor_host(s->monitor)->budget, ret);
+    inv_monitor_each(s->monitor, add_usage, ret);
 }

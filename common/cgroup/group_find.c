@@ -43,6 +43,18 @@ bool cw_cgroup_found_any(const struct cw_cgroup_finder *f)
     return f->before != NULL;
 }
 
+bool cw_cgroup_parent(const struct cw_cgroup_finder *f, struct cw_str *place)
+{
+    const char *end = f->before ? strrchr(f->before, '/') : NULL;
+
+    cw_str_reset(place);
+    if (end)
+        cw_str_add(place, f->before, (size_t)(end - f->before));
+    else if (f->parent[0])
+        cw_cgroup_parent_place(f->parent, place);
+    return place->n > 0 && !place->failed;
+}
+
 static bool exists(const struct cw_cgroup_finder *f, enum cw_cgroup_version v, const char *place)
 {
     cw_auto_str struct cw_str path;

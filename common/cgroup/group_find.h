@@ -32,5 +32,8 @@ void cw_cgroup_finder_free(struct cw_cgroup_finder *f);
  * milliseconds. false: there is none to be seen, or id is none. */
 bool cw_cgroup_find(struct cw_cgroup_finder *f, const char *id, bool search,
                     enum cw_cgroup_version *ret_version, struct cw_str *place);
+/* The place of the group that containers are in: the last one's that was found, else the engine's
+ * --cgroup-parent, into *place, which is emptied before. false: neither is known. */
+bool cw_cgroup_parent(const struct cw_cgroup_finder *f, struct cw_str *place);
 /* Has a group ever been found? */
 bool cw_cgroup_found_any(const struct cw_cgroup_finder *f);

@@ -35,6 +35,12 @@ static void add_parent(struct cw_str *out, const char *parent)
         cw_str_addz(out, parent);
 }
 
+void cw_cgroup_parent_place(const char *parent, struct cw_str *out)
+{
+    cw_str_reset(out);
+    add_parent(out, parent + strspn(parent, "/"));
+}
+
 bool cw_cgroup_known_place(const char *parent, const char *id, size_t rule, struct cw_str *out)
 {
     static const struct {

@@ -17,6 +17,10 @@ bool cw_cgroup_is_id(const char *id);
  * Pure. */
 bool cw_cgroup_known_place(const char *parent, const char *id, size_t rule, struct cw_str *out);
 
+/* The place of the group that an engine with this --cgroup-parent ("/a/b", "a-b.slice") puts
+ * containers in, into *out, which is emptied before. Pure. */
+void cw_cgroup_parent_place(const char *parent, struct cw_str *out);
+
 /* May a group of this name be that of container id? (Not that of a program that watches over it.)
  * Pure. */
 bool cw_cgroup_is_group_of(const char *name, const char *id);

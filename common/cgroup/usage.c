@@ -98,7 +98,7 @@ static bool is_folder(const struct cw_usage_source *s, const char *name)
 
 /* Hierarchies of version 1 that two controllers share have both names; links to them with one name
  * are a habit, not a rule. */
-static const char *folder_of(const struct cw_usage_source *s, const char *controller)
+const char *cw_usage_folder_of(const struct cw_usage_source *s, const char *controller)
 {
     static const char *const SHARED[] = {"cpu,cpuacct", "cpuacct,cpu"};
 
@@ -117,7 +117,7 @@ static void look_around(struct cw_usage_source *s)
     struct cw_cgroup_marks marks = {.v2_file = CW_USAGE_FILES_V2.file[0].name};
 
     for (unsigned i = v1->count; i-- > 0;) {
-        s->folder[i] = folder_of(s, v1->file[i].controller);
+        s->folder[i] = cw_usage_folder_of(s, v1->file[i].controller);
         if (!marks.v1_controller || is_folder(s, s->folder[i])) {
             marks.v1_controller = s->folder[i];
             marks.v1_file = v1->file[i].name;

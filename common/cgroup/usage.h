@@ -132,6 +132,20 @@ struct cw_usage_host {
 
 void cw_usage_sample_host(struct cw_usage_source *s, uint32_t want, struct cw_usage_host *ret);
 
+/* What the groups above the containers let them use together: of the engine's --cgroup-parent, or
+ * of the group that the last container was found in; nothing but the machine bounds them before
+ * either is known, or where there are no limits (cpu.cfs_quota_us, cpuset, memory.limit_in_bytes;
+ * cpu.max, memory.max; of all groups up to the root). A limit above what the machine has is none.
+ */
+struct cw_usage_budget {
+    int64_t cpu_millis;             /* at most all cores on line; above 0 */
+    int64_t memory_bytes;           /* -1: no limit */
+    int64_t memory_available_bytes; /* of it, less what is used but for file cache; -1: no limit */
+};
+
+/* Opens, reads and closes some files for each group between the containers and the root. */
+void cw_usage_sample_budget(struct cw_usage_source *s, struct cw_usage_budget *ret);
+
 /* ---- what went wrong ---- */
 
 /* The oldest that was not told yet; false: none. One line each: the file, and what is the matter.

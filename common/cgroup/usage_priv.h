@@ -65,6 +65,16 @@ void cw_usage_note(struct cw_usage_source *s, unsigned group, unsigned index,
                    enum cw_usage_fault fault, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
 
+/* ---- usage.c ---- */
+
+/* Version 1: the folder of this controller's hierarchy. */
+const char *cw_usage_folder_of(const struct cw_usage_source *s, const char *controller);
+
+/* ---- usage_budget.c ---- */
+
+/* Processors in a list like "0-3,8"; 0: it makes no sense. Pure. */
+uint32_t cw_usage_count_cpus(struct cw_slice text);
+
 /* ---- usage_file.c ---- */
 
 /* All of a file, from its begin, over as many reads as it takes, into buf; -1 with errno: EFBIG

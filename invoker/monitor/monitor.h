@@ -130,6 +130,7 @@ struct inv_host_usage {
     struct cw_usage_host now;
     uint32_t cpu_millis; /* of cores, over the last second; with CW_HOST_CPU from the second on */
     int64_t sampled_us;  /* monotonic; 0: not yet */
+    struct cw_usage_budget budget; /* from inv_monitor_new on */
 };
 const struct inv_host_usage *inv_monitor_host(const struct inv_monitor *m);
 

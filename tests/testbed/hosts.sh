@@ -11,7 +11,12 @@ hosts_hierarchies() {
 }
 
 # hosts_groups NAME: all its groups in all hierarchies, the innermost first. (Engines make some in the others, too.)
-hosts_groups() { find "$CGROUPS" -depth -type d -path "*/$1/*" 2>/dev/null; find "$CGROUPS" -maxdepth 2 -type d -name "$1" 2>/dev/null; }
+hosts_groups() {
+    local root
+    for root in "$CGROUPS"/*/"$1" "$CGROUPS/$1"; do
+        [ ! -d "$root" ] || find "$root" -depth -type d 2>/dev/null || true # some may go meanwhile
+    done
+}
 
 # hosts_pids NAME [NUMBER]: the processes of the bed, or of one host.
 hosts_pids() {
