@@ -32,7 +32,7 @@ class Cluster:
     def __init__(self, folder, limits, controller, docker, numbers, settings=None):
         """limits: as of Hosts; settings: of all invokers; a path in folder is where each host's clock is moved from."""
         assert SHIM.exists(), f"{SHIM} does not exist (build it, or set CW_CLOCK_SHIM)"
-        self.folder, self.controller, self.redis = Path(folder), controller, Redis(folder)
+        self.folder, self.controller, self.redis = Path(folder), controller, Redis(Path(folder))
         ports = [controller.kafka.hosts.rpartition(":")[2], controller.couch.port, self.redis.port]
         self.bed = Hosts(self.folder / "bed", limits, ports, docker.path)
         self.numbers, self.settings, self.invokers, self.action = numbers, settings or {}, [], None
