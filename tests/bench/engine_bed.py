@@ -23,7 +23,9 @@ class Connection(http.client.HTTPConnection):
 
 
 class Engine:
-    SERVICE = "whisk/action-nodejs-v20:local"  # its process 1 takes no notice of SIGTERM, as the paper's node:8-slim does not
+    SERVICE = "whisk/action-nodejs-v20:local"
+    # As the paper's service on node:8-slim: process 1 takes no notice of SIGTERM, since it has no handler for it. (The action proxy has.)
+    STUBBORN = ["node", "-e", "require('http').createServer((request, answer) => answer.end('here')).listen(8080)"]
     STRESS = "cwbench-stress:local"
     LAYERED = "cwbench-layers:local"
 
