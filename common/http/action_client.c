@@ -54,6 +54,8 @@ enum {
  * the first attempts are short, each twice as long as the one before. */
 #define FIRST_ATTEMPT_US (INT64_C(50) * 1000)
 #define ATTEMPT_DOUBLINGS 10
+#define RETRY_FRACTION 32
+#define RETRY_MAX_US (INT64_C(50) * 1000) /* stock's */
 
 /* Servers close connections that idle (Node's after 5 s); a request that meets the closing would be
  * lost, so a connection is not used again after well under that. */
@@ -87,10 +89,11 @@ struct conn {
 struct cw_action_call {
     struct conn *conn;
     bool probe; /* to be connected is all */
+    bool connected;
     cw_action_fn *fn;
     void *arg;
     size_t max_response, truncate_to;
-    int64_t timeout_ms, retry_connect_ms, connect_within_ms;
+    int64_t timeout_ms, patience_ms, retry_connect_ms, connect_within_ms;
     int64_t start_us, end_us, deadline_us; /* monotonic */
     int64_t written_us;                    /* monotonic; 0: not all is sent */
     int64_t start_ms, end_ms;              /* wall */
@@ -198,7 +201,8 @@ static void fill_timeout(struct conn *conn)
     describe_wait(conn, where, sizeof(where));
     call->outcome = CW_ACTION_TIMEOUT;
     (void)snprintf(call->why, sizeof(call->why), "no answer within %lld ms (%s)",
-                   (long long)call->timeout_ms, where);
+                   (long long)(call->timeout_ms + (call->connected ? 0 : call->patience_ms)),
+                   where);
 }
 
 /* Takes the call off conn and tells its owner. conn may be gone afterwards, and the client too. */
@@ -385,12 +389,25 @@ static int64_t left_us(const struct conn *conn)
     return conn->call->deadline_us - cw_loop_mono_us(conn->client->loop);
 }
 
+/* The longer nobody is there, the longer it may take: a little later is noticed by nobody, and many
+ * containers that begin at once have the processors for themselves. */
+static int64_t retry_after_us(const struct cw_action_call *call, int64_t left_us)
+{
+    int64_t first = call->retry_connect_ms * 1000;
+    int64_t waited = call->deadline_us - left_us - call->start_us;
+    int64_t longer = first + waited / RETRY_FRACTION;
+
+    if (first <= 0 || first >= RETRY_MAX_US)
+        return first;
+    return longer < RETRY_MAX_US ? longer : RETRY_MAX_US;
+}
+
 static void connect_failed(struct conn *conn, int sys_errno)
 {
     struct cw_action_call *call = conn->call;
     bool nobody_there =
         sys_errno == ECONNREFUSED || sys_errno == EHOSTUNREACH || sys_errno == ENETUNREACH;
-    int64_t wait_us = call->retry_connect_ms * 1000, left = left_us(conn);
+    int64_t left = left_us(conn), wait_us = retry_after_us(call, left);
 
     call->connect_errno = sys_errno;
     if (!nobody_there || wait_us <= 0) {
@@ -413,6 +430,20 @@ static bool connected_to_itself(const struct conn *conn)
            len == conn->client->addr_len && memcmp(&own, &conn->client->addr, len) == 0;
 }
 
+/* From here on its time limit counts: from its begin, or from now when that would be over. */
+static void end_patience(struct conn *conn)
+{
+    struct cw_action_call *call = conn->call;
+    int64_t now = cw_loop_mono_us(conn->client->loop);
+
+    call->connected = true;
+    if (now >= call->start_us + call->timeout_ms * 1000 && call->patience_ms > 0) {
+        call->start_us = now;
+        call->start_ms = cw_loop_wall_ms(conn->client->loop);
+    }
+    call->deadline_us = call->start_us + call->timeout_ms * 1000;
+}
+
 static void on_connected(struct conn *conn)
 {
     int e = 0;
@@ -430,6 +461,7 @@ static void on_connected(struct conn *conn)
         fail(conn, CW_ACTION_ANSWERED, "connected");
         return;
     }
+    end_patience(conn);
     cw_timer_set_us(&conn->timer, left_us(conn));
     (void)event_add(&conn->read_ev, NULL);
     send_more(conn);
@@ -661,7 +693,10 @@ static struct cw_action_call *call_new(const struct cw_action_client *c,
         req->connect_within_ms < TIMEOUT_MAX_MS ? req->connect_within_ms : TIMEOUT_MAX_MS;
     call->start_ms = cw_loop_wall_ms(c->loop);
     call->start_us = cw_loop_mono_us(c->loop);
-    call->deadline_us = call->start_us + (timeout_ms > 0 ? timeout_ms * 1000 : 0);
+    call->patience_ms =
+        req->patience_ms < TIMEOUT_MAX_MS - timeout_ms ? req->patience_ms : 0; /* as good as none */
+    call->deadline_us =
+        call->start_us + (timeout_ms > 0 ? (timeout_ms + call->patience_ms) * 1000 : 0);
     call->piece_count = count;
     for (size_t i = 0; i < req->body_pieces; i++) {
         call->pieces[i + 1] = req->body[i];
@@ -690,10 +725,16 @@ struct cw_action_call *cw_action_post(struct cw_action_client *c,
         connect_now(conn);
     } else {
         cw_http_response_begin(&conn->resp, call->max_response, call->truncate_to);
+        end_patience(conn);
         cw_timer_set_ms(&conn->timer, call->timeout_ms);
         send_more(conn);
     }
     return call;
+}
+
+bool cw_action_is_connected(const struct cw_action_call *call)
+{
+    return call->connected;
 }
 
 struct cw_action_call *cw_action_probe(struct cw_action_client *c, int64_t within_ms,

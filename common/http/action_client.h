@@ -39,8 +39,11 @@ struct cw_action_request {
         *body; /* pieces of the JSON body, borrowed until fn ran or cancel returned */
     size_t body_pieces;
     int64_t timeout_ms;       /* whole exchange including connecting (and retries of it) */
-    int64_t retry_connect_ms; /* > 0: a refused connection is tried again after this, until
-                                 timeout_ms */
+    int64_t retry_connect_ms; /* > 0: a refused connection is tried again after this, later ones
+                                 after up to 50 ms, until timeout_ms */
+    int64_t
+        patience_ms; /* connecting may go on for so long after timeout_ms; a call whose connection
+                        is taken only then begins at that moment, with timeout_ms from there */
     int64_t
         connect_within_ms; /* > 0: one attempt to connect that takes longer counts as refused; an
                              address that nobody has (a container that died) does not refuse. With
@@ -86,6 +89,8 @@ struct cw_action_call *cw_action_post(struct cw_action_client *c,
  * in time), or NOT_SENT. */
 struct cw_action_call *cw_action_probe(struct cw_action_client *c, int64_t within_ms,
                                        cw_action_fn *fn, void *arg);
+/* Has the connection been taken? */
+bool cw_action_is_connected(const struct cw_action_call *call);
 /* Nobody is there any more, as somebody else has seen: ends the call now as one whose connection
  * was lost (REFUSED while nothing of the request has left, else NO_ANSWER), with this reason. */
 void cw_action_abort(struct cw_action_call *call, const char *why);

@@ -1157,6 +1157,61 @@ static void retries_end_at_the_timeout(void **state)
     tear_down(&f);
 }
 
+static void patience_is_for_connecting_alone(void **state)
+{
+    struct fixture f = set_up_closed();
+    struct cw_slice body = CW_SLICE("{}");
+    struct cw_action_request req = run_request(&body, 1);
+    struct cw_timer timer;
+    struct result r;
+
+    (void)state;
+    req.retry_connect_ms = 5;
+    req.timeout_ms = 500;
+    req.patience_ms = 60000;
+    cw_timer_init(&timer, f.loop, start_listening, &f);
+    cw_timer_set_ms(&timer, 600);
+    r = exchange(&f, &req);
+    expect_answer(&r, 200, "{}");
+    assert_true(r.reply.elapsed_us < 500000); /* counted from when it was connected */
+    assert_true(r.reply.end_ms - r.reply.start_ms < 500);
+    cw_timer_done(&timer);
+    tear_down(&f);
+}
+
+static void answer_is_due_in_time_however_much_patience_there_was(void **state)
+{
+    struct fixture f = set_up(read_and_hang, NULL);
+    struct cw_slice body = CW_SLICE("{}");
+    struct cw_action_request req = run_request(&body, 1);
+    struct result r;
+
+    (void)state;
+    req.retry_connect_ms = 5;
+    req.timeout_ms = 40;
+    req.patience_ms = 3600000;
+    r = exchange(&f, &req);
+    expect_failure(&r, CW_ACTION_TIMEOUT, "no answer within 40 ms");
+    tear_down(&f);
+}
+
+static void patience_has_an_end(void **state)
+{
+    struct fixture f = set_up_closed();
+    struct cw_slice body = CW_SLICE("{}");
+    struct cw_action_request req = run_request(&body, 1);
+    struct result r;
+
+    (void)state;
+    req.retry_connect_ms = 7;
+    req.timeout_ms = 20;
+    req.patience_ms = 30;
+    r = exchange(&f, &req);
+    expect_failure(&r, CW_ACTION_TIMEOUT,
+                   "no answer within 50 ms (connecting: Connection refused)");
+    tear_down(&f);
+}
+
 static void reset_is_final_even_when_connects_are_retried(void **state)
 {
     struct fixture f = set_up(reset_on_second_request, NULL);
@@ -1421,6 +1476,9 @@ int main(void)
         cmocka_unit_test(cancelled_probe_is_not_reported),
         cmocka_unit_test(init_is_sent_once_when_the_container_begins_to_listen),
         cmocka_unit_test(retries_end_at_the_timeout),
+        cmocka_unit_test(patience_is_for_connecting_alone),
+        cmocka_unit_test(answer_is_due_in_time_however_much_patience_there_was),
+        cmocka_unit_test(patience_has_an_end),
         cmocka_unit_test(reset_is_final_even_when_connects_are_retried),
         cmocka_unit_test(connect_that_hangs_is_a_timeout),
         cmocka_unit_test(connect_that_takes_too_long_counts_as_refused),
