@@ -146,6 +146,13 @@ static struct cw_counter *dead_counter(struct inv_dispatch *d, const char *state
                             "Containers found dead when they were needed or looked at.");
 }
 
+static struct cw_counter *unheard_counter(struct inv_dispatch *d, const char *label)
+{
+    return cw_metrics_counter(d->conf.metrics, "cwhisk_containers_unheard_total", label,
+                              "New containers that took no connection in time: replaced since they "
+                              "did nothing (silent) or ended, or listening late.");
+}
+
 void dispatch_make_env(struct inv_dispatch *d)
 {
     const struct inv_settings *s = d->conf.settings;
@@ -178,5 +185,8 @@ void dispatch_make_env(struct inv_dispatch *d)
         .max_call_bytes = 2 * inv_limits_code(s), /* as JSON text, at worst doubled */
         .dead_warm = dead_counter(d, "warm"),
         .dead_prewarmed = dead_counter(d, "prewarm"),
+        .replaced_silent = unheard_counter(d, "reason=\"silent\""),
+        .replaced_ended = unheard_counter(d, "reason=\"ended\""),
+        .late = unheard_counter(d, "reason=\"late\""),
     };
 }

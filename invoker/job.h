@@ -46,9 +46,11 @@ struct inv_job {
     bool came_back;           /* it was forwarded, and given back */
     bool interrupted;         /* a predecessor started it and did not end it */
     unsigned reschedules;     /* times that a container gave the job back */
+    unsigned unheard;         /* of these, containers that did not take its /init's connection, */
+    int64_t unheard_us;       /* and for how long */
     int64_t at[INV_MOMENTS];
     uint32_t cpu_millis; /* that it counts for while it is in a container (host_load.h) */
-    int64_t held_us; /* since then it waits for the engine (monotonic); 0: it never did */
+    int64_t held_us;     /* since then it waits for the engine (monotonic); 0: it never did */
 
     /* how it ended */
     bool ended_in_container;  /* it got as far as a container: run annotations are written */

@@ -104,6 +104,10 @@ static const struct cw_conf_item ITEMS[] = {
      .help = "Time between two such connections."},
     {.section = "Pool", .key = "whisk.container-proxy.action-health-check.max-fails", .type = CW_CONF_INT, FIELD(health_check_max_fails), .def = "3", .min = "1", .max = "1000000",
      .help = "Failures in a row after which the container is replaced."},
+    {.section = "Pool", .key = "cwhisk.listen-timeout", .env = "CWHISK_LISTEN_TIMEOUT", .type = CW_CONF_DURATION, FIELD(listen_ms), .def = "10 seconds", .min = "0 ms", .max = "1 hour",
+     .help = "A new container that takes no connection and uses no CPU for so long is replaced, without an error for the activation: twice at most, once if its image is a user's. Of a user's image, and where use of CPU cannot be seen: at most a quarter of the action's time limit (of the latter three times as long). 0: never, as stock."},
+    {.section = "Pool", .key = "cwhisk.listen-patience", .env = "CWHISK_LISTEN_PATIENCE", .type = CW_CONF_DURATION, FIELD(listen_patience_ms), .def = "1 minute", .min = "0 ms", .max = "1 hour",
+     .help = "A new container of one of the operator's own images that uses CPU but takes no connection yet, on a machine that is short of CPU, may go on for so long after the action's time limit, which then counts from when it does. 0: none, as stock."},
 
     {.section = "Limits", .key = "whisk.memory.min", .type = CW_CONF_SIZE, FIELD(memory_min_bytes), .def = "128 m", .min = "1 m", .help = "Least memory of an action."},
     {.section = "Limits", .key = "whisk.memory.max", .type = CW_CONF_SIZE, FIELD(memory_max_bytes), .def = "512 m", .min = "1 m", .help = "Most memory of an action."},

@@ -62,6 +62,7 @@ struct inv_settings {
     int64_t prewarm_check_delay_ms, prewarm_check_ms, prewarm_check_variance_ms,
         prewarm_expiration_limit;
     bool health_check;
+    int64_t listen_ms, listen_patience_ms;
     int64_t health_check_ms, health_check_max_fails;
     /* limits */
     int64_t memory_min_bytes, memory_max_bytes, time_min_ms, time_max_ms, log_min_bytes,

@@ -74,6 +74,9 @@ struct inv_container_env {
                                    engine names it */
     size_t max_call_bytes;      /* of one /init or /run body */
     struct cw_counter *dead_warm, *dead_prewarmed; /* containers found dead */
+    /* Containers that did not take their first connection and were replaced: they did nothing, or
+     * ended; those that took it after the time limit of the activation. */
+    struct cw_counter *replaced_silent, *replaced_ended, *late;
     bool log_markers;
     bool remove_on_incomplete_logs; /* as stock does */
 };

@@ -90,9 +90,15 @@ struct run {
     bool initializing; /* the outcome being looked at is /init's */
     bool reused;       /* the container listened before: a refusal gives the job back */
     struct cw_call_body body;
-    struct cw_timer again;      /* nothing of the call could be sent: another try */
-    int64_t unsent_us;          /* since then; 0: it could */
-    struct cw_defer unsendable; /* a body that cannot be built is told in the next turn */
+    struct cw_timer again;                /* nothing of the call could be sent: another try */
+    struct cw_timer look;                 /* while nobody takes /init's connection */
+    int64_t unheard_since_us;             /* then that began */
+    int64_t active_us;                    /* when it was last seen to do something, */
+    uint64_t active_cpu_ns, active_bytes; /* having used this */
+    bool silent;                          /* given up: it did nothing for too long */
+    bool out_of_time;                     /* given up: the time limit is over */
+    int64_t unsent_us;                    /* since then; 0: it could */
+    struct cw_defer unsendable;           /* a body that cannot be built is told in the next turn */
     struct cw_action_call *call;
     struct cw_driver_call *oom_call;
     struct inv_log_call *log_call;
@@ -137,6 +143,20 @@ void inv_ct_tell_logs(const struct run *r, bool complete, bool truncated);
 
 /* Timer: no last words came. */
 void inv_ct_on_death(void *arg);
+
+/* ---- container_listen.c ---- */
+
+void inv_ct_listen_init(struct run *r);
+void inv_ct_listen_done(struct run *r);
+/* How long its /init may take from now on: less than the limit after containers that were given up.
+ */
+int64_t inv_ct_init_timeout_ms(const struct run *r);
+/* How much longer its container may take to listen. */
+int64_t inv_ct_init_patience_ms(const struct run *r);
+/* /init was just posted. */
+void inv_ct_listen_begin(struct run *r);
+/* Its /init has ended like this: is another container to be made? Counts what is to be counted. */
+bool inv_ct_listen_end(struct run *r, const struct cw_action_reply *reply);
 
 /* ---- container_run.c ---- */
 

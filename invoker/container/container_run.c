@@ -40,6 +40,7 @@ void inv_ct_free_run(struct run *r)
 {
     cw_defer_cancel(&r->unsendable);
     cw_timer_done(&r->again);
+    inv_ct_listen_done(r);
     inv_monitor_drop(r->meter);
     if (r->call)
         cw_action_cancel(r->call);
@@ -273,7 +274,8 @@ static enum cw_call_end end_of(const struct cw_action_reply *reply, bool late)
 static void note_answer(struct run *r, const struct cw_action_reply *reply)
 {
     int64_t timeout_ms = r->job->action->limits.timeout_ms;
-    bool late = reply->outcome == CW_ACTION_TIMEOUT || reply->elapsed_us >= timeout_ms * 1000;
+    bool late = reply->outcome == CW_ACTION_TIMEOUT || r->out_of_time ||
+                reply->elapsed_us >= timeout_ms * 1000;
 
     r->answer = (struct cw_call_answer){
         .end = end_of(reply, late),
@@ -385,6 +387,7 @@ static struct run *new_run(struct inv_container *c, struct inv_job *job)
         c->used || c->listened || (c->standby_us && inv_ct_now_us(c) - c->standby_us >= SETTLED_US);
     cw_defer_init(&r->unsendable, c->env->loop, on_unsendable, r);
     cw_timer_init(&r->again, c->env->loop, on_again, r);
+    inv_ct_listen_init(r);
     cw_call_body_init(&r->body, c->env->max_call_bytes);
     cw_str_init(&r->raw_logs, RAW_LOGS_MAX_BYTES);
     cw_str_init(&r->raw_tail, RAW_TAIL_MAX_BYTES);
@@ -406,21 +409,26 @@ static void fail_before_sending(struct run *r, const struct cw_err *err)
     cw_defer_post(&r->unsendable);
 }
 
-static void send_call(struct run *r, const char *path, int64_t retry_ms, cw_action_fn *fn)
+static void send_call(struct run *r, const char *path, cw_action_fn *fn)
 {
     struct inv_container *c = r->c;
+    bool begins = r->initializing && !r->reused;
     struct cw_action_request req = {
         .path = path,
         .body = r->body.pieces,
         .body_pieces = r->body.piece_count,
-        .timeout_ms = r->job->action->limits.timeout_ms,
-        .retry_connect_ms = retry_ms,
+        .timeout_ms =
+            begins ? inv_ct_init_timeout_ms(r) : (int64_t)r->job->action->limits.timeout_ms,
+        .patience_ms = begins ? inv_ct_init_patience_ms(r) : 0,
+        .retry_connect_ms = begins ? RETRY_CONNECT_MS : 0,
         .connect_within_ms = CONNECT_WITHIN_MS,
         .max_response = (size_t)result_limit(r),
         .truncate_to = (size_t)inv_limits_truncation(c->env->settings, &r->job->msg->user.limits),
     };
 
     r->call = cw_action_post(c->client, &req, fn, r);
+    if (begins)
+        inv_ct_listen_begin(r);
 }
 
 static int tell_start(struct run *r, struct cw_err *err)
@@ -449,7 +457,7 @@ static void send_run(struct run *r)
     job->at[INV_AT_RUN_SENT] = inv_ct_now_us(c);
     if (!r->unsent_us)
         inv_ct_tell_call(r);
-    send_call(r, "/run", 0, on_run_reply);
+    send_call(r, "/run", on_run_reply);
     inv_monitor_drop(r->meter); /* of a try that was not sent */
     r->meter = inv_monitor_begin(c->watched);
 }
@@ -506,7 +514,14 @@ static void on_init_reply(void *arg, const struct cw_action_reply *reply)
     bool ok;
 
     r->call = NULL;
-    if (send_later(r, reply) || give_back(r, reply))
+    if (send_later(r, reply))
+        return;
+    if (inv_ct_listen_end(r, reply)) {
+        inv_ct_tell_answer(r, reply, true);
+        return_all(r);
+        return;
+    }
+    if (give_back(r, reply))
         return;
     note_answer(r, reply);
     job->init_ms = (reply->elapsed_us + 500) / 1000;
@@ -547,7 +562,7 @@ static void send_init(struct run *r)
     job->at[INV_AT_INIT_SENT] = inv_ct_now_us(c);
     if (!r->unsent_us)
         inv_ct_tell_call(r);
-    send_call(r, "/init", r->reused ? 0 : RETRY_CONNECT_MS, on_init_reply);
+    send_call(r, "/init", on_init_reply);
 }
 
 /* Its container may be gone meanwhile, and another one have its address. */

@@ -357,6 +357,14 @@ void inv_monitor_adopt(struct inv_watched *w, const char *namespace_name, struct
     w->action = cw_action_ref(action);
 }
 
+bool inv_monitor_look(struct inv_watched *w, struct cw_usage *ret)
+{
+    if (!w || !inv_watched_look(w, LOOK) || (w->last.have & LOOK) != LOOK)
+        return false;
+    *ret = w->last;
+    return true;
+}
+
 void inv_monitor_state(struct inv_watched *w, const char *state, bool paused)
 {
     if (!w)

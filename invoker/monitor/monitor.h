@@ -91,6 +91,8 @@ bool inv_monitor_wants_probe(const struct inv_monitor *m);
 void inv_monitor_use_probe(struct inv_watched *w, const struct cw_container *real);
 /* Whose it is from now on. action: a reference is taken. */
 void inv_monitor_adopt(struct inv_watched *w, const char *namespace_name, struct cw_action *action);
+/* Looks at its CPU time and memory now. false: they cannot be seen. */
+bool inv_monitor_look(struct inv_watched *w, struct cw_usage *ret);
 /* state: static text. paused: it is not looked at until it is no longer. */
 void inv_monitor_state(struct inv_watched *w, const char *state, bool paused);
 /* It is gone. Runs that have ended are still told. */

@@ -82,6 +82,7 @@ static void make(struct world *w, bool beside)
         .driver = &w->driver.base,
         .logs = w->hub,
         .stale = w->stale,
+        .monitor = w->monitor,
         .settings = &w->settings,
         .manifest = w->manifest,
         .metrics = w->metrics,

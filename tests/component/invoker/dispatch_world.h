@@ -19,6 +19,7 @@ struct cw_manifest;
 struct cw_metrics;
 struct inv_load;
 struct inv_log_hub;
+struct inv_monitor;
 struct inv_stale;
 
 enum { WAIT_MS = 20000, MAX_ENDS = 64 };
@@ -42,7 +43,8 @@ struct world {
     struct fake_driver driver;
     struct inv_log_hub *hub;
     struct inv_dispatch *dispatch;
-    struct inv_stale *stale; /* NULL until a test wants it */
+    struct inv_stale *stale;     /* NULL until a test wants it */
+    struct inv_monitor *monitor; /* likewise */
     struct scripted_action *peer;
     unsigned results;
     struct end_seen ends[MAX_ENDS];
