@@ -177,6 +177,21 @@ static void what_is_no_file_is_left_alone(void **state)
     wait_for(w, "cwhisk_events_lost_total", 1);
 }
 
+static void what_waits_for_the_disk_is_bounded(void **state)
+{
+    struct world *w = *state;
+    char event[200001];
+
+    memset(event, 'x', sizeof(event) - 1);
+    event[sizeof(event) - 1] = '\0';
+    open_file(w); /* the first batch is under way as long as the loop does not turn */
+    for (int n = 0; n < 7; n++)
+        inv_event_file_put(w->file, event);
+    wait_for(w, "cwhisk_events_lost_total", 2);
+    wait_for(w, "cwhisk_events_written_total", 5);
+    assert_int_equal(size_of(w->path), 5 * sizeof(event));
+}
+
 static void log_of_no_events_writes_them_all_the_same(void **state)
 {
     struct world *w = *state;
@@ -203,6 +218,7 @@ int main(void)
         CASE(file_that_was_moved_or_removed_is_begun_anew),
         CASE(events_are_lost_and_counted_while_it_cannot_be_written),
         CASE(what_is_no_file_is_left_alone),
+        CASE(what_waits_for_the_disk_is_bounded),
         CASE(log_of_no_events_writes_them_all_the_same),
     };
 
