@@ -196,13 +196,14 @@ static void describe_wait(const struct conn *conn, char *buf, size_t size)
 static void fill_timeout(struct conn *conn)
 {
     struct cw_action_call *call = conn->call;
+    long long limit_ms = call->timeout_ms;
     char where[80];
 
+    if (!call->connected)
+        limit_ms += call->patience_ms;
     describe_wait(conn, where, sizeof(where));
     call->outcome = CW_ACTION_TIMEOUT;
-    (void)snprintf(call->why, sizeof(call->why), "no answer within %lld ms (%s)",
-                   (long long)(call->timeout_ms + (call->connected ? 0 : call->patience_ms)),
-                   where);
+    (void)snprintf(call->why, sizeof(call->why), "no answer within %lld ms (%s)", limit_ms, where);
 }
 
 /* Takes the call off conn and tells its owner. conn may be gone afterwards, and the client too. */
