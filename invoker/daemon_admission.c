@@ -128,6 +128,12 @@ static void tell_hold(struct inv_daemon *d, enum inv_hold_reason why)
            inv_hold_reason_name(why));
 }
 
+void inv_daemon_look_again(struct inv_daemon *d)
+{
+    if (!cw_timer_pending(&d->admission_again))
+        cw_timer_set_ms(&d->admission_again, LOOK_AGAIN_MS);
+}
+
 bool inv_daemon_admits(void *arg, uint32_t charge_mb, uint32_t *evict_mb)
 {
     struct inv_daemon *d = arg;
@@ -148,8 +154,7 @@ bool inv_daemon_admits(void *arg, uint32_t charge_mb, uint32_t *evict_mb)
     if (judged.why == INV_HOLD_MEMORY || judged.why == INV_HOLD_TOO_LARGE)
         return true; /* the books say it themselves, and when it has room */
     tell_hold(d, judged.why);
-    if (!cw_timer_pending(&d->admission_again))
-        cw_timer_set_ms(&d->admission_again, LOOK_AGAIN_MS);
+    inv_daemon_look_again(d);
     return false;
 }
 

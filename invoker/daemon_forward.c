@@ -13,10 +13,12 @@
 #include "invoker/dispatch.h"
 #include "invoker/forward/away.h"
 #include "invoker/forward/guests.h"
+#include "invoker/host_load.h"
 #include "invoker/hosts.h"
 #include "invoker/intake.h"
 #include "invoker/job.h"
 #include "invoker/ledger.h"
+#include "invoker/machine.h"
 #include "invoker/placement/policy.h"
 #include "invoker/pool/pool.h"
 #include "invoker/resize/solver.h"
@@ -92,7 +94,9 @@ static void ask_for(struct inv_daemon *d, const struct inv_job *job,
 {
     uint64_t pair = inv_pool_pair(need);
     struct inv_wishes wishes;
+    struct inv_pace pace;
 
+    inv_load_pace(d->load, pair, cw_loop_mono_us(d->loop), &pace);
     if (inv_wishes_read(job->action, &wishes, NULL) != 0)
         wishes = (struct inv_wishes){0}; /* those that make no sense were refused before */
     *ret = (struct inv_ask){
@@ -104,26 +108,44 @@ static void ask_for(struct inv_daemon *d, const struct inv_job *job,
         .cpu_guarantee = (double)wishes.guarantee_ppm / INV_CPU_WHOLE_PPM,
         .blackbox =
             job->action->image && !cw_manifest_is_native_blackbox(d->manifest, job->action->image),
+        .cold_start_us = pace.cold_us,
+        .run_us = pace.run_us,
+        .waited_us = pace.waited_us,
         .seed = pair ^ (uint64_t)d->settings->id ^ (uint64_t)job->at[INV_AT_TAKEN],
     };
 }
 
-/* This host comes first. -1: nowhere yet, so it waits here. */
-static int64_t choose(struct inv_daemon *d, const struct inv_ask *ask)
+/* There is somebody else, and the job may go there. */
+static bool may_leave(const struct inv_daemon *d, const struct inv_job *job)
 {
-    size_t count = inv_hosts_alive(d->hosts) + 1;
-    struct inv_placement placed;
+    return d->guests && d->phase == PHASE_RUNNING && !job->guest && !job->came_back &&
+           inv_hosts_alive(d->hosts) > 0;
+}
 
-    if (count < 2)
-        return -1;
-    if (count > d->views_max) {
-        free(d->views);
-        d->views_max = count + VIEWS_MORE;
-        d->views = cw_alloc(d->views_max * sizeof(*d->views));
-    }
-    count = inv_hosts_view(d->hosts, ask->action_key, d->views, d->views_max);
-    inv_policy_place((enum inv_policy)d->settings->placement_policy, d->views, count, ask, &placed);
-    return placed.host > 0 ? (int64_t)d->views[placed.host].id : -1;
+static void make_views(struct inv_daemon *d, size_t count)
+{
+    if (count <= d->views_max)
+        return;
+    free(d->views);
+    d->views_max = count + VIEWS_MORE;
+    d->views = cw_alloc(d->views_max * sizeof(*d->views));
+}
+
+/* This host comes first; alone: there is nobody else. */
+static void choose(struct inv_daemon *d, const struct inv_ask *ask, const struct inv_here *here,
+                   bool alone, struct inv_placement *ret)
+{
+    size_t count = alone ? 1 : inv_hosts_alive(d->hosts) + 1;
+    struct inv_host_view *self;
+
+    make_views(d, count);
+    count = inv_hosts_view(d->hosts, ask->action_key, d->views, count);
+    self = &d->views[0];
+    self->warm = here->warm;
+    self->busy = here->busy;
+    self->waiting = here->waiting;
+    self->draining &= !alone; /* what is here runs here; others may have to go elsewhere */
+    inv_policy_place((enum inv_policy)d->settings->placement_policy, d->views, count, ask, ret);
 }
 
 static bool send_to(struct inv_daemon *d, struct inv_job *job, uint64_t host,
@@ -145,20 +167,62 @@ static bool send_to(struct inv_daemon *d, struct inv_job *job, uint64_t host,
     return true;
 }
 
-bool inv_daemon_elsewhere(void *arg, struct inv_job *job, const struct inv_pool_need *need)
+/* It would never run here, but another host is large enough: there will be room one day. */
+static bool is_for_others(struct inv_daemon *d, const struct inv_ask *ask,
+                          const struct inv_placement *placed)
+{
+    if (placed->host >= 0 || (uint64_t)d->views[0].memory_total_bytes >= ask->memory_bytes ||
+        (placed->why != INV_WAIT_MEMORY && placed->why != INV_WAIT_CPU))
+        return false;
+    inv_daemon_look_again(d);
+    return true;
+}
+
+enum inv_where inv_daemon_where(void *arg, struct inv_job *job, const struct inv_pool_need *need,
+                                const struct inv_here *here, int64_t *ret_patience_us)
 {
     struct inv_daemon *d = arg;
+    bool alone = !may_leave(d, job);
+    bool may_wait = here->may_wait && here->busy > 0 && d->settings->placement_wait;
+    struct inv_placement placed;
     struct inv_ask ask;
-    int64_t host;
 
-    if (!d->guests || d->phase != PHASE_RUNNING || job->guest || job->came_back)
-        return false;
+    inv_daemon_note_left(d, job);
+    if (alone && !may_wait)
+        return INV_WHERE_HERE;
     ask_for(d, job, need, &ask);
-    host = choose(d, &ask);
-    if (host < 0)
-        return false;
-    inv_daemon_touch(d, job);
-    return send_to(d, job, (uint64_t)host, &ask);
+    ask.may_wait = may_wait;
+    choose(d, &ask, here, alone, &placed);
+    *ret_patience_us = placed.patience_us;
+    if (placed.why == INV_WAIT_BUSY) {
+        inv_load_waits(d->load, ask.action_key, cw_loop_mono_us(d->loop), placed.wait_us);
+        return INV_WHERE_BUSY;
+    }
+    if (placed.host == 0 && here->busy > 0 && here->warm == 0)
+        inv_load_bought(d->load, ask.action_key);
+    if (placed.host > 0) {
+        inv_daemon_touch(d, job);
+        if (send_to(d, job, d->views[placed.host].id, &ask))
+            return INV_WHERE_AWAY;
+    }
+    return is_for_others(d, &ask, &placed) ? INV_WHERE_LATER : INV_WHERE_HERE;
+}
+
+bool inv_daemon_stays(void *arg, const struct inv_job *job, const struct inv_pool_need *need)
+{
+    struct inv_daemon *d = arg;
+    struct inv_host_view self = {
+        .cpu_total_millis = inv_machine_cpu_millis(),
+        .cpu_used_millis = d->cpu_used_millis,
+        .memory_total_bytes = 1, /* it is warm: memory does not matter */
+    };
+    struct inv_ask ask = {0};
+
+    if (d->settings->placement_policy != INV_POLICY_HYBRID || !may_leave(d, job))
+        return true;
+    self.cpu_reserved_millis = inv_load_cpu_millis(d->load);
+    ask.cpu_millis = inv_daemon_cpu_need(d, job, inv_pool_pair(need));
+    return inv_policy_stays(&self, &ask);
 }
 
 /* ---- what came in ---- */

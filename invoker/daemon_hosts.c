@@ -101,6 +101,7 @@ static void fill(void *arg, struct inv_host_view *v)
             .set = set_of(d),
         },
         v);
+    d->cpu_used_millis = v->cpu_used_millis;
 }
 
 static size_t idle_pairs(void *arg, uint64_t *pairs, size_t max)

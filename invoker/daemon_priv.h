@@ -19,6 +19,7 @@
 #include "common/loop/loop.h"
 #include "invoker/container/container.h"
 #include "invoker/daemon.h"
+#include "invoker/dispatch.h"
 #include "invoker/placement/admission.h"
 
 struct cw_action;
@@ -51,7 +52,6 @@ struct inv_guests;
 struct inv_host_gauges;
 struct inv_host_view;
 struct inv_hosts;
-struct inv_pool_need;
 struct inv_job;
 struct inv_intake;
 struct inv_janitor;
@@ -131,6 +131,7 @@ struct inv_daemon {
     size_t views_max;
     struct inv_profiles *profiles;
     struct inv_load *load;
+    int64_t cpu_used_millis;               /* of containers, as it was published last */
     struct inv_engine_watch *engine_watch; /* NULL before left-overs are gone */
     bool engine_away;
     struct inv_admin *admin;
@@ -228,6 +229,8 @@ void inv_daemon_make_monitor(struct inv_daemon *d);
 void inv_daemon_init_admission(struct inv_daemon *d);
 /* Of all containers together, in the books. */
 uint32_t inv_daemon_pool_mb(const struct inv_daemon *d);
+/* What waits gets another turn in a while. */
+void inv_daemon_look_again(struct inv_daemon *d);
 /* inv_dispatch_conf.memory_need, .charge and .admits. */
 uint64_t inv_daemon_memory_need(void *arg, const struct cw_action *action);
 uint32_t inv_daemon_charge(void *arg, const struct inv_job *job);
@@ -243,8 +246,10 @@ bool inv_daemon_adopt_forwarded(void *arg, struct inv_job *job);
 void inv_daemon_start_forwarding(struct inv_daemon *d, size_t guests_max);
 /* Peers came or went, or have news. */
 void inv_daemon_hosts_changed(struct inv_daemon *d);
-/* inv_dispatch_conf.elsewhere. */
-bool inv_daemon_elsewhere(void *arg, struct inv_job *job, const struct inv_pool_need *need);
+/* inv_dispatch_conf.where and .stays. */
+enum inv_where inv_daemon_where(void *arg, struct inv_job *job, const struct inv_pool_need *need,
+                                const struct inv_here *here, int64_t *ret_patience_us);
+bool inv_daemon_stays(void *arg, const struct inv_job *job, const struct inv_pool_need *need);
 /* A guest that was not started goes back to its origin, and true; others stay the caller's. */
 bool inv_daemon_give_back(struct inv_daemon *d, struct inv_job *job);
 

@@ -7,6 +7,7 @@
 #include "invoker/dispatch_priv.h"
 #include "invoker/dispatch_starts.h"
 #include "invoker/job.h"
+#include "invoker/parked.h"
 #include "invoker/prewarm.h"
 #include "invoker/settings.h"
 #include "invoker/stale.h"
@@ -14,6 +15,11 @@
 static bool is_stale(struct inv_dispatch *d, struct inv_job *job)
 {
     return d->conf.stale && inv_stale_ends(d->conf.stale, job, job->action);
+}
+
+static void on_impatient(void *arg, struct inv_job *job)
+{
+    dispatch_put_back(arg, job);
 }
 
 static void end_waiting(struct inv_dispatch *d, struct inv_job *job)
@@ -37,7 +43,7 @@ static void place_in_existing(struct inv_dispatch *d)
 /* Those that wait for CPU hold up nobody who wants none. */
 static void place_in_order(struct inv_dispatch *d)
 {
-    d->short_of_cpu = false;
+    d->short_of_cpu = d->short_of_room = false;
     CW_LIST_EACH (&d->waiting.jobs, n) {
         struct inv_job *job = CW_LIST_ENTRY(n, struct inv_job, link);
         enum dispatch_placed placed = DISPATCH_PLACED;
@@ -47,7 +53,8 @@ static void place_in_order(struct inv_dispatch *d)
         else
             placed = dispatch_place(d, job);
         d->short_of_cpu |= placed == DISPATCH_NO_CPU;
-        if (placed == DISPATCH_NO_ROOM)
+        d->short_of_room = placed == DISPATCH_NO_ROOM;
+        if (d->short_of_room)
             break;
     }
 }
@@ -57,6 +64,7 @@ static void retry(void *arg)
     struct inv_dispatch *d = arg;
     bool held = inv_hold_on(d->hold);
 
+    dispatch_place_parked(d);
     if (held)
         place_in_existing(d);
     else
@@ -74,14 +82,17 @@ void inv_dispatch_submit(struct inv_dispatch *d, CW_TAKES struct inv_job *job)
     enum dispatch_placed placed = DISPATCH_NO_ROOM;
 
     d->jobs++;
+    job->turn = ++d->turns;
     if (inv_hold_on(d->hold)) {
         inv_run_buffer_put(&d->waiting, job);
+        d->short_of_room = true;
         cw_defer_post(&d->retry);
         return;
     }
-    if (cw_list_empty(&d->waiting.jobs) || d->short_of_cpu)
+    if (cw_list_empty(&d->waiting.jobs) || !d->short_of_room)
         placed = dispatch_place(d, job);
     d->short_of_cpu |= placed == DISPATCH_NO_CPU;
+    d->short_of_room |= placed == DISPATCH_NO_ROOM;
     if (placed != DISPATCH_PLACED)
         inv_run_buffer_put_for_room(&d->waiting, job);
 }
@@ -170,6 +181,8 @@ struct inv_dispatch *inv_dispatch_new(const struct inv_dispatch_conf *conf)
         .arg = d,
     });
     inv_run_buffer_init(&d->waiting, conf->loop, conf->metrics);
+    d->parked = inv_parked_new(&(struct inv_parked_conf){
+        .loop = conf->loop, .metrics = conf->metrics, .on_impatient = on_impatient, .arg = d});
     cw_list_init(&d->holdings);
     cw_defer_init(&d->retry, conf->loop, retry, d);
     return d;
@@ -195,6 +208,7 @@ void inv_dispatch_free(struct inv_dispatch *d)
     inv_starts_free(d->starts);
     inv_prewarm_free(d->prewarm);
     inv_resize_free(d->resize);
+    inv_parked_free(d->parked);
     inv_pool_free(d->pool);
     free(d);
 }
@@ -207,8 +221,10 @@ size_t inv_dispatch_jobs(const struct inv_dispatch *d)
 void inv_dispatch_drain(struct inv_dispatch *d, bool draining)
 {
     d->draining = draining;
-    if (draining)
+    if (draining) {
         inv_prewarm_stop(d->prewarm);
+        inv_parked_give_up_all(d->parked); /* whoever is to end it finds all in their order */
+    }
     cw_defer_post(&d->retry);
 }
 
@@ -216,6 +232,7 @@ void inv_dispatch_release(struct inv_dispatch *d,
                           bool (*which)(void *arg, const struct inv_job *job),
                           void (*fn)(void *arg, struct inv_job *job), void *arg)
 {
+    inv_parked_give_up_all(d->parked);
     CW_LIST_EACH (&d->waiting.jobs, n) {
         struct inv_job *job = CW_LIST_ENTRY(n, struct inv_job, link);
 
@@ -236,6 +253,7 @@ void inv_dispatch_kill(struct inv_dispatch *d, const char *why)
     CW_LIST_EACH (&d->holdings, h) {
         dispatch_let_go(CW_LIST_ENTRY(h, struct holding, link));
     }
+    inv_parked_give_up_all(d->parked);
     while ((job = inv_run_buffer_first(&d->waiting))) {
         inv_run_buffer_take(&d->waiting, job);
         inv_job_stop(job, cw_loop_wall_ms(d->conf.loop));
@@ -256,8 +274,8 @@ void inv_dispatch_stats(const struct inv_dispatch *d, struct inv_pool_stats *poo
                         uint64_t *waiting_mb)
 {
     inv_pool_stats(d->pool, pool);
-    *waiting = d->waiting.jobs.count;
-    *waiting_mb = d->waiting.memory_mb;
+    *waiting = d->waiting.jobs.count + inv_parked_total(d->parked);
+    *waiting_mb = d->waiting.memory_mb + inv_parked_memory_mb(d->parked);
 }
 
 size_t inv_dispatch_idle_pairs(const struct inv_dispatch *d, uint64_t *pairs, size_t max)

@@ -23,6 +23,23 @@ struct inv_resize;
 struct inv_settings;
 struct inv_stale;
 
+/* What is here of an activation's action. */
+struct inv_here {
+    uint32_t warm;    /* idle containers that would do */
+    uint32_t busy;    /* containers that run as much of it as they may */
+    uint32_t waiting; /* activations that wait for one of these, all before this one */
+    bool may_wait;    /* so may this one */
+};
+
+enum inv_where {
+    INV_WHERE_HERE,  /* a container here, or a new one */
+    INV_WHERE_AWAY,  /* somebody else runs it: the callee owns the job */
+    INV_WHERE_BUSY,  /* the next of its busy containers here that is free, unless that takes longer
+                        than *ret_patience_us: then it is asked again, and may not wait */
+    INV_WHERE_LATER, /* it is too large for this host, and not for another that has no room now: ask
+                        again (inv_dispatch_look_again) */
+};
+
 struct inv_dispatch_conf {
     struct cw_loop *loop;
     struct cw_driver *driver;
@@ -45,9 +62,12 @@ struct inv_dispatch_conf {
      * true: once idle ones of so many MB more are gone. Otherwise inv_dispatch_look_again when it
      * may be. NULL: always. */
     bool (*admits)(void *arg, uint32_t charge_mb, uint32_t *evict_mb);
-    /* No container here could take it now, but for a new one: may somebody else run it? true: the
-     * callee owns the job. Asked again whenever the job's turn comes. May be NULL. */
-    bool (*elsewhere)(void *arg, struct inv_job *job, const struct inv_pool_need *need);
+    /* No container here could take it now, but for a new one, or it does not stay: where is it run?
+     * Asked again whenever the job's turn comes. NULL: here. */
+    enum inv_where (*where)(void *arg, struct inv_job *job, const struct inv_pool_need *need,
+                            const struct inv_here *here, int64_t *ret_patience_us);
+    /* Does a warm container here, if there is one, run it without asking? NULL: always. */
+    bool (*stays)(void *arg, const struct inv_job *job, const struct inv_pool_need *need);
     /* It is about to be given to a container. May be NULL. */
     void (*on_placed)(void *arg, struct inv_job *job);
     /* /run is about to be sent; on failure it is not, and the job fails. May be NULL. */

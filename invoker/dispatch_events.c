@@ -48,7 +48,7 @@ static void on_warm(void *arg, struct inv_container *c)
     struct holding *h = inv_container_owner(c);
 
     inv_pool_warmed(d->pool, h->slot);
-    cw_defer_post(&d->retry);
+    dispatch_room_changed(h);
 }
 
 static int on_start(void *arg, struct inv_container *c, struct inv_job *job, struct cw_err *err)
@@ -75,7 +75,7 @@ static void on_end(void *arg, struct inv_container *c, struct inv_job *job, enum
     inv_pool_done(d->pool, h->slot);
     if (h->slot->state == INV_SLOT_IDLE)
         inv_resize_idle(h->member);
-    cw_defer_post(&d->retry);
+    dispatch_room_changed(h);
     dispatch_end_job(d, job, how);
 }
 
@@ -92,8 +92,8 @@ static void on_return(void *arg, struct inv_container *c, struct inv_job *job)
     if (inv_container_since_us(c) == 0)
         job->reschedules = tries; /* there was no container that could have tried it */
     cw_counter_add(d->returned, 1);
-    inv_run_buffer_put_back(&d->waiting, job);
-    cw_defer_post(&d->retry);
+    dispatch_room_changed(h);
+    dispatch_put_back(d, job);
 }
 
 static bool engine_was_away(void *arg, int64_t since_us, bool unreached)
@@ -115,8 +115,8 @@ static void on_doomed(void *arg, struct inv_container *c)
     if (h->slot->state == INV_SLOT_PREPARING && !d->draining) /* then it was cancelled */
         inv_prewarm_failed(d->prewarm, h->slot);
     dispatch_let_go(h);
+    dispatch_room_changed(h);
     inv_pool_drop(d->pool, h->slot);
-    cw_defer_post(&d->retry);
 }
 
 static void on_gone(void *arg, struct inv_container *c)

@@ -2,6 +2,7 @@
 #include "common/driver/container_driver.h"
 #include "common/loop/loop.h"
 #include "invoker/dispatch_priv.h"
+#include "invoker/parked.h"
 
 struct holding *dispatch_new_holding(struct inv_dispatch *d, struct inv_slot *slot)
 {
@@ -106,4 +107,20 @@ bool inv_dispatch_remove_idle(struct inv_dispatch *d, const char *name)
 size_t inv_dispatch_containers(const struct inv_dispatch *d)
 {
     return d->holdings.count;
+}
+
+void dispatch_put_back(struct inv_dispatch *d, struct inv_job *job)
+{
+    inv_run_buffer_put_back(&d->waiting, job);
+    d->short_of_room = true;
+    cw_defer_post(&d->retry);
+}
+
+void dispatch_room_changed(struct holding *h)
+{
+    struct inv_dispatch *d = h->d;
+
+    if (inv_parked_total(d->parked))
+        inv_parked_ready(d->parked, inv_pool_slot_pair(h->slot));
+    cw_defer_post(&d->retry);
 }

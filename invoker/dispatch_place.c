@@ -12,8 +12,10 @@
 #include "invoker/dispatch_priv.h"
 #include "invoker/dispatch_starts.h"
 #include "invoker/job.h"
+#include "invoker/parked.h"
 #include "invoker/run_buffer.h"
 #include "invoker/settings.h"
+#include "invoker/stale.h"
 
 static void need_of(const struct inv_dispatch *d, const struct inv_job *job,
                     struct inv_pool_need *ret)
@@ -81,34 +83,79 @@ static void tell_start(struct inv_dispatch *d, const struct inv_job *job,
     inv_starts_tell(d->starts, job, decision, h ? inv_container_name(h->container) : NULL);
 }
 
-static void leave_run_buffer(struct inv_dispatch *d, struct inv_job *job)
+/* The run buffer, or those that wait for a busy container. */
+static void leave_list(struct inv_dispatch *d, struct inv_job *job)
 {
-    if (cw_link_on_list(&job->link))
+    if (job->parked)
+        inv_parked_take(d->parked, job);
+    else if (cw_link_on_list(&job->link))
         inv_run_buffer_take(&d->waiting, job);
 }
 
-/* It goes at once, or it stays in the run buffer if it is there. */
-static bool goes_elsewhere(struct inv_dispatch *d, struct inv_job *job,
-                           const struct inv_pool_need *need)
+/* Others of its action came before it, and wait for the containers that it would take. */
+static bool is_behind(const struct inv_dispatch *d, const struct inv_job *job,
+                      const struct inv_pool_need *need)
 {
-    struct cw_link *place = NULL;
+    return !job->impatient && inv_parked_total(d->parked) &&
+           inv_parked_count(d->parked, inv_pool_pair(need));
+}
 
-    if (!d->conf.elsewhere)
-        return false;
+/* What is idle in front of which others wait is theirs at the next turn: as good as busy. */
+static void look_around(struct inv_dispatch *d, const struct inv_job *job,
+                        const struct inv_pool_need *need, uint64_t pair, struct inv_here *ret)
+{
+    bool behind = is_behind(d, job, need);
+    struct inv_pool_pair_stats stats;
+
+    inv_pool_pair_stats(d->pool, need, &stats);
+    *ret = (struct inv_here){
+        .warm = behind ? 0 : stats.idle,
+        .busy = stats.busy + (behind ? stats.idle : 0),
+        .waiting = inv_parked_count(d->parked, pair),
+        .may_wait = !job->impatient && !d->draining && !inv_hold_on(d->hold),
+    };
+}
+
+/* A warm container here is passed over only where it would be no use. */
+static bool stays(struct inv_dispatch *d, const struct inv_job *job,
+                  const struct inv_pool_need *need)
+{
+    struct inv_pool_pair_stats stats;
+
+    if (!d->conf.stays || d->conf.stays(d->conf.arg, job, need))
+        return true;
+    inv_pool_pair_stats(d->pool, need, &stats);
+    return stats.idle == 0; /* where to is asked in any case, then */
+}
+
+/* AWAY, BUSY: it is on none of our lists, or parked. Otherwise it is where it was. */
+static enum inv_where ask_where(struct inv_dispatch *d, struct inv_job *job,
+                                const struct inv_pool_need *need)
+{
+    uint64_t pair = inv_pool_pair(need);
+    struct cw_link *place = NULL;
+    int64_t patience_us = 0;
+    struct inv_here here;
+    enum inv_where where;
+
+    if (!d->conf.where)
+        return INV_WHERE_HERE;
     if (cw_link_on_list(&job->link))
         place = inv_run_buffer_take(&d->waiting, job);
-    if (d->conf.elsewhere(d->conf.arg, job, need)) {
+    look_around(d, job, need, pair, &here);
+    where = d->conf.where(d->conf.arg, job, need, &here, &patience_us);
+    if (where == INV_WHERE_AWAY)
         d->jobs--;
-        return true;
-    }
-    if (place)
+    else if (where == INV_WHERE_BUSY)
+        inv_parked_add(d->parked, pair, job, patience_us);
+    else if (place)
         inv_run_buffer_undo(&d->waiting, place, job);
-    return false;
+    return where;
 }
 
 static void refuse(struct inv_dispatch *d, struct inv_job *job, const char *text)
 {
-    leave_run_buffer(d, job);
+    leave_list(d, job);
     cw_log(CW_LOG_WARN, &job->msg->tx, COMPONENT, "activation %s: %s", job->msg->activation_id,
            text);
     job->at[INV_AT_PLACED] = now_us(d);
@@ -120,8 +167,8 @@ static void refuse_size(struct inv_dispatch *d, struct inv_job *job, uint32_t me
     char text[160];
 
     (void)snprintf(text, sizeof(text),
-                   "The action needs %u MB of memory, more than the %lld MB of this invoker.",
-                   memory_mb, (long long)(d->conf.settings->user_memory_bytes >> 20));
+                   "The action needs %u MB of memory, more than the %u MB of this invoker.",
+                   memory_mb, inv_pool_memory_mb(d->pool));
     refuse(d, job, text);
 }
 
@@ -131,7 +178,7 @@ static void put_into(struct inv_dispatch *d, struct inv_job *job,
 {
     struct holding *h = decision->slot->owner;
 
-    leave_run_buffer(d, job);
+    leave_list(d, job);
     job->at[INV_AT_PLACED] = now_us(d);
     if (d->conf.on_placed)
         d->conf.on_placed(d->conf.arg, job);
@@ -175,35 +222,107 @@ static bool is_admitted(struct inv_dispatch *d, const struct inv_pool_need *need
     return true;
 }
 
+/* No container that is there will do: a new one, if there is room for it. */
+static enum dispatch_placed place_new(struct inv_dispatch *d, struct inv_job *job,
+                                      const struct inv_wishes *wishes,
+                                      const struct inv_pool_need *need)
+{
+    struct inv_decision decision = {.choice = INV_CHOICE_WAIT};
+
+    if (need->warm_only) {
+        dispatch_make_room_for_cpu(d, job, wishes);
+        return DISPATCH_NO_CPU;
+    }
+    if (!inv_hold_on(d->hold) && is_admitted(d, need))
+        inv_pool_place_new(d->pool, need, &decision);
+    if (decision.choice == INV_CHOICE_WAIT)
+        return DISPATCH_NO_ROOM;
+    inv_hold_use_room(d->hold);
+    put_into(d, job, &decision, wishes, INV_ADOPT_DONE);
+    return DISPATCH_PLACED;
+}
+
 enum dispatch_placed dispatch_place(struct inv_dispatch *d, struct inv_job *job)
 {
-    struct inv_decision decision;
+    struct inv_decision decision = {.choice = INV_CHOICE_WAIT};
+    enum inv_where where = INV_WHERE_HERE;
+    enum inv_adopt adopted = INV_ADOPT_DONE;
     struct inv_pool_need need;
     struct inv_wishes wishes;
     struct cw_err err = {0};
-    enum inv_adopt adopted;
+    bool behind, asked;
 
     if (dispatch_read_wishes(d, job, &wishes, &err) != 0) {
         refuse(d, job, err.msg);
         return DISPATCH_PLACED;
     }
     need_of(d, job, &need);
-    adopted = choose_existing(d, job, &wishes, &need, &decision);
-    if (!decision.slot && goes_elsewhere(d, job, &need))
+    behind = is_behind(d, job, &need);
+    if (behind)
+        dispatch_adapt_need(d, job, &wishes, &need); /* as choose_existing does */
+    asked = behind || !stays(d, job, &need);
+    if (asked)
+        where = ask_where(d, job, &need);
+    if (!behind && (where == INV_WHERE_HERE || where == INV_WHERE_LATER))
+        adopted = choose_existing(d, job, &wishes, &need, &decision);
+    if (!asked && !decision.slot)
+        where = ask_where(d, job, &need);
+    if (where == INV_WHERE_AWAY || where == INV_WHERE_BUSY)
         return DISPATCH_PLACED;
-    if (decision.choice == INV_CHOICE_WAIT && need.warm_only) {
-        dispatch_make_room_for_cpu(d, job, &wishes);
-        return DISPATCH_NO_CPU;
-    }
-    if (decision.choice == INV_CHOICE_WAIT && !inv_hold_on(d->hold) && is_admitted(d, &need))
-        inv_pool_place_new(d->pool, &need, &decision);
-    if (decision.choice == INV_CHOICE_CREATE || decision.choice == INV_CHOICE_RECREATE)
-        inv_hold_use_room(d->hold);
-    if (decision.choice == INV_CHOICE_WAIT)
-        return DISPATCH_NO_ROOM;
-    if (!decision.slot) /* never, then */
-        refuse_size(d, job, need.memory_mb);
-    else
+    if (decision.slot) {
         put_into(d, job, &decision, &wishes, adopted);
+        return DISPATCH_PLACED;
+    }
+    if (decision.choice != INV_CHOICE_NEVER)
+        return place_new(d, job, &wishes, &need);
+    if (where == INV_WHERE_LATER)
+        return DISPATCH_LATER;
+    refuse_size(d, job, need.memory_mb);
     return DISPATCH_PLACED;
+}
+
+/* The container that became free is for the first of them. false: there is none for it. */
+static bool place_first(struct inv_dispatch *d, struct inv_job *job, struct inv_pool_need *need)
+{
+    struct inv_decision decision;
+    struct inv_wishes wishes;
+    enum inv_adopt adopted;
+
+    if (dispatch_read_wishes(d, job, &wishes, NULL) != 0)
+        return false; /* it was read before */
+    adopted = choose_existing(d, job, &wishes, need, &decision);
+    if (!decision.slot)
+        return false;
+    put_into(d, job, &decision, &wishes, adopted);
+    return true;
+}
+
+static void place_parked_of(struct inv_dispatch *d, uint64_t pair)
+{
+    struct inv_pool_pair_stats stats;
+    struct inv_pool_need need;
+    struct inv_job *job;
+
+    while ((job = inv_parked_first(d->parked, pair))) {
+        if (d->conf.stale && inv_stale_ends(d->conf.stale, job, job->action)) {
+            leave_list(d, job);
+            dispatch_end_job(d, job, INV_END_FAILED_START);
+            continue;
+        }
+        need_of(d, job, &need);
+        if (place_first(d, job, &need))
+            continue;
+        inv_pool_pair_stats(d->pool, &need, &stats);
+        if (stats.busy + stats.idle + stats.starting == 0)
+            inv_parked_give_up(d->parked, pair); /* they waited for containers that have died */
+        return;
+    }
+}
+
+void dispatch_place_parked(struct inv_dispatch *d)
+{
+    uint64_t pair;
+
+    while (inv_parked_next_ready(d->parked, &pair))
+        place_parked_of(d, pair);
 }

@@ -20,6 +20,7 @@ struct cw_counter;
 struct cw_runtime;
 struct inv_member;
 struct inv_hold;
+struct inv_parked;
 struct inv_prewarm;
 struct inv_starts;
 
@@ -45,11 +46,14 @@ struct inv_dispatch {
     struct inv_starts *starts;
     struct inv_hold *hold;
     struct inv_run_buffer waiting;
+    struct inv_parked *parked;
     struct cw_list holdings; /* struct holding */
     size_t jobs;
+    uint64_t turns;   /* jobs that were submitted */
     uint64_t created; /* container name counter */
     bool draining;
-    bool short_of_cpu; /* some of those that wait do so for CPU, not for memory */
+    bool short_of_cpu;  /* some of those that wait do so for CPU, not for memory */
+    bool short_of_room; /* some of them do so for memory, or had no turn yet: who comes is behind */
     int64_t cpu_logged_us;
     struct cw_defer retry;
     struct cw_counter *returned;
@@ -58,12 +62,16 @@ struct inv_dispatch {
 /* ---- dispatch_place.c ---- */
 
 enum dispatch_placed {
-    DISPATCH_PLACED,  /* it has left the run buffer, or has ended */
+    DISPATCH_PLACED,  /* it has left the run buffer, or has ended; or it waits for a busy container
+                       */
     DISPATCH_NO_ROOM, /* it stays where it is; so do those behind it */
     DISPATCH_NO_CPU,  /* it stays where it is; those behind it may want none */
+    DISPATCH_LATER,   /* it stays where it is, for another host; those behind it want this one */
 };
 /* job: in the run buffer, or on no list; counted in d->jobs. */
 enum dispatch_placed dispatch_place(struct inv_dispatch *d, struct inv_job *job);
+/* Gives those that wait for busy containers of their action the ones that are free now. */
+void dispatch_place_parked(struct inv_dispatch *d);
 /* inv_prewarm_conf.create. */
 void dispatch_create_prewarmed(void *arg, struct inv_slot *slot, const struct cw_runtime *rt);
 
@@ -79,6 +87,10 @@ void dispatch_fail_job(struct inv_dispatch *d, CW_TAKES struct inv_job *job, enu
 
 /* ---- dispatch_holdings.c ---- */
 
+/* Puts one that had left the run buffer back into its place there; its turn comes soon. */
+void dispatch_put_back(struct inv_dispatch *d, CW_TAKES struct inv_job *job);
+/* Something about the container's room has changed: those who wait for one like it are asked. */
+void dispatch_room_changed(struct holding *h);
 /* For a slot in the books; its container is the caller's to make. Ends with on_gone. */
 struct holding *dispatch_new_holding(struct inv_dispatch *d, struct inv_slot *slot);
 /* Removes the containers of slots that are out of the books (chained by next_evicted). */

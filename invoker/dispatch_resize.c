@@ -134,7 +134,7 @@ void dispatch_let_go(struct holding *h)
     h->adopting = false;
     while ((n = cw_list_pop_front(&h->held))) {
         inv_pool_done(h->d->pool, h->slot);
-        inv_run_buffer_put_back(&h->d->waiting, CW_LIST_ENTRY(n, struct inv_job, link));
+        dispatch_put_back(h->d, CW_LIST_ENTRY(n, struct inv_job, link));
     }
 }
 

@@ -4,6 +4,7 @@
 
 #include "common/base/mem.h"
 #include "invoker/job.h"
+#include "invoker/placement/policy.h"
 
 enum {
     WAYS = 4,
@@ -18,6 +19,7 @@ struct entry {
     uint32_t cpu_millis;
     int64_t need_us; /* when that was told */
     int64_t run_us, cold_us;
+    int64_t waited_us, waited_at_us; /* as of then */
 };
 
 struct inv_load {
@@ -106,11 +108,32 @@ int64_t inv_load_mean_run_us(const struct inv_load *l)
     return l->run_us;
 }
 
-void inv_load_pace(struct inv_load *l, uint64_t pair, struct inv_pace *ret)
+static int64_t waited(const struct entry *e, int64_t now_us)
+{
+    return inv_policy_faded(e->waited_us, now_us - e->waited_at_us);
+}
+
+void inv_load_pace(struct inv_load *l, uint64_t pair, int64_t now_us, struct inv_pace *ret)
 {
     const struct entry *e = find(l, pair);
 
-    *ret = e ? (struct inv_pace){e->run_us, e->cold_us, e->cpu_millis} : (struct inv_pace){0};
+    *ret = e ? (struct inv_pace){e->run_us, e->cold_us, waited(e, now_us)} : (struct inv_pace){0};
+}
+
+void inv_load_waits(struct inv_load *l, uint64_t pair, int64_t now_us, int64_t wait_us)
+{
+    struct entry *e = take(l, pair);
+
+    e->waited_us = waited(e, now_us) + (wait_us > 0 ? wait_us : 0);
+    e->waited_at_us = now_us;
+}
+
+void inv_load_bought(struct inv_load *l, uint64_t pair)
+{
+    struct entry *e = find(l, pair);
+
+    if (e)
+        e->waited_us = 0;
 }
 
 uint32_t inv_load_need(struct inv_load *l, uint64_t pair, int64_t now_us, int64_t keep_us)

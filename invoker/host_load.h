@@ -1,5 +1,6 @@
-/* invoker/host_load.h -- what the activations that are in containers here are expected to take together,
- * and how long runs and cold starts of each action took of late: what placing asks of this host.
+/* invoker/host_load.h -- what the activations that are in containers here are expected to take
+ * together, and how long runs and cold starts of each action took of late: what placing asks of
+ * this host.
  *
  * Bounded: of INV_LOAD_ACTIONS actions, the ones that were asked for last. Thread: loop. */
 #pragma once
@@ -30,11 +31,15 @@ int64_t inv_load_mean_run_us(const struct inv_load *l);
 
 /* Of one action; 0: not known. */
 struct inv_pace {
-    int64_t run_us;  /* for how long a run has its container */
-    int64_t cold_us; /* from a container's choice until it is initialised */
-    uint32_t cpu_millis;
+    int64_t run_us;    /* for how long a run has its container */
+    int64_t cold_us;   /* from a container's choice until it is initialised */
+    int64_t waited_us; /* inv_ask.waited_us */
 };
-void inv_load_pace(struct inv_load *l, uint64_t pair, struct inv_pace *ret);
+void inv_load_pace(struct inv_load *l, uint64_t pair, int64_t now_us, struct inv_pace *ret);
+/* One more is going to wait for a busy container, as it looks for so long. */
+void inv_load_waits(struct inv_load *l, uint64_t pair, int64_t now_us, int64_t wait_us);
+/* It was waited enough: a new container comes. */
+void inv_load_bought(struct inv_load *l, uint64_t pair);
 /* The CPU that it needs, as it was last told; 0: that was longer ago than keep_us, or never. */
 uint32_t inv_load_need(struct inv_load *l, uint64_t pair, int64_t now_us, int64_t keep_us);
 void inv_load_set_need(struct inv_load *l, uint64_t pair, int64_t now_us, uint32_t cpu_millis);

@@ -16,6 +16,7 @@ struct cw_action;
 struct cw_activation_message;
 struct inv_ack_send;
 struct inv_guest;
+struct parked_queue;
 
 /* Moments of an activation, monotonic microseconds; 0 = not reached. */
 enum inv_moment {
@@ -37,7 +38,7 @@ enum inv_moment {
 };
 
 struct inv_job {
-    struct cw_link link; /* run buffer, or the waiting list of a container */
+    struct cw_link link; /* run buffer, parked.h, or the waiting list of a container */
     struct cw_activation_message *msg;
     struct cw_action *action; /* a reference; NULL before it is fetched and when that failed */
     int64_t offset;           /* in the invoker's topic; -1: none */
@@ -49,8 +50,12 @@ struct inv_job {
     unsigned unheard;         /* of these, containers that did not take its /init's connection, */
     int64_t unheard_us;       /* and for how long */
     int64_t at[INV_MOMENTS];
-    uint32_t cpu_millis; /* that it counts for while it is in a container (host_load.h) */
-    int64_t held_us;     /* since then it waits for the engine (monotonic); 0: it never did */
+    uint64_t turn;               /* of the dispatch: the lower, the earlier */
+    struct parked_queue *parked; /* it waits there for a busy container; NULL: it does not */
+    int64_t patient_until_us;    /* until then, at most (monotonic) */
+    bool impatient;              /* it has waited for one long enough */
+    uint32_t cpu_millis;         /* that it counts for while it is in a container (host_load.h) */
+    int64_t held_us; /* since then it waits for the engine (monotonic); 0: it never did */
 
     /* how it ended */
     bool ended_in_container;  /* it got as far as a container: run annotations are written */

@@ -41,8 +41,7 @@ void inv_run_buffer_put_back(struct inv_run_buffer *b, struct inv_job *job)
     struct cw_link *at = b->jobs.head.next;
 
     /* It was here before almost all of them. */
-    while (at != &b->jobs.head &&
-           CW_LIST_ENTRY(at, struct inv_job, link)->at[INV_AT_TAKEN] < job->at[INV_AT_TAKEN])
+    while (at != &b->jobs.head && CW_LIST_ENTRY(at, struct inv_job, link)->turn < job->turn)
         at = at->next;
     insert_before(b, at, job);
 }

@@ -304,6 +304,8 @@ static const struct cw_conf_item ITEMS[] = {
 
     {.section = "Cluster", .key = "cwhisk.placement.policy", .env = "CWHISK_PLACEMENT_POLICY", .type = CW_CONF_CHOICE, FIELD(placement_policy), .def = "hybrid", .choices = "hybrid|table2|hash",
      .help = "How the host of an activation is chosen that finds no container here: hybrid, least expected delay; table2, least use; hash, as OpenWhisk's controllers do."},
+    {.section = "Cluster", .key = "cwhisk.placement.wait", .env = "CWHISK_PLACEMENT_WAIT", .type = CW_CONF_BOOL, FIELD(placement_wait), .def = "true",
+     .help = "With the policy hybrid: an activation waits for a busy container of its action when that will be free in a small part of the time that a new one takes, and no longer than a new one takes; its order is kept. Otherwise every activation that finds no idle container gets a new one, as with OpenWhisk's invoker."},
     {.section = "Cluster", .key = "cwhisk.placement.forward", .env = "CWHISK_PLACEMENT_FORWARD", .type = CW_CONF_BOOL, FIELD(forward), .def = "true",
      .help = "With Redis: activations that find no container here are forwarded to another invoker of the cluster where that is the better place, and those of others are taken."},
     {.section = "Cluster", .key = "whisk.fraction.managed-fraction", .type = CW_CONF_FRACTION, FIELD(managed_fraction), .def = "90%",

@@ -140,7 +140,7 @@ struct inv_settings {
     int64_t memory_floor_bytes, cold_starts;
     double memory_stall_max, cpu_stall_max; /* percent */
     int placement_policy;                   /* enum inv_policy */
-    bool forward;
+    bool forward, placement_wait;
     double managed_fraction, blackbox_fraction;
     int64_t hosts_read;
     int need_model; /* enum inv_need_model */

@@ -10,7 +10,7 @@
  *   hybrid  least expected delay: cold start and run at the host's load, queue, and what its
  *           evictions will cost. When they are nearly equal this host, then the one that is the
  *           action's by hash. Waits for a busy container of the action here when that will be free
- *           long before a new one is made.
+ *           long before a new one is made, until all that has been waited would have made one.
  * Hosts that are dead, draining, of the other set, or whose figures make no sense are never
  * chosen, and counted by reason. Thread: any. */
 #pragma once
@@ -41,7 +41,9 @@ struct inv_ask {
     int64_t cold_start_us; /* expected on an empty host; 0: INV_COLD_START_US */
     int64_t run_us;        /* expected on an empty host, warm; 0: INV_RUN_US */
     bool may_wait; /* for a busy container of the action here, instead of a cold start (hybrid) */
-    uint64_t seed; /* varies from origin to origin and from ask to ask */
+    int64_t waited_us; /* so long others have waited for these since the last one was bought, faded
+                          (inv_policy_faded) */
+    uint64_t seed;     /* varies from origin to origin and from ask to ask */
 };
 enum { INV_COLD_START_US = 500000, INV_RUN_US = 100000 };
 
@@ -65,12 +67,17 @@ struct inv_placement {
     bool overcommitted;                      /* hash: nobody has room for it */
     bool warm;                               /* a warm container is expected there */
     int64_t delay_us;                        /* hybrid: expected until the result; otherwise 0 */
+    int64_t wait_us;                         /* INV_WAIT_BUSY: expected; otherwise 0 */
     int64_t patience_us;                     /* INV_WAIT_BUSY; otherwise 0 */
     uint32_t unusable[INV_UNUSABLE_REASONS]; /* hosts by reason; [INV_USABLE]: looked at */
 };
 
 void inv_policy_place(enum inv_policy policy, const struct inv_host_view *hosts, size_t count,
                       const struct inv_ask *ask, struct inv_placement *ret);
+
+/* What was waited, all activations of an action together, since_us after that: half of it each
+ * minute. */
+int64_t inv_policy_faded(int64_t waited_us, int64_t since_us);
 
 /* Whether a warm container here runs it without asking a policy: not when all cores are taken, as
  * another host may then be better. */

@@ -16,6 +16,7 @@ static const double MISSED = 0.5;
 /* A busy container is waited for when that takes, as it looks, less than this part of the best
  * that there is otherwise; and given up after so many times as long, or a cold start. */
 static const double WORTH_WAITING = 0.03, PATIENCE = 3;
+static const double FADE_US = 60e6;    /* half of what was waited counts no more after that */
 static const double FORWARD_US = 2000; /* a hop through Kafka */
 /* Nearly equal: within this part of the best, or this much. */
 static const double NEAR = 0.01, NEAR_US = 500;
@@ -107,8 +108,8 @@ static double until_free_us(const struct inv_host_view *h, const struct inv_ask 
            slowdown(rho, fmax((double)h->cpu_total_millis / 1000, 1));
 }
 
-/* As one rents skis before one buys them: whoever waits no longer than a cold start takes loses at
- * most as much as that. */
+/* As one rents skis before one buys them: those who together wait no longer than a cold start takes
+ * lose at most as much as that. So a burst waits, and what goes on gets its containers. */
 static bool waits(const struct inv_host_view *hosts, size_t count, const struct inv_ask *ask,
                   double best, struct inv_placement *ret)
 {
@@ -121,11 +122,13 @@ static bool waits(const struct inv_host_view *hosts, size_t count, const struct 
     if (!self || self->busy == 0 || inv_host_usable(self, ask->blackbox) != INV_USABLE)
         return false;
     wait = until_free_us(self, ask);
-    if (wait > WORTH_WAITING * (best - (double)ask->run_us))
+    if (wait > WORTH_WAITING * (best - (double)ask->run_us) ||
+        (!isinf(best) && wait + (double)ask->waited_us > (double)ask->cold_start_us))
         return false;
     ret->host = -1;
     ret->why = INV_WAIT_BUSY;
-    ret->delay_us = (int64_t)wait + ask->run_us;
+    ret->wait_us = (int64_t)wait;
+    ret->delay_us = ret->wait_us + ask->run_us;
     ret->patience_us = (int64_t)fmin(PATIENCE * wait, (double)ask->cold_start_us);
     return true;
 }
@@ -136,6 +139,13 @@ static uint64_t rank(const struct inv_host_view *h, const struct inv_ask *ask)
     if (h->self)
         return UINT64_MAX;
     return inv_policy_mix(ask->action_key ^ inv_policy_mix(h->id)) >> 1;
+}
+
+int64_t inv_policy_faded(int64_t waited_us, int64_t since_us)
+{
+    if (waited_us <= 0 || since_us <= 0)
+        return waited_us > 0 ? waited_us : 0;
+    return (int64_t)((double)waited_us * exp2(-(double)since_us / FADE_US));
 }
 
 void inv_policy_hybrid(const struct inv_host_view *hosts, const bool *usable, size_t count,

@@ -471,6 +471,11 @@ size_t inv_cell_count(const struct inv_cell *cell)
     return cell->preparing + cell->ready.count;
 }
 
+uint32_t inv_pool_memory_mb(const struct inv_pool *p)
+{
+    return p->memory_mb;
+}
+
 void inv_pool_stats(const struct inv_pool *p, struct inv_pool_stats *ret)
 {
     *ret = (struct inv_pool_stats){
@@ -497,6 +502,30 @@ uint64_t inv_pool_pair(const struct inv_pool_need *need)
     char key[KEY_MAX];
 
     return pair_of(cw_slice(key, group_key(need, key)));
+}
+
+uint64_t inv_pool_slot_pair(const struct inv_slot *slot)
+{
+    return slot->group ? pair_of(slot->group->node.key) : 0;
+}
+
+void inv_pool_pair_stats(struct inv_pool *p, const struct inv_pool_need *need,
+                         struct inv_pool_pair_stats *ret)
+{
+    struct inv_group *g = find_group(p, need);
+
+    *ret = (struct inv_pool_pair_stats){0};
+    if (!g)
+        return;
+    CW_LIST_EACH (&g->slots, n) {
+        const struct inv_slot *slot = CW_LIST_ENTRY(n, struct inv_slot, group_link);
+
+        if (slot->memory_mb != need->memory_mb && !need->resizes)
+            continue;
+        ret->idle += slot->state == INV_SLOT_IDLE;
+        ret->busy += slot->state == INV_SLOT_BUSY && slot->in_flight >= slot->max_in_flight;
+        ret->starting += slot->state == INV_SLOT_STARTING || slot->state == INV_SLOT_WARMING;
+    }
 }
 
 size_t inv_pool_idle_pairs(const struct inv_pool *p, uint64_t *pairs, size_t max)

@@ -94,6 +94,8 @@ struct inv_pool *inv_pool_new(uint32_t memory_mb);
 /* All slots must have been forgotten. Accepts NULL. */
 void inv_pool_free(struct inv_pool *p);
 
+/* Of all containers together. */
+uint32_t inv_pool_memory_mb(const struct inv_pool *p);
 void inv_pool_place(struct inv_pool *p, const struct inv_pool_need *need, struct inv_decision *ret);
 /* As inv_pool_place while no container can be created: those that are there, or WAIT, or NEVER. */
 void inv_pool_place_existing(struct inv_pool *p, const struct inv_pool_need *need,
@@ -130,6 +132,17 @@ uint64_t inv_pool_pair(const struct inv_pool_need *need);
 /* The pairs of idle slots, the most recently used first, one for each slot; how many (at most max).
  */
 size_t inv_pool_idle_pairs(const struct inv_pool *p, uint64_t *pairs, size_t max);
+
+/* Containers of the need's pair that would do for it by their size. */
+struct inv_pool_pair_stats {
+    uint32_t idle;
+    uint32_t busy;     /* run as much as they may */
+    uint32_t starting; /* being created or initialised */
+};
+void inv_pool_pair_stats(struct inv_pool *p, const struct inv_pool_need *need,
+                         struct inv_pool_pair_stats *ret);
+/* inv_pool_pair of the slot's; 0: it has none. */
+uint64_t inv_pool_slot_pair(const struct inv_slot *slot);
 
 struct inv_pool_stats {
     /* used = active + idle + prewarmed */

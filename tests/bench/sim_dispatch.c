@@ -156,6 +156,11 @@ static void see(struct sim_world *w, size_t node, uint32_t function)
     }
 }
 
+static int64_t waited_us(const struct sim_world *w, const struct sim_parked *p)
+{
+    return inv_policy_faded(p->waited_us, (int64_t)(w->now_us - p->waited_at_us));
+}
+
 /* A forwarded one is not sent on: it sees this host only. */
 static void choose(struct sim_world *w, size_t node, size_t activation, struct inv_placement *ret)
 {
@@ -164,6 +169,7 @@ static void choose(struct sim_world *w, size_t node, size_t activation, struct i
     struct timespec before, after;
 
     ask.may_wait = w->conf->wait && !w->activations[activation].impatient;
+    ask.waited_us = waited_us(w, &w->nodes[node].parked[row_of(w, activation)->function]);
     see(w, node, row_of(w, activation)->function);
     (void)clock_gettime(CLOCK_MONOTONIC, &before);
     inv_policy_place(w->conf->policy, alone ? &w->views[node] : w->views,
@@ -176,11 +182,14 @@ static void choose(struct sim_world *w, size_t node, size_t activation, struct i
         ret->host = (int)node;
 }
 
-static void park(struct sim_world *w, size_t node, size_t activation, int64_t patience_us)
+static void park(struct sim_world *w, size_t node, size_t activation,
+                 const struct inv_placement *placed)
 {
     struct sim_parked *p = &w->nodes[node].parked[row_of(w, activation)->function];
     struct sim_activation *a = &w->activations[activation];
 
+    p->waited_us = waited_us(w, p) + placed->wait_us;
+    p->waited_at_us = w->now_us;
     a->parked = true;
     a->node = (uint32_t)node;
     a->next = SIM_NONE;
@@ -189,7 +198,7 @@ static void park(struct sim_world *w, size_t node, size_t activation, int64_t pa
     else
         w->activations[p->last].next = activation;
     p->last = activation;
-    sim_event(w, w->now_us + (double)patience_us, SIM_EV_IMPATIENT, node, activation);
+    sim_event(w, w->now_us + (double)placed->patience_us, SIM_EV_IMPATIENT, node, activation);
 }
 
 void sim_give_up(struct sim_world *w, size_t activation)
@@ -322,6 +331,7 @@ static bool start_cold(struct sim_world *w, size_t node, size_t activation)
         return false;
     if (a.verdict == INV_EVICT)
         evict(w, node, a.evict_bytes);
+    w->nodes[node].parked[function].waited_us = 0; /* one is bought */
     run_in(w, node, sim_host_create(h, function, need), activation, true);
     return true;
 }
@@ -366,7 +376,7 @@ bool sim_dispatch(struct sim_world *w, size_t node, size_t activation)
     if (w->conf->policy != INV_POLICY_HASH)
         choose(w, node, activation, &p);
     if (p.why == INV_WAIT_BUSY)
-        park(w, node, activation, p.patience_us);
+        park(w, node, activation, &p);
     else if (p.host < 0)
         return false;
     else if ((size_t)p.host == node)

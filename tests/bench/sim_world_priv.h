@@ -29,6 +29,8 @@ struct sim_activation {
 struct sim_parked {
     size_t first, last;
     uint32_t n;
+    int64_t waited_us; /* inv_ask.waited_us, as of waited_at_us */
+    double waited_at_us;
 };
 
 /* What is known of one function. */

@@ -26,6 +26,8 @@ static void on_placed(void *arg, struct inv_job *job)
 {
     struct world *w = arg;
 
+    if (w->placed)
+        w->placed(w, job);
     if (w->load)
         inv_load_placed(w->load, job, w->cpu_millis);
 }
@@ -60,19 +62,31 @@ static void on_end(void *arg, struct inv_job *job, enum inv_end how)
     inv_job_free(job);
 }
 
-static bool elsewhere(void *arg, struct inv_job *job, const struct inv_pool_need *need)
+static enum inv_where where(void *arg, struct inv_job *job, const struct inv_pool_need *need,
+                            const struct inv_here *here, int64_t *ret_patience_us)
 {
     struct world *w = arg;
 
     assert_int_equal(need->memory_mb, job->action->limits.memory_mb);
     w->asked_elsewhere++;
-    if (w->room_elsewhere == 0)
-        return false;
-    w->room_elsewhere--;
-    w->gone_elsewhere++;
-    w->last_gone = job->msg->activation_id[0];
-    inv_job_free(job);
-    return true;
+    w->here = *here;
+    if (w->room_elsewhere) {
+        w->room_elsewhere--;
+        w->gone_elsewhere++;
+        w->last_gone = job->msg->activation_id[0];
+        inv_job_free(job);
+        return INV_WHERE_AWAY;
+    }
+    if (w->patience_us == 0 || !here->may_wait || here->busy == 0)
+        return w->later ? INV_WHERE_LATER : INV_WHERE_HERE;
+    *ret_patience_us = w->patience_us;
+    return INV_WHERE_BUSY;
+}
+
+static bool stays(void *arg, const struct inv_job *job, const struct inv_pool_need *need)
+{
+    (void)job, (void)need;
+    return !((struct world *)arg)->full;
 }
 
 static void make(struct world *w, bool beside)
@@ -86,7 +100,8 @@ static void make(struct world *w, bool beside)
         .settings = &w->settings,
         .manifest = w->manifest,
         .metrics = w->metrics,
-        .elsewhere = beside ? elsewhere : NULL,
+        .where = beside ? where : NULL,
+        .stays = beside ? stays : NULL,
         .on_placed = on_placed,
         .on_result = on_result,
         .on_end = on_end,

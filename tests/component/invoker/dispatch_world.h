@@ -53,7 +53,14 @@ struct world {
     atomic_bool go; /* for scripts that wait for the test */
     /* Somebody else who runs activations (make_dispatch_beside). */
     unsigned room_elsewhere, gone_elsewhere, asked_elsewhere;
-    char last_gone; /* the digit of its id */
+    char last_gone;       /* the digit of its id */
+    struct inv_here here; /* what was told then */
+    int64_t patience_us;  /* 0: nobody waits for busy containers */
+    bool later;           /* somebody else will have room for what is too large */
+    bool full;            /* warm containers here are passed over where somebody else has room */
+    /* NULL until a test wants it: a job is about to be given to a container. */
+    void (*placed)(struct world *w, const struct inv_job *job);
+    void *arg;
     /* NULL until a test wants it, whose it is; each job is expected to need so much. */
     struct inv_load *load;
     uint32_t cpu_millis;

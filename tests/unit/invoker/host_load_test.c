@@ -59,19 +59,19 @@ static void an_actions_pace_is_the_mean_of_its_last_runs(void **state)
     struct inv_load *l = *state;
     struct inv_pace pace;
 
-    inv_load_pace(l, 7, &pace);
+    inv_load_pace(l, 7, 0, &pace);
     assert_int_equal(pace.run_us, 0);
     run(l, 7, 20000, 400000);
     run(l, 8, 1000000, 0);
-    inv_load_pace(l, 7, &pace);
+    inv_load_pace(l, 7, 0, &pace);
     assert_int_equal(pace.run_us, 20000);
     assert_int_equal(pace.cold_us, 400000);
     for (int i = 0; i < 100; i++)
         run(l, 7, 60000, 0);
-    inv_load_pace(l, 7, &pace);
+    inv_load_pace(l, 7, 0, &pace);
     assert_in_range(pace.run_us, 59000, 60000);
     assert_int_equal(pace.cold_us, 400000); /* warm runs say nothing of it */
-    inv_load_pace(l, 8, &pace);
+    inv_load_pace(l, 8, 0, &pace);
     assert_int_equal(pace.run_us, 1000000);
     assert_int_equal(pace.cold_us, 0);
     assert_in_range(inv_load_mean_run_us(l), 60000, 90000);
@@ -99,6 +99,27 @@ static void needs_are_kept_for_a_while(void **state)
     assert_int_equal(inv_load_need(l, 7, 1100, 100), 0);
 }
 
+static void what_was_waited_fades_until_a_container_is_bought(void **state)
+{
+    struct inv_load *l = *state;
+    const int64_t minute_us = 60 * 1000000;
+    struct inv_pace pace;
+
+    inv_load_waits(l, 7, 0, 40000);
+    inv_load_waits(l, 7, 0, 60000);
+    inv_load_pace(l, 7, 0, &pace);
+    assert_int_equal(pace.waited_us, 100000);
+    inv_load_pace(l, 7, minute_us, &pace);
+    assert_int_equal(pace.waited_us, 50000);
+    inv_load_waits(l, 7, 2 * minute_us, 1000);
+    inv_load_pace(l, 7, 3 * minute_us, &pace);
+    assert_int_equal(pace.waited_us, 13000);
+    inv_load_bought(l, 7);
+    inv_load_bought(l, 8);
+    inv_load_pace(l, 7, 3 * minute_us, &pace);
+    assert_int_equal(pace.waited_us, 0);
+}
+
 static void the_actions_used_last_are_remembered(void **state)
 {
     struct inv_load *l = *state;
@@ -106,14 +127,14 @@ static void the_actions_used_last_are_remembered(void **state)
 
     for (uint64_t i = 0; i < (uint64_t)10 * INV_LOAD_ACTIONS; i++) {
         run(l, i, 30000, 0);
-        inv_load_pace(l, 0, &pace); /* this one is asked for all the time */
+        inv_load_pace(l, 0, 0, &pace); /* this one is asked for all the time */
     }
-    inv_load_pace(l, 0, &pace);
+    inv_load_pace(l, 0, 0, &pace);
     assert_int_equal(pace.run_us, 30000);
-    inv_load_pace(l, 1, &pace);
+    inv_load_pace(l, 1, 0, &pace);
     assert_int_equal(pace.run_us, 0);
     for (uint64_t i = 9 * INV_LOAD_ACTIONS + INV_LOAD_ACTIONS / 4; i < 10 * INV_LOAD_ACTIONS; i++) {
-        inv_load_pace(l, i, &pace);
+        inv_load_pace(l, i, 0, &pace);
         assert_int_equal(pace.run_us, 30000);
     }
 }
@@ -126,6 +147,7 @@ int main(void)
         T(an_actions_pace_is_the_mean_of_its_last_runs),
         T(what_did_not_run_teaches_nothing),
         T(needs_are_kept_for_a_while),
+        T(what_was_waited_fades_until_a_container_is_bought),
         T(the_actions_used_last_are_remembered),
     };
 

@@ -248,6 +248,11 @@ static void a_container_that_is_free_soon_is_waited_for(void **state)
     assert_int_equal(place(INV_POLICY_HYBRID, hosts, 2, &a).why, INV_PLACED);
     hosts[0].busy = 40; /* but many come back */
     assert_int_equal(place(INV_POLICY_HYBRID, hosts, 2, &a).why, INV_WAIT_BUSY);
+    a.waited_us = 470000; /* together they have waited for as long as a new one takes */
+    assert_int_equal(place(INV_POLICY_HYBRID, hosts, 2, &a).why, INV_WAIT_BUSY);
+    a.waited_us = 480000;
+    assert_int_equal(place(INV_POLICY_HYBRID, hosts, 2, &a).why, INV_PLACED);
+    a.waited_us = 0;
     a.run_us = 30000000; /* in half a minute or so */
     assert_int_equal(place(INV_POLICY_HYBRID, hosts, 2, &a).why, INV_PLACED);
     a.run_us = 20000;
