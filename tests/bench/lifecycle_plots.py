@@ -1,5 +1,6 @@
 """Arithmetic of tests/bench/restart, table and plot of tests/bench/stopped_memory. usage: lifecycle_plots.py --self-test"""
 
+import math
 import statistics
 import sys
 import xml.dom.minidom
@@ -36,11 +37,44 @@ def svg(height, title, body):
 
 
 def memory_table(rows, state):
-    """rows: [(running, left, MB held, {part: MB})]; the last one after the janitor."""
+    """rows: [(running, left, MB held, {part: MB}, memory groups more)]; the last one after the janitor."""
     parts = list(rows[0][3])
-    lines = [f"| running | {state} | held | " + " | ".join(parts) + " |", "|---" * (len(parts) + 3) + "|"]
-    for running, left, held, detail in rows:
-        lines.append(f"| {running} | {left} | {held:.0f} MB | " + " | ".join(f"{detail[part]:.0f} MB" for part in parts) + " |")
+    lines = [f"| running | {state} | held | " + " | ".join(parts) + " | memory groups |", "|---" * (len(parts) + 4) + "|"]
+    for running, left, held, detail, groups in rows:
+        lines.append(f"| {running} | {left} | {held:.0f} MB | " + " | ".join(f"{detail[part]:.0f} MB" for part in parts) + f" | {groups:+.0f} |")
+    return "\n".join(lines) + "\n"
+
+
+def slope(rounds):
+    """rounds: [[(x, y)]], each with a level of its own → (slope, half of its 95% interval); infinite where the points do not say."""
+    points, moved = 0, []
+    for one in rounds:
+        x0, y0 = (statistics.mean(point[i] for point in one) for i in (0, 1))
+        moved += [(x - x0, y - y0) for x, y in one]
+        points += len(one)
+    squares = sum(x * x for x, _ in moved)
+    found = sum(x * y for x, y in moved) / squares
+    errors = sum((y - found * x) ** 2 for x, y in moved)
+    free = points - len(rounds) - 1
+    return found, student95(free) * math.sqrt(errors / free / squares) if free > 0 else math.inf
+
+
+def student95(free):
+    """Of Student's distribution, both sides: a table, and Cornish and Fisher's first terms above it."""
+    table = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228]
+    z = 1.959964
+    return table[free - 1] if free <= len(table) else z + (z ** 3 + z) / (4 * free)
+
+
+def slope_table(rounds):
+    """rounds: [{containers left: {part: MB}}]; for each part: the slope, and how far apart single rounds are."""
+    parts = list(next(iter(rounds[0].values())))
+    lines = ["| for each one left | " + " | ".join(parts) + " |", "|---" * (len(parts) + 1) + "|"]
+    found = {part: slope([[(x, y[part]) for x, y in one.items()] for one in rounds]) for part in parts}
+    single = {part: [(one[max(one)][part] - one[0][part]) / max(one) for one in rounds] for part in parts}
+    lines.append("| slope ± 95% interval | " + " | ".join(f"{value:.2f} ± {error:.2f} MB" for value, error in found.values()) + " |")
+    lines.append("| all left against none: median (least – most) | " + " | ".join(
+        f"{statistics.median(values):.2f} ({min(values):.2f} – {max(values):.2f}) MB" for values in single.values()) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -63,8 +97,13 @@ def self_test():
               for t in (100000, 200000, 300000)]
     assert abs(sum(shares(rounds).values()) - 1) < 1e-9 and abs(shares(rounds)["start"] - 0.25) < 1e-9
     assert quantile([1, 2, 3], 99) == 3 and quantile([1, 2, 3, 4], 50) == 2
-    rows = [(0, 0, 0, {"kernel": 0}), (5, 5, 50, {"kernel": 10}), (5, 0, 30, {"kernel": 6})]
-    assert "| 5 | 5 | 50 MB | 10 MB |" in memory_table(rows, "paused")
+    rows = [(0, 0, 0, {"kernel": 0}, 0), (5, 5, 50, {"kernel": 10}, 20), (5, 0, 30, {"kernel": 6}, 10)]
+    assert "| 5 | 5 | 50 MB | 10 MB | +20 |" in memory_table(rows, "paused")
+    assert slope([[(0, 1), (2, 5)], [(0, 11), (2, 15)]]) == (2, 0) and slope([[(0, 1), (2, 5)]]) == (2, math.inf)
+    value, error = slope([[(0, 0), (1, 3), (2, 2)], [(0, 0), (1, -1), (2, 2)]])
+    assert abs(value - 1) < 1e-9 and abs(error - 3.182 * math.sqrt(16 / 3 / 3 / 4)) < 1e-9, error
+    assert abs(student95(30) - 2.042) < 0.01
+    assert "| slope ± 95% interval | 2.00 ± 0.00 MB |" in slope_table([{0: {"held": 1}, 1: {"held": 3}, 2: {"held": 5}}])
     xml.dom.minidom.parseString(memory_plot({"paused": rows}, "t"))
     print("lifecycle_plots: fine")
 
