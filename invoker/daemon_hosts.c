@@ -70,10 +70,10 @@ void inv_daemon_note_ended(struct inv_daemon *d, struct inv_job *job)
 
 /* ---- what others are told ---- */
 
-/* Others may send something here. */
-static bool takes_guests(const struct inv_daemon *d)
+/* Takes something new at all. */
+static bool takes_work(const struct inv_daemon *d)
 {
-    return d->phase == PHASE_RUNNING && d->guests && !d->engine_away && d->health &&
+    return d->phase == PHASE_RUNNING && !d->engine_away && d->health &&
            inv_health_enabled(d->health);
 }
 
@@ -97,7 +97,8 @@ static void fill(void *arg, struct inv_host_view *v)
             .load = d->load,
             .queued = inv_intake_fetching(d->intake) + (d->feed ? inv_feed_queued(d->feed) : 0),
             .lag = d->feed ? inv_feed_lag(d->feed) : -1,
-            .draining = !takes_guests(d),
+            .draining = !takes_work(d),
+            .alone = takes_work(d) && !d->guests,
             .set = set_of(d),
         },
         v);

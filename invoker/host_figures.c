@@ -47,6 +47,7 @@ void inv_host_figures(const struct inv_host_sources *s, struct inv_host_view *re
     ret->lag = s->lag > 0 ? (uint64_t)s->lag : 0;
     ret->set = s->set;
     ret->draining = s->draining;
+    ret->alone = s->alone;
     if (!s->monitor)
         return;
     fit_into(&inv_monitor_host(s->monitor)->budget, ret);

@@ -18,7 +18,7 @@ struct inv_host_sources {
     const struct inv_load *load;
     size_t queued; /* taken, and not with the dispatch yet */
     int64_t lag;   /* messages in the topic that were not taken; below 0: not known */
-    bool draining;
+    bool draining, alone;
     enum inv_host_set set;
 };
 

@@ -102,7 +102,7 @@ static const struct figure {
     {CONTAINERS, "starting", "Containers being created or initialised, and warm idle ones.",
      starting},
     {CONTAINERS, "idle", NULL, idle},
-    {"cwhisk_invoker_draining", NULL, "1 while nothing is taken from other invokers.", draining},
+    {"cwhisk_invoker_draining", NULL, "1 while it takes nothing new.", draining},
 };
 
 struct inv_host_gauges {

@@ -99,7 +99,8 @@ size_t inv_host_state_encode(const struct inv_host_state *s, struct cw_arena *ar
     add_text(&fields[n++], "topic", s->topic);
     add_text(&fields[n++], "instance", s->instance);
     add_text(&fields[n++], "set", SETS[s->view.set]);
-    add_number(&fields[n++], "draining", s->view.draining, arena);
+    add_number(&fields[n++], "draining", s->view.draining || s->view.alone, arena);
+    add_number(&fields[n++], "alone", s->view.alone && !s->view.draining, arena);
     add_number(&fields[n++], "promised", (int64_t)(s->view.cpu_guaranteed * MILLION), arena);
     for (size_t i = 0; i < CW_ARRAY_LEN(FIGURES); i++)
         add_number(&fields[n++], FIGURES[i].name, get_figure(&s->view, &FIGURES[i]), arena);
@@ -142,6 +143,11 @@ static int read_figures(const struct cw_kv_hash *h, struct inv_host_view *v, str
     if (read_number(h, "draining", 0, 1, &value, err) != 0)
         return -1;
     v->draining = value == 1;
+    value = 0; /* came later; who does not know it takes such a host for a draining one */
+    if (find(h, "alone").p && read_number(h, "alone", 0, 1, &value, err) != 0)
+        return -1;
+    v->alone = value == 1;
+    v->draining &= !v->alone;
     return 0;
 }
 

@@ -11,7 +11,9 @@ static const char *state_of(const struct inv_host_view *v)
 {
     if (v->dead)
         return "dead";
-    return v->draining ? "draining" : "up";
+    if (v->draining)
+        return "draining";
+    return v->alone ? "alone" : "up";
 }
 
 static void write_host(struct cw_json_writer *w, const struct inv_host_view *v)

@@ -18,6 +18,8 @@ enum inv_unusable inv_host_usable(const struct inv_host_view *h, bool blackbox)
         return INV_UNUSABLE_DEAD;
     if (h->draining)
         return INV_UNUSABLE_DRAINING;
+    if (h->alone)
+        return INV_UNUSABLE_ALONE;
     if (h->set != INV_SET_ANY && (h->set == INV_SET_BLACKBOX) != blackbox)
         return INV_UNUSABLE_SET;
     if (h->cpu_total_millis == 0 || h->memory_total_bytes == 0 || !in_range(h->cpu_total_millis) ||
@@ -70,6 +72,7 @@ const char *inv_unusable_name(enum inv_unusable why)
         [INV_USABLE] = "usable",
         [INV_UNUSABLE_DEAD] = "dead",
         [INV_UNUSABLE_DRAINING] = "draining",
+        [INV_UNUSABLE_ALONE] = "alone",
         [INV_UNUSABLE_SET] = "other-set",
         [INV_UNUSABLE_CAPACITY] = "no-capacity",
         [INV_UNUSABLE_FIGURES] = "bad-figures",

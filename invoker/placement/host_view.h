@@ -45,7 +45,8 @@ struct inv_host_view {
     uint64_t lag;     /* and in its topic */
     struct inv_forwards forwards;
     enum inv_host_set set;
-    bool draining;
+    bool draining; /* stops, is disabled, or has lost its engine */
+    bool alone;    /* else: works, and takes nothing from others */
     bool dead;
     bool self; /* the host that decides; its figures are of this moment */
 };
@@ -54,6 +55,7 @@ enum inv_unusable {
     INV_USABLE,
     INV_UNUSABLE_DEAD,
     INV_UNUSABLE_DRAINING,
+    INV_UNUSABLE_ALONE,
     INV_UNUSABLE_SET,       /* takes other actions only */
     INV_UNUSABLE_CAPACITY,  /* CPU or memory that is not above 0, or beyond any machine */
     INV_UNUSABLE_FIGURES,   /* negative use, more idle than reserved */

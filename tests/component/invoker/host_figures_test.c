@@ -163,6 +163,7 @@ static void what_makes_no_sense_is_refused_by_name(void **state)
         {"promised", "nan", "promised"},
         {"set", "both", "set"},
         {"draining", "2", "draining"},
+        {"alone", "2", "alone"},
         {"v", "2", "version"},
         {"topic", "../x y", "topic"},
         {"instance", "[]", "instance"},

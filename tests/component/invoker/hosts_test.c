@@ -305,6 +305,25 @@ static void a_draining_host_says_so(void **state)
     assert_true(second(w, 0).draining);
 }
 
+static void a_host_that_takes_no_forwarded_work_is_told_from_a_draining_one(void **state)
+{
+    struct world *w = *state;
+    cw_auto_str struct cw_str page;
+
+    w->host[1].figures.alone = true;
+    start(w, 0);
+    start(w, 1);
+    wait_alive(w, 0, 1);
+    assert_true(second(w, 0).alone);
+    assert_false(second(w, 0).draining);
+    assert_int_equal(inv_host_usable(&(struct inv_host_view){.alone = true}, false),
+                     INV_UNUSABLE_ALONE);
+    cw_str_init(&page, 1 << 20);
+    inv_hosts_render(w->host[0].hosts, &page);
+    assert_non_null(strstr(page.p, "\"state\":\"alone\""));
+    assert_null(strstr(page.p, "\"state\":\"draining\""));
+}
+
 static void what_was_sent_counts_until_the_next_publication(void **state)
 {
     struct world *w = *state;
@@ -648,6 +667,7 @@ int main(void)
         CASE(a_silent_host_is_dead_after_its_time_and_no_clock_on_the_wall_matters),
         CASE(who_leaves_is_forgotten_at_once),
         CASE(a_draining_host_says_so),
+        CASE(a_host_that_takes_no_forwarded_work_is_told_from_a_draining_one),
         CASE(what_was_sent_counts_until_the_next_publication),
         CASE(garbage_and_other_versions_are_nobody),
         CASE(of_many_some_are_read_and_neighbours_always),
