@@ -239,12 +239,27 @@ static bool must_go_back(const struct inv_guests *g, const struct cw_peer_messag
     return g->refusing || g->open.count >= g->conf.capacity || m->to_boot != g->conf.boot;
 }
 
+/* Ours without its number, and a number: reports go nowhere else, whatever a message says. */
+static bool is_peer_topic(const struct inv_guests *g, const char *topic)
+{
+    static const char DIGITS[] = "0123456789";
+    size_t stem = strlen(g->topic);
+
+    while (stem > 0 && strchr(DIGITS, g->topic[stem - 1]))
+        stem--;
+    return strncmp(topic, g->topic, stem) == 0 && topic[stem] &&
+           topic[stem + strspn(topic + stem, DIGITS)] == '\0';
+}
+
 static int on_forward(struct inv_guests *g, const struct cw_peer_message *m,
                       struct cw_slice payload, int64_t received_us, struct cw_err *err)
 {
-    struct cw_activation_message *msg =
-        cw_activation_message_decode(payload, cw_loop_wall_ms(g->conf.loop), err);
+    struct cw_activation_message *msg;
 
+    if (!is_peer_topic(g, m->reply_topic))
+        return cw_fail(err, CW_INVALID, "cwhisk.reply: \"%.64s\", expected a topic like %s",
+                       m->reply_topic, g->topic);
+    msg = cw_activation_message_decode(payload, cw_loop_wall_ms(g->conf.loop), err);
     if (!msg)
         return -1;
     if (!must_go_back(g, m)) {

@@ -402,6 +402,65 @@ static void unreadable_messages_cost_nothing(void **state)
     end(&w);
 }
 
+static double unreadable(struct world *w)
+{
+    return cw_counter_value(
+        cw_metrics_counter(w->metrics, "cwhisk_guests_unreadable_total", NULL, NULL));
+}
+
+/* Whoever can write to our topic cannot make us write to any other. */
+static void a_forged_reply_topic_is_refused_and_nothing_is_written_there(void **state)
+{
+    static const char *const TOPICS[] = {"completed0", "invoker0", "cwhisk", "cwhisk0x",
+                                         "other.cwhisk0"};
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    for (size_t i = 0; i < CW_ARRAY_LEN(TOPICS); i++) {
+        cw_auto_free char *text = test_message_text(&(struct test_message){.id = 'b'});
+        cw_auto_str struct cw_str out;
+
+        cw_str_init(&out, MESSAGE_MAX);
+        assert_true(cw_peer_forward_encode(
+            &(struct cw_peer_message){
+                .to_boot = PEER_BOOT, .reply_topic = TOPICS[i], .instance = CW_SLICE(INSTANCE)},
+            cw_slice_of(text), &out));
+        cw_bus_publish(w.bus, "cwhisk1", cw_str_slice(&out), NULL, NULL);
+    }
+    send(&w, 'a');
+    await_guests(&w, 1);
+    assert_int_equal(unreadable(&w), CW_ARRAY_LEN(TOPICS));
+    assert_int_equal(w.guests[0]->msg->activation_id[0], 'a');
+    end(&w);
+}
+
+static void one_that_would_be_too_large_with_its_envelope_stays(void **state)
+{
+    cw_auto_free char *content = cw_alloc(MESSAGE_MAX);
+    struct inv_job *job;
+    struct world w;
+    size_t spaces;
+
+    (void)state;
+    begin(&w);
+    job = job_of(&w, 'a');
+    spaces = MESSAGE_MAX - job->msg->text.n; /* it is as large as can be without an envelope */
+    inv_job_free(job);
+    memset(content, ' ', spaces);
+    memcpy(content + spaces, "{}", 3);
+    job = test_job(&(struct test_message){.id = 'a', .content = content},
+                   test_action(w.manifest, "hello", 1000, 256, 10, 1));
+    assert_int_equal(job->msg->text.n, MESSAGE_MAX);
+    assert_false(inv_away_send(w.away, job, &PEER));
+    assert_int_equal(inv_away_count(w.away), 0);
+    assert_int_equal(w.used, 0);
+    inv_job_free(job);
+    send(&w, 'b');
+    await_guests(&w, 1);
+    end(&w);
+}
+
 static void what_the_broker_never_takes_comes_back(void **state)
 {
     struct world w;
@@ -647,6 +706,8 @@ int main(void)
         T(a_dead_peers_are_lost_after_a_grace),
         T(a_peer_that_shows_up_again_keeps_what_it_has),
         T(unreadable_messages_cost_nothing),
+        T(a_forged_reply_topic_is_refused_and_nothing_is_written_there),
+        T(one_that_would_be_too_large_with_its_envelope_stays),
         T(what_the_broker_never_takes_comes_back),
         T(at_the_end_what_is_away_is_lost_with_the_reason_given),
         T(a_predecessors_ends_by_its_report_after_its_message_was_read_again),
