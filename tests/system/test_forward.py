@@ -118,7 +118,7 @@ def test_what_is_away_when_origin_and_peers_are_killed_is_answered(trio, control
     invokers[0].start(controller)
     codes = codes_of(activations)  # what had not started at the origin runs
     assert codes.count(3) >= away and set(codes) <= {0, 3}, codes
-    assert metric(invokers[0], 'cwhisk_forwarded_ends_total{how="lost"}') == away
+    assert metric(invokers[0], 'cwhisk_forwarded_ends_total{how="lost"}') >= away
 
 
 def test_reports_to_an_origin_without_its_journal_are_no_matter(trio, controller, ns):
