@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 
 from confluent_kafka.admin import NewTopic
+from harness.proxies import free_port
+from harness.redis import Redis
 from harness.wait import wait_until
 
 from . import actions
@@ -47,6 +49,9 @@ class Fault:
 
     def end(self):
         """Services are as before."""
+
+    def close(self):
+        """After the trial, whatever became of it."""
 
     def restarted(self):
         """The moment since when an answer may be expected."""
@@ -129,6 +134,32 @@ class Freeze(Fault):
 
     def end(self):
         self.process.send_signal(signal.SIGCONT)
+
+
+@fault("peer-kill", "SIGKILL of one of three invokers of a cluster: of the one that is asked, or of one that has work of it")
+class PeerKill(Restarting):
+    """The one that is asked has room for a part of the flow only. Restarted at once, like all."""
+
+    def prepare(self):
+        self.redis = Redis(self.trial.folder).start()
+        env = {"CWHISK_REDIS_HOSTS": self.redis.hosts, "CWHISK_CLUSTER": self.trial.invoker.unique,
+               "CONFIG_whisk_containerPool_userMemory": "1024 m"}
+        self.trial.invoker.env.update(env)
+        for _ in range(2):
+            self.trial.add_other(**env)
+
+    def begin(self):
+        victim = self.random.choice((self.trial.invoker, *self.trial.others))
+        if victim is self.trial.invoker:
+            self.moment = self.trial.kill_and_restart()
+            return
+        victim.kill()
+        victim.env["PORT"] = str(free_port())
+        victim.spawn()
+        self.moment = time.monotonic()
+
+    def close(self):
+        self.redis.kill()
 
 
 class Hang(Fault):

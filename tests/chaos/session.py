@@ -111,5 +111,7 @@ def run(world, options, names, times=None):
             trial.close()
         except AssertionError as error:
             outcome.trouble = outcome.trouble or str(error)
+        for f in faults:
+            f.close()
     outcome.restarts, outcome.seconds = trial.restarts, time.monotonic() - started
     return outcome

@@ -64,6 +64,7 @@ class Trial:
         self.store_proxy = FaultProxy((world.couch.host, world.couch.port))
         self.number = number or 20000 + secrets.randbelow(10000)
         self.invoker = Invoker(world.kafka, self.far_store(), world.docker, self.folder, self.number, f"c{secrets.token_hex(3)}", self.env())
+        self.others = []         # invokers that have no flow of their own
         self.completed = f"completed{world.controller.name}"
         self.answers = self.flow = None
         self.recoveries = []     # seconds from the end of each fault, or from each restart, to the next answer
@@ -82,6 +83,14 @@ class Trial:
         data = {"CWHISK_DATA_DIR": str(self.data)} if self.options.data_dir else {}
         return {**data, "CONFIG_whisk_docker_client_timeouts_run": "20 s", "CONFIG_whisk_containerPool_userMemory": "1536 m",
                 **self.options.env}
+
+    def add_other(self, **env):
+        """One more invoker beside the one that is tried; started with it, and ended by whoever wants to."""
+        data = self.folder / f"data{len(self.others)}"
+        data.mkdir()
+        number = self.number + 1 + len(self.others)
+        self.others.append(Invoker(self.world.kafka, self.far_store(), self.world.docker, self.folder, number, f"c{secrets.token_hex(3)}",
+                                   {**self.env(), "CWHISK_DATA_DIR": str(data), **env}))
 
     # ---- the invoker ----
 
@@ -121,7 +130,8 @@ class Trial:
         kafka = self.world.kafka
         kafka.create(self.completed, **RETENTION, max_message_bytes=MAX_MESSAGE)
         self.answers = Answers(kafka.hosts, self.completed, self.ledger, kafka.end(self.completed))
-        self.invoker.start(self.world.controller)
+        for invoker in (self.invoker, *self.others):
+            invoker.start(self.world.controller)
         self.watcher = threading.Thread(target=self.supervise, daemon=True)
         self.watcher.start()
         self.flow = Flow(self.world.controller, self.invoker.topic, self.kinds, self.counter, self.ledger, self.options.in_flight,
@@ -180,7 +190,8 @@ class Trial:
             if part:
                 part.close()
         try:
-            self.invoker.discard()
+            for invoker in (self.invoker, *self.others):
+                invoker.discard()
         finally:
             self.counter.close()
             self.store_proxy.close()
