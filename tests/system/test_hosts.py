@@ -142,7 +142,7 @@ def test_ctl_shows_the_hosts(make_cluster):
     environment = {"PATH": os.environ["PATH"], "CWHISK_CTL_URL": f"http://127.0.0.1:{a.port}"}
     table = subprocess.run([str(binary()), "ctl", "hosts"], env=environment, capture_output=True, text=True, timeout=20, check=True).stdout
     rows = table.splitlines()
-    assert rows[0].split()[:3] == ["INVOKER", "STATE", "CORES"] and len(rows) == 3
+    assert rows[0].split()[:3] == ["INVOKER", "STATE", "RUNNING"] and len(rows) == 3
     assert {row.split()[0] for row in rows[1:]} == {str(a.number), str(b.number)}
     text = subprocess.run([str(binary()), "ctl", "--json", "hosts"], env=environment, capture_output=True, text=True, timeout=20, check=True).stdout
     assert {host["invoker"] for host in json.loads(text)["hosts"]} == {a.number, b.number}

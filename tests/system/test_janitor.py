@@ -31,8 +31,9 @@ def counts(invoker):
     return {name: int(value) for name, value in found}
 
 
-def test_operations_are_timed_and_told_in_order(make_invoker, controller, ns):
-    invoker = make_invoker({"CONFIG_whisk_containerProxy_timeouts_idleContainer": "300 ms",
+def test_operations_are_timed_and_told_in_order(make_invoker, controller, ns, tmp_path):
+    invoker = make_invoker({"CWHISK_EVENTS_FILE": str(tmp_path / "events.json"),
+                            "CONFIG_whisk_containerProxy_timeouts_idleContainer": "300 ms",
                             "CONFIG_whisk_containerProxy_timeouts_pauseGrace": "50 ms"}).start(controller)
     action = controller.put(f"{ns}/lived", "nodejs:20", NODE_ECHO)
     assert controller.invoke(invoker, action, {"a": 1}).finished()
@@ -44,6 +45,9 @@ def test_operations_are_timed_and_told_in_order(make_invoker, controller, ns):
     assert next(event for event in events if event["event"] == "die")["detail"] == "exit code 137"
     status, table, _ = ctl(invoker, "events")
     assert status == 0 and len(table.splitlines()) == len(events) + 1 and table.split()[:2] == ["TIME", "EVENT"]
+    lines = wait_until(lambda: found if len(found := (tmp_path / "events.json").read_text().splitlines()) >= len(events) else None,
+                       60, "the events are in the file, too")
+    assert [json.loads(line) for line in lines[:len(events)]] == events
 
 
 def test_containers_are_shown_with_what_they_use(make_invoker, controller, ns):
@@ -54,8 +58,13 @@ def test_containers_are_shown_with_what_they_use(make_invoker, controller, ns):
                      what="the container's memory is known")
     assert row["name"] in invoker.containers() and row["action"].endswith("/used") and row["memoryLimit"] == 256 << 20
     status, table, _ = ctl(invoker, "containers")
-    assert status == 0 and table.startswith("NAME") and row["name"] in table and "256.0 MiB" in table
-    assert ctl(invoker, "profile", "a/b")[0] in (0, 5)
+    assert status == 0 and table.startswith("ACTION") and row["name"] in table and "256.0 MiB" in table
+    needed = wait_until(lambda: next((row for row in ctl_json(invoker, "containers")["containers"] if "memoryNeed" in row), None),
+                        60, "the run is in the profile")
+    assert 0 < needed["cpuNeed"] and 1 << 20 < needed["memoryNeed"] <= 256 << 20
+    assert [row["of"] for row in ctl_json(invoker, "profile", action.path)["profile"]] == ["limit", "need", "action", "image", "kind"]
+    status, _, says = ctl(invoker, "profile", "a/b")
+    assert status == 5 and "nothing is known of this action" in says
 
 
 def lay_out(docker, invoker, cluster="blue"):
