@@ -1,8 +1,10 @@
 """What runs take, as the invoker measures it, against what they did."""
 
 import os
+import re
 
 from harness.code import NODE_ECHO
+from harness.faults import FaultProxy
 from harness.wait import wait_until
 
 AUTH = ("invoker.user", "invoker.pass")
@@ -71,6 +73,26 @@ def test_paused_containers_rest_and_metrics_are_by_kind(make_invoker, controller
     text = invoker.http("/metrics").text
     assert 'cwhisk_run_cpu_seconds_count{kind="nodejs:20"} ' in text and 'cwhisk_container_count{kind="nodejs:20"} 1\n' in text
     assert ns not in "".join(line for line in text.splitlines() if line.startswith(("cwhisk_run_", "cwhisk_container_")))
+
+
+def samples(invoker):
+    return float(re.search(r"^cwhisk_monitor_samples_total (\S+)$", invoker.http("/metrics").text, re.M).group(1))
+
+
+def test_the_engine_is_not_asked_for_what_containers_use(make_invoker, controller, docker, ns, tmp_path):
+    engine = FaultProxy(docker.path, str(tmp_path / "engine.sock"))
+    invoker = make_invoker({"CWHISK_DOCKER_SOCKET": str(tmp_path / "engine.sock"),
+                            "CONFIG_whisk_containerProxy_timeouts_pauseGrace": "10 minutes"}).start(controller)
+    action = controller.put(f"{ns}/seen", "python:3.11", BURN)
+    run(invoker, controller, action)
+    wait_until(lambda: b"/start" in engine.said(), what="the container was made through the proxy")
+    said, looks = len(engine.said()), samples(invoker)
+    _, c = run(invoker, controller, action, cpu=0.1)
+    assert c["lastRun"]["cpuNs"] > 0.09e9
+    wait_until(lambda: samples(invoker) >= looks + 20, what="twenty more looks")
+    asked = set(re.findall(rb"^([A-Z]+ \S+) HTTP", engine.said()[said:], re.M))
+    assert asked <= {b"GET /_ping"}, asked  # whether it is there at all
+    engine.close()
 
 
 def test_host_totals_are_the_machines(invoker):
