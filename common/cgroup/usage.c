@@ -287,11 +287,6 @@ void cw_usage_close(struct cw_usage_group *g)
     free(g);
 }
 
-const char *cw_usage_place(const struct cw_usage_group *g)
-{
-    return g->place;
-}
-
 enum cw_cgroup_version cw_usage_version(const struct cw_usage_group *g)
 {
     return g->version;

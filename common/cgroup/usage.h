@@ -86,9 +86,7 @@ struct cw_usage_group *cw_usage_open(struct cw_usage_source *s, const char *id, 
                                      struct cw_err *err) CW_MUST_CHECK;
 /* Accepts NULL. */
 void cw_usage_close(struct cw_usage_group *g);
-/* Its place below a hierarchy's root ("docker/<id>"), and the hierarchy's version: for control.h.
- */
-const char *cw_usage_place(const struct cw_usage_group *g);
+/* Of the hierarchy it was found in. */
 enum cw_cgroup_version cw_usage_version(const struct cw_usage_group *g);
 /* Descriptors that it holds. */
 unsigned cw_usage_descriptors(const struct cw_usage_group *g);

@@ -452,30 +452,6 @@ void inv_monitor_each(struct inv_monitor *m,
     each_of(&m->resting, fn, arg);
 }
 
-struct finding {
-    const char *id;
-    struct inv_container_usage *ret;
-    bool found;
-};
-
-static void compare_id(void *arg, const struct inv_container_usage *c)
-{
-    struct finding *f = arg;
-
-    if (strcmp(c->id, f->id) != 0)
-        return;
-    *f->ret = *c;
-    f->found = true;
-}
-
-bool inv_monitor_find(struct inv_monitor *m, const char *id, struct inv_container_usage *ret)
-{
-    struct finding f = {.id = id, .ret = ret};
-
-    inv_monitor_each(m, compare_id, &f);
-    return f.found;
-}
-
 const struct inv_host_usage *inv_monitor_host(const struct inv_monitor *m)
 {
     return &m->host;

@@ -124,8 +124,6 @@ struct inv_container_usage {
 };
 void inv_monitor_each(struct inv_monitor *m,
                       void (*fn)(void *arg, const struct inv_container_usage *c), void *arg);
-/* The same of one container, by id; false: it is not watched. Looks through all. */
-bool inv_monitor_find(struct inv_monitor *m, const char *id, struct inv_container_usage *ret);
 
 /* Read each second. */
 struct inv_host_usage {

@@ -7,8 +7,6 @@
 
 enum { PER_OCTAVE = 8, OCTAVES = INV_HIST_BUCKETS / PER_OCTAVE };
 
-static const double FORGOTTEN = 0.01;
-
 /* 2^(k/8) in units of 2^-31, rounded up: a value below it is in a lower bucket. */
 static const uint32_t EDGES[PER_OCTAVE] = {
     0x80000000, 0x8b95c1e4, 0x9837f052, 0xa5fed6aa, 0xb504f334, 0xc5672a12, 0xd744fccb, 0xeac0c6e8,
@@ -69,24 +67,6 @@ void inv_hist_add_bucket(struct inv_hist *h, size_t bucket, double weight)
         return;
     count = (double)h->counts[bucket] + weight;
     h->counts[bucket] = (float)(count < MOST ? count : MOST);
-}
-
-void inv_hist_merge(struct inv_hist *h, const struct inv_hist *from, double weight)
-{
-    if (!isfinite(weight) || weight <= 0)
-        return;
-    for (size_t i = 0; i < INV_HIST_BUCKETS; i++)
-        inv_hist_add_bucket(h, i, (double)from->counts[i] * weight);
-}
-
-void inv_hist_decay(struct inv_hist *h, double keep)
-{
-    keep = isnan(keep) ? 1 : fmin(fmax(keep, 0), 1);
-    for (size_t i = 0; i < INV_HIST_BUCKETS; i++) {
-        double count = (double)h->counts[i] * keep;
-
-        h->counts[i] = count < FORGOTTEN ? 0 : (float)count;
-    }
 }
 
 double inv_hist_total(const struct inv_hist *h)

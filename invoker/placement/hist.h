@@ -31,12 +31,6 @@ void inv_hist_add(struct inv_hist *h, uint64_t value);
 /* What was read from elsewhere. A bucket that does not exist and a weight that is negative or not
  * finite are ignored; a count stays below 2^24, where adding 1 to it would no longer be felt. */
 void inv_hist_add_bucket(struct inv_hist *h, size_t bucket, double weight);
-/* Adds from, each count times weight (0..; anything else: nothing is added). */
-void inv_hist_merge(struct inv_hist *h, const struct inv_hist *from, double weight);
-/* Every count times keep (0..1; anything else is brought there, not-a-number is 1); what becomes
- * less than a hundredth of one value is forgotten. */
-void inv_hist_decay(struct inv_hist *h, double keep);
-
 /* The number of values, faded ones in part. */
 double inv_hist_total(const struct inv_hist *h);
 /* The value that percent (0..100, brought there) of the values do not exceed; 0 when empty. */

@@ -354,13 +354,6 @@ void inv_pool_place_new(struct inv_pool *p, const struct inv_pool_need *need,
         cell->cold_starts++;
 }
 
-void inv_pool_place(struct inv_pool *p, const struct inv_pool_need *need, struct inv_decision *ret)
-{
-    inv_pool_place_existing(p, need, ret);
-    if (ret->choice == INV_CHOICE_WAIT && !need->warm_only)
-        inv_pool_place_new(p, need, ret);
-}
-
 void inv_pool_warmed(struct inv_pool *p, struct inv_slot *slot)
 {
     if (slot->state == INV_SLOT_STARTING || slot->state == INV_SLOT_WARMING)

@@ -96,11 +96,11 @@ void inv_pool_free(struct inv_pool *p);
 
 /* Of all containers together. */
 uint32_t inv_pool_memory_mb(const struct inv_pool *p);
-void inv_pool_place(struct inv_pool *p, const struct inv_pool_need *need, struct inv_decision *ret);
-/* As inv_pool_place while no container can be created: those that are there, or WAIT, or NEVER. */
+/* A container that is there, or WAIT, or NEVER. */
 void inv_pool_place_existing(struct inv_pool *p, const struct inv_pool_need *need,
                              struct inv_decision *ret);
-/* As inv_pool_place after inv_pool_place_existing has found nothing. */
+/* After inv_pool_place_existing has said WAIT, and unless need->warm_only: a new one (CREATE), in
+ * the place of idle ones where it must be (RECREATE), or WAIT. */
 void inv_pool_place_new(struct inv_pool *p, const struct inv_pool_need *need,
                         struct inv_decision *ret);
 /* The container can take activations now (initialised). */

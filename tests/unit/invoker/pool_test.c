@@ -1,4 +1,5 @@
 #include "tests/support/cmocka_all.h"
+#include "tests/support/pool_place.h"
 
 #include "invoker/pool/pool.h"
 
@@ -21,7 +22,7 @@ static struct inv_decision place(struct inv_pool *p, const char *ns, const unsig
     struct inv_pool_need n = need(ns, hash, memory_mb, concurrency);
     struct inv_decision d;
 
-    inv_pool_place(p, &n, &d);
+    d = pool_place(p, &n);
     return d;
 }
 
@@ -217,7 +218,7 @@ static struct inv_decision place_charged(struct inv_pool *p, const unsigned char
     struct inv_decision d;
 
     n.charge_mb = charge_mb;
-    inv_pool_place(p, &n, &d);
+    d = pool_place(p, &n);
     return d;
 }
 
@@ -598,7 +599,7 @@ static struct inv_decision place_resizing(struct inv_pool *p, uint32_t memory_mb
     struct inv_decision d;
 
     n.resizes = true;
-    inv_pool_place(p, &n, &d);
+    d = pool_place(p, &n);
     return d;
 }
 
@@ -689,11 +690,11 @@ static void warm_only_takes_no_new_container_and_evicts_none(void **state)
 
     (void)state;
     n.warm_only = true;
-    inv_pool_place(p, &n, &d);
+    d = pool_place(p, &n);
     assert_int_equal(d.choice, INV_CHOICE_WAIT);
     assert_null(d.evicted);
     n.action_hash = OTHER;
-    inv_pool_place(p, &n, &d);
+    d = pool_place(p, &n);
     assert_ptr_equal(d.slot, idle);
     inv_pool_drop(p, idle);
     inv_pool_forget(p, idle);

@@ -1,4 +1,5 @@
 #include "tests/support/cmocka_all.h"
+#include "tests/support/pool_place.h"
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
@@ -157,7 +158,7 @@ static struct inv_decision place(struct world *w, unsigned char action)
                                  .concurrency = 1};
     struct inv_decision d;
 
-    inv_pool_place(w->pool, &need, &d);
+    d = pool_place(w->pool, &need);
     return d;
 }
 

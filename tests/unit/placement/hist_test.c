@@ -77,67 +77,19 @@ static void nothing_seen_is_nought(void **state)
     assert_true(inv_hist_mean(&h) == 0 && inv_hist_total(&h) == 0);
 }
 
-static void merging_is_adding(void **state)
-{
-    struct inv_hist a = {0}, b = {0}, both = {0};
-
-    (void)state;
-    for (uint64_t value = 1; value < 5000; value += 13) {
-        inv_hist_add(value % 2 ? &a : &b, value);
-        inv_hist_add(&both, value);
-    }
-    inv_hist_merge(&a, &b, 1);
-    assert_memory_equal(&a, &both, sizeof(a));
-}
-
-static void a_merged_past_weighs_less(void **state)
-{
-    struct inv_hist past = {0}, now = {0};
-
-    (void)state;
-    for (int i = 0; i < 100; i++)
-        inv_hist_add(&past, 1000);
-    inv_hist_add(&now, 10);
-    inv_hist_merge(&now, &past, 0.005);
-    assert_true(fabs(inv_hist_total(&now) - 1.5) < 1e-6);
-    assert_int_equal(inv_hist_percentile(&now, 60), 10);
-}
-
-static void what_decays_is_forgotten_in_the_end(void **state)
-{
-    struct inv_hist h = {0};
-
-    (void)state;
-    for (int i = 0; i < 8; i++)
-        inv_hist_add(&h, 500);
-    inv_hist_decay(&h, 0.5);
-    assert_true(inv_hist_total(&h) == 4);
-    for (int i = 0; i < 12; i++)
-        inv_hist_decay(&h, 0.5);
-    assert_true(inv_hist_total(&h) == 0);
-}
-
 static void garbage_changes_nothing(void **state)
 {
     static const double NO_WEIGHTS[] = {-1, 0, NAN, INFINITY, -INFINITY};
-    struct inv_hist h = {0}, one = {0};
+    struct inv_hist h = {0};
 
     (void)state;
-    inv_hist_add(&one, 77);
-    for (size_t i = 0; i < CW_ARRAY_LEN(NO_WEIGHTS); i++) {
+    for (size_t i = 0; i < CW_ARRAY_LEN(NO_WEIGHTS); i++)
         inv_hist_add_bucket(&h, 3, NO_WEIGHTS[i]);
-        inv_hist_merge(&h, &one, NO_WEIGHTS[i]);
-    }
     inv_hist_add_bucket(&h, INV_HIST_BUCKETS, 1);
     inv_hist_add_bucket(&h, SIZE_MAX, 1);
     assert_true(inv_hist_total(&h) == 0);
     inv_hist_add_bucket(&h, 3, 1e300);
     assert_true(inv_hist_total(&h) == 16777216);
-    inv_hist_decay(&h, NAN);
-    inv_hist_decay(&h, 7);
-    assert_true(inv_hist_total(&h) == 16777216);
-    inv_hist_decay(&h, -7);
-    assert_true(inv_hist_total(&h) == 0);
 }
 
 int main(void)
@@ -148,9 +100,6 @@ int main(void)
         cmocka_unit_test(mean_is_within_its_error),
         cmocka_unit_test(percentile_is_never_below_the_true_one),
         cmocka_unit_test(nothing_seen_is_nought),
-        cmocka_unit_test(merging_is_adding),
-        cmocka_unit_test(a_merged_past_weighs_less),
-        cmocka_unit_test(what_decays_is_forgotten_in_the_end),
         cmocka_unit_test(garbage_changes_nothing),
     };
 
