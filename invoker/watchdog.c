@@ -65,7 +65,7 @@ struct inv_watchdog {
     int64_t longest_us;
     pthread_t loop_thread, thread;
     clockid_t loop_cpu;
-    bool runs;
+    bool runs, blind;   /* blind: stacks cannot be had */
     struct stack stack; /* the thread's and the signal's */
     struct sigaction before;
     struct {
@@ -135,6 +135,10 @@ static void print_stack(struct inv_watchdog *w, struct cw_str *out)
 {
     int count;
 
+    if (w->blind) {
+        cw_str_addz(out, " unknown, there is no libgcc_s.so.1");
+        return;
+    }
     if (!ask_for_stack(w)) {
         cw_str_addz(out, " unknown, it does not take signals");
         return;
@@ -293,13 +297,14 @@ static void on_rest(void *arg, uint64_t stretch, int64_t busy_us)
 
 /* ---- life ---- */
 
-/* The first backtrace loads a library: not in a signal. */
+/* The first backtrace loads a library: not in a signal. Where there is none, each would try again,
+ * and wait forever for the lock of an allocation that the signal has interrupted. */
 static int take_signal(struct inv_watchdog *w, struct cw_err *err)
 {
     struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_RESTART};
     void *frame;
 
-    (void)backtrace(&frame, 1);
+    w->blind = backtrace(&frame, 1) < 1;
     (void)sigemptyset(&action.sa_mask);
     if (sigaction(SIGURG, &action, &w->before) != 0)
         return cw_fail_errno(err, errno, "watchdog: signal");
