@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import invoker as invoker_module
 from harness.code import NODE_ID, NODE_SLEEP, PYTHON_ID
 from harness.wait import wait_until
 
@@ -197,6 +198,29 @@ def test_weight_that_somebody_else_wrote_is_set_again(make_invoker, controller, 
     assert weight(docker, name) != BUDGET // 2
     wait_until(lambda: weight(docker, name) == BUDGET // 2, what="the weight is set again")
     assert seen(invoker)["reasserted"] >= 1
+
+
+# Mounted read-only, in a mount namespace of the invoker's own.
+READ_ONLY = ["unshare", "-m", "sh", "-c",
+             "set -e; for m in $(awk '$2 ~ \"^/sys/fs/cgroup\" && $3 ~ \"^cgroup\" { print $2 }' /proc/mounts); do "
+             "mount --bind $m $m; mount -o remount,bind,ro $m; done; exec \"$@\"", "sh"]
+
+
+def test_with_read_only_groups_the_engine_changes_limits_and_freezes(make_invoker, controller, docker, monkeypatch, ns):
+    monkeypatch.setattr(invoker_module, "WRAPPER", [*READ_ONLY, *invoker_module.WRAPPER])
+    invoker = make_invoker({"CONFIG_whisk_containerProxy_timeouts_pauseGrace": "50 ms"}).start(controller)
+    plain, sure = put(controller, f"{ns}one/plain", limits={"memory": 128}), \
+        put(controller, f"{ns}/sure", annotations={"cwhisk.cpu-guarantee": 0.5})
+    finish(controller, invoker, plain)
+    name = container_of(invoker, f"{ns}one")
+    usual = weight(docker, name)
+    finish(controller, invoker, sure)
+    wait_until(lambda: weight(docker, name) not in (usual, None), timeout=60, what="the engine has lowered it")
+    assert invoker.log().count("Read-only file system") == 1  # one line, not one for each container
+    # measured as ever, and paused by the engine, which knows of it then
+    assert [c for c in invoker.http("/containers", auth=("invoker.user", "invoker.pass")).json()["containers"] if "usage" in c]
+    wait_until(lambda: docker.inspect(name)["State"]["Paused"], timeout=60, what="paused by the engine")
+    assert finish(controller, invoker, plain)["result"]["runs"] == 2
 
 
 def test_idle_container_gives_back_memory_and_runs_again(make_invoker, controller, ns):
