@@ -8,6 +8,7 @@
 #include "invoker/limits.h"
 #include "invoker/logs/log_store.h"
 #include "invoker/providers.h"
+#include "invoker/redis_settings.h"
 #include "invoker/settings.h"
 
 enum { FLAG_NAMES_MAX = 4096 };
@@ -78,7 +79,8 @@ int inv_daemon_check_settings(const struct inv_settings *s, struct cw_err *err)
                        "digits, - and _",
                        s->transactions_header);
     if (inv_providers_check(s, err) != 0 ||
-        inv_log_store_parse(s->log_store_provider, &store, err) != 0 || check_engine(s, err) != 0)
+        inv_log_store_parse(s->log_store_provider, &store, err) != 0 || check_engine(s, err) != 0 ||
+        inv_redis_check(&s->redis, err) != 0)
         return -1;
     if (s->janitor_others && !s->cluster[0])
         return cw_fail(err, CW_INVALID,

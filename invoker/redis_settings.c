@@ -3,12 +3,10 @@
 #include "common/base/err.h"
 #include "common/kv/redis_kv.h"
 
-int inv_redis_open(struct cw_loop *loop, const struct inv_redis_settings *redis,
-                   const char *cluster, uint64_t seed, struct cw_kv **ret, struct cw_err *err)
+static struct cw_redis_conf conf_of(const struct inv_redis_settings *redis)
 {
-    const struct cw_redis_conf conf = {
+    return (struct cw_redis_conf){
         .hosts = redis->hosts,
-        .cluster = *cluster ? cluster : "default",
         .user = redis->user,
         .password = redis->password,
         .db = redis->db,
@@ -16,9 +14,25 @@ int inv_redis_open(struct cw_loop *loop, const struct inv_redis_settings *redis,
         .ca_file = redis->ca_file,
         .connect_ms = 2 * redis->ms,
         .answer_ms = redis->ms,
-        .seed = seed,
     };
+}
 
+int inv_redis_check(const struct inv_redis_settings *redis, struct cw_err *err)
+{
+    const struct cw_redis_conf conf = conf_of(redis);
+
+    if (!*redis->hosts || cw_redis_conf_check(&conf, err) == 0)
+        return 0;
+    return cw_err_wrap(err, "cwhisk.redis");
+}
+
+int inv_redis_open(struct cw_loop *loop, const struct inv_redis_settings *redis,
+                   const char *cluster, uint64_t seed, struct cw_kv **ret, struct cw_err *err)
+{
+    struct cw_redis_conf conf = conf_of(redis);
+
+    conf.cluster = *cluster ? cluster : "default";
+    conf.seed = seed;
     *ret = NULL;
     if (!*redis->hosts)
         return 0;

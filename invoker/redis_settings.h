@@ -35,6 +35,8 @@ struct inv_redis_settings {
      .help = "Redis counts as away when a command is not answered for this long, or a connection not ready within twice that."}
 /* clang-format on */
 
+/* What is wrong with them; nothing is opened. No servers: nothing is. */
+int inv_redis_check(const struct inv_redis_settings *redis, struct cw_err *err) CW_MUST_CHECK;
 /* cluster: its name, "": default. seed: of the random part of delays, not 0. *ret is NULL when no
  * hosts are named; else free it with cw_kv_free. Thread: loop. */
 int inv_redis_open(struct cw_loop *loop, const struct inv_redis_settings *redis,

@@ -30,6 +30,8 @@ struct cw_redis_conf {
     uint64_t seed;                  /* of the random part of delays */
 };
 
+/* What is wrong with conf, as cw_redis_kv_new would find it; nothing is connected. */
+int cw_redis_conf_check(const struct cw_redis_conf *conf, struct cw_err *err) CW_MUST_CHECK;
 /* Only what is wrong with conf is an error: connecting goes on by itself. */
 struct cw_kv *cw_redis_kv_new(struct cw_loop *loop, const struct cw_redis_conf *conf,
                               struct cw_err *err) CW_MUST_CHECK;

@@ -34,8 +34,9 @@ static int add_server(struct redis_shared *s, struct cw_slice text, struct cw_er
                        "\"%.*s\" is no server; accepted: host, host:port, [address]:port",
                        (int)(text.n < 80 ? text.n : 80), text.p);
     if (host.n == 0 || host.n > 255 || s->server_count == SERVERS_MAX)
-        return cw_fail(err, CW_INVALID, "accepted: 1..%d servers, each with a name of 1..255 bytes",
-                       SERVERS_MAX);
+        return cw_fail(err, CW_INVALID,
+                       "\"%.*s\": accepted: 1..%d servers, each with a name of 1..255 bytes",
+                       (int)(text.n < 80 ? text.n : 80), text.p, SERVERS_MAX);
     if (cw_parse_i64(port, "a server's port", 1, 65535, &number, err) != 0)
         return -1;
     server->host = cw_slice_dup(host);
@@ -104,4 +105,13 @@ void redis_shared_done(struct redis_shared *s)
         explicit_bzero(s->password, strlen(s->password));
     free(s->password);
     SSL_CTX_free(s->tls);
+}
+
+int cw_redis_conf_check(const struct cw_redis_conf *conf, struct cw_err *err)
+{
+    struct redis_shared s = {0};
+    int rc = redis_shared_set(&s, conf, err);
+
+    redis_shared_done(&s);
+    return rc;
 }

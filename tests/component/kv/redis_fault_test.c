@@ -374,7 +374,10 @@ static void settings_that_cannot_be_meant_are_refused(void **state)
         if (cw_redis_kv_new(loop, &(struct cw_redis_conf){.hosts = BAD[i], .cluster = "t"}, &err))
             fail_msg("\"%s\" was taken", BAD[i]);
         assert_int_equal(err.code, CW_INVALID);
+        assert_int_equal(cw_redis_conf_check(&(struct cw_redis_conf){.hosts = BAD[i]}, &err), -1);
     }
+    assert_int_equal(cw_redis_conf_check(&(struct cw_redis_conf){.hosts = "a,[::1]:7,b:1"}, NULL),
+                     0);
     assert_null(cw_redis_kv_new(
         loop, &(struct cw_redis_conf){.hosts = "a", .cluster = "t", .user = "u"}, NULL));
     assert_null(cw_redis_kv_new(
