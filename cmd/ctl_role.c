@@ -23,7 +23,7 @@ static const struct ctl_column HOST_COLUMNS[] = {
     {"MEMORY", "memoryTotal", CTL_BYTES},
     {"RESERVED", "memoryReserved", CTL_BYTES},
     {"USED", "memoryUsed", CTL_BYTES},
-    {"CORES", "cores", CTL_TEXT},
+    {"CORES", "cpuTotal", CTL_CORES},
     {"NEEDED", "cpuReserved", CTL_CORES},
     {"BUSY", "cpuUsed", CTL_CORES},
     {"STARTING", "starting", CTL_TEXT},

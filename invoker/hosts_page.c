@@ -25,7 +25,7 @@ static void write_host(struct cw_json_writer *w, const struct inv_host_view *v)
     cw_json_kv_string(w, "state", state_of(v));
     cw_json_kv_bool(w, "self", v->self);
     cw_json_kv_string(w, "set", SETS[v->set]);
-    cw_json_kv_int(w, "cores", v->cpu_total_millis / 1000);
+    cw_json_kv_int(w, "cores", (v->cpu_total_millis + 999) / 1000);
     cw_json_kv_int(w, "cpuTotal", v->cpu_total_millis);
     cw_json_kv_int(w, "cpuUsed", v->cpu_used_millis);
     cw_json_kv_int(w, "cpuReserved", v->cpu_reserved_millis);
