@@ -1,11 +1,12 @@
-# cw_test(NAME [LABEL unit|component] SOURCES... DEPS...): a cmocka program registered with ctest.
+# cw_test(NAME [LABEL unit|component] [PARTS n] SOURCES... DEPS...): a cmocka program registered with ctest. With PARTS so many
+# times, as `NAME PART PARTS` each: one that waits a lot is run in parts at a time.
 # The test's data folder is compiled in as CW_TEST_DATA.
 if(CW_TESTS)
     pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
 endif()
 
 function(cw_test name)
-    cmake_parse_arguments(arg "" "LABEL" "SOURCES;DEPS" ${ARGN})
+    cmake_parse_arguments(arg "" "LABEL;PARTS" "SOURCES;DEPS" ${ARGN})
     if(NOT arg_LABEL)
         set(arg_LABEL unit)
     endif()
@@ -17,8 +18,15 @@ function(cw_test name)
     add_executable(${name} ${arg_SOURCES})
     target_link_libraries(${name} PRIVATE cw_flags ${arg_DEPS} PkgConfig::CMOCKA)
     target_compile_definitions(${name} PRIVATE CW_TEST_DATA="${PROJECT_SOURCE_DIR}/tests/data")
-    add_test(NAME ${arg_LABEL}.${name} COMMAND ${name})
-    set_tests_properties(${arg_LABEL}.${name} PROPERTIES LABELS ${arg_LABEL} TIMEOUT ${limit_s})
+    if(NOT arg_PARTS)
+        add_test(NAME ${arg_LABEL}.${name} COMMAND ${name})
+        set_tests_properties(${arg_LABEL}.${name} PROPERTIES LABELS ${arg_LABEL} TIMEOUT ${limit_s})
+        return()
+    endif()
+    foreach(part RANGE 1 ${arg_PARTS})
+        add_test(NAME ${arg_LABEL}.${name}_${part} COMMAND ${name} ${part} ${arg_PARTS})
+        set_tests_properties(${arg_LABEL}.${name}_${part} PROPERTIES LABELS ${arg_LABEL} TIMEOUT ${limit_s})
+    endforeach()
 endfunction()
 
 # cw_fuzzer(NAME SOURCES... DEPS...): a libFuzzer target; without CW_FUZZ a program that replays its corpus once.
