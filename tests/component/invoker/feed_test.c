@@ -18,6 +18,8 @@ struct world {
     struct inv_feed *feed;
     size_t capacity, max_bytes;
     bool journal, keep_fails;
+    bool looks_on_arrival;
+    size_t arrived;
     unsigned kept, looks;
     int64_t kept_at, told_at;
     int64_t foreign_end;  /* a topic that ends there is another one; 0: none */
@@ -107,6 +109,17 @@ static void on_left(void *arg, const struct cw_err *err)
     w->leave_failed = err != NULL;
 }
 
+/* Those with an even offset are dealt with at once. */
+static bool on_arrival(void *arg, struct cw_slice payload, int64_t offset)
+{
+    struct world *w = arg;
+
+    assert_int_equal(payload.n, 1);
+    assert_true(w->bus.committed <= offset);
+    w->arrived++;
+    return offset % 2 == 0;
+}
+
 static struct inv_feed *make_feed(struct world *w, struct cw_err *err)
 {
     return inv_feed_new(
@@ -119,7 +132,8 @@ static struct inv_feed *make_feed(struct world *w, struct cw_err *err)
             .max_bytes = w->max_bytes,
             .on_message = on_message,
             .begin = w->journal ? begin_from : NULL,
-            .keep = w->journal ? keep : NULL,
+            .keep = w->journal || w->looks_on_arrival ? keep : NULL,
+            .on_arrival = w->looks_on_arrival ? on_arrival : NULL,
             .committed = w->journal ? on_committed : NULL,
             .ends = w->journal ? ends : NULL,
             .note = w->journal ? "cwhisk 1" : NULL,
@@ -253,6 +267,31 @@ static void message_is_handed_out_only_after_its_commit(void **state)
     assert_string_equal(w.last, "h");
     assert_int_equal(inv_feed_queued(w.feed), 0);
     assert_int_equal(inv_feed_handed_out(w.feed), 1);
+    end(&w);
+}
+
+static void what_is_dealt_with_on_arrival_is_kept_committed_and_not_handed_out(void **state)
+{
+    struct cw_err err = {0};
+    struct world w;
+
+    (void)state;
+    begin_without_feed(&w, 1, UNBOUNDED);
+    w.looks_on_arrival = w.keep_fails = true;
+    w.feed = make_feed(&w, &err);
+    assert_non_null(w.feed);
+    w.bus.sub.on_assigned(w.feed, true);
+    deliver(&w, 0, 2);
+    assert_int_equal(w.arrived, 3); /* whatever is full */
+    assert_int_equal(inv_feed_queued(w.feed), 1);
+    run_turns(w.loop);
+    assert_int_equal(w.bus.commits, 0);
+    assert_int_equal(w.seen_count, 0);
+    w.keep_fails = false;
+    wait_seen(&w, 1);
+    assert_true(w.kept > 0);
+    assert_int_equal(w.bus.committed, 3);
+    expect_seen(&w, 1, 1);
     end(&w);
 }
 
@@ -1119,6 +1158,7 @@ int main(void)
         cmocka_unit_test(subscribes_with_the_group_and_client_id_of_stock),
         cmocka_unit_test(refused_subscription_is_an_error),
         cmocka_unit_test(message_is_handed_out_only_after_its_commit),
+        cmocka_unit_test(what_is_dealt_with_on_arrival_is_kept_committed_and_not_handed_out),
         cmocka_unit_test(empty_message_is_handed_out_too),
         cmocka_unit_test(those_that_come_during_a_commit_share_the_next_one),
         cmocka_unit_test(credits_bound_what_is_with_the_handler),

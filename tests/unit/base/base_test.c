@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "common/base/arena.h"
+#include "common/base/boot.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/list.h"
@@ -262,6 +263,19 @@ static void iso_time_is_utc_with_milliseconds(void **state)
     assert_string_equal(buf, "2026-01-02T03:04:05.123Z");
 }
 
+static void a_process_is_told_from_the_one_before(void **state)
+{
+    char text[CW_BOOT_TEXT + 1];
+    uint64_t boot = cw_boot_draw();
+
+    (void)state;
+    assert_true(boot & 1);
+    assert_true(boot <= INT64_MAX);
+    assert_true(boot != cw_boot_draw());
+    cw_boot_text(0xb007, text);
+    assert_string_equal(text, "000000000000b007");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -277,6 +291,7 @@ int main(void)
         cmocka_unit_test(list_keeps_order_and_count),
         cmocka_unit_test(map_finds_what_was_put),
         cmocka_unit_test(arena_pieces_are_aligned_zeroed_and_separate),
+        cmocka_unit_test(a_process_is_told_from_the_one_before),
         cmocka_unit_test(iso_time_is_utc_with_milliseconds),
     };
 
