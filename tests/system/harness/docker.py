@@ -24,8 +24,14 @@ class Docker:
     def __init__(self, path):
         self.path = path.removeprefix("unix://")
 
+    def connection(self):
+        """To path: a socket, or tcp://HOST:PORT."""
+        if self.path.startswith("tcp://"):
+            return http.client.HTTPConnection(self.path.removeprefix("tcp://"), timeout=60)
+        return UnixConnection(self.path)
+
     def call(self, method, path, body=None, expect=(200, 201, 204, 304)):
-        connection = UnixConnection(self.path)
+        connection = self.connection()
         try:
             archive = isinstance(body, bytes)
             connection.request(method, path, body if archive or body is None else json.dumps(body),

@@ -82,7 +82,7 @@ class Invoker:
                                             stdout=log, stderr=subprocess.STDOUT)
         return self
 
-    def start(self, controller):
+    def start(self, controller, timeout=20):
         """Starts, and returns when the first ping has arrived."""
         before = len(controller.pings(self))
         self.spawn()
@@ -90,7 +90,7 @@ class Invoker:
         def up():
             assert self.process.poll() is None, f"the invoker ended with status {self.process.returncode}:\n{self.tail()}"
             return len(controller.pings(self)) > before
-        wait_until(up, timeout=20, what=lambda: f"first ping of {self.topic}:\n{self.tail()}")
+        wait_until(up, timeout=timeout, what=lambda: f"first ping of {self.topic}:\n{self.tail()}")
         return self
 
     def log(self):
