@@ -42,11 +42,10 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / TICK
 
 
-def one_round(world, binary, starts, timeout_ms):
+def one_round(world, binary, starts, timeout_ms, folder):
     """→ {step: [milliseconds]}, CPU seconds of the invoker, number of errors."""
     kafka, couch, docker, controller = world
     os.environ["CWHISK_BIN"] = str(binary)
-    folder = tempfile.mkdtemp(prefix="cwburst.")
     namespace = f"burst{secrets.token_hex(3)}"
     kinds = list(CODE)
     actions = [controller.put(f"{namespace}/a{i}", kinds[i % len(kinds)], CODE[kinds[i % len(kinds)]],
@@ -70,7 +69,7 @@ def one_round(world, binary, starts, timeout_ms):
             if row[begin] and row[end]:
                 found[name].append((int(row[end]) - (first if name == "all" else int(row[begin]))) / 1000)
     for line in invoker.log().splitlines():
-        if "listen" in line or "refused" in line:
+        if "first connection" in line or "takes no connection" in line:
             print("   ", line[:200], flush=True)
     return found, used, sum(1 for status in answers if status != 0)
 
@@ -104,7 +103,9 @@ def main():
             for binary in args.binaries:
                 running = burners(load)
                 try:
-                    found, used, errors = one_round((kafka, couch, docker, controller), binary.resolve(), args.starts, args.timeout)
+                    with tempfile.TemporaryDirectory(prefix="cwburst.") as folder:
+                        found, used, errors = one_round((kafka, couch, docker, controller), binary.resolve(), args.starts, args.timeout,
+                                                        folder)
                 finally:
                     for process in running:
                         process.kill()
