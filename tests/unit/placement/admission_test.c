@@ -178,6 +178,44 @@ static void after_the_eviction_it_is_admitted(void **state)
     }
 }
 
+static int64_t draw(uint64_t *seed, int64_t below)
+{
+    *seed = *seed * 6364136223846793005 + 1442695040888963407;
+    return (int64_t)((*seed >> 33) % (uint64_t)below);
+}
+
+/* So nobody starves: what waits is first in its row, those behind it wait with it, so what runs
+ * comes to its end; and then it is admitted, whatever the gauges say and however large it is. */
+static void whoever_waits_is_admitted_once_what_runs_has_ended(void **state)
+{
+    uint64_t seed = 1;
+
+    (void)state;
+    for (int i = 0; i < 200000; i++) {
+        const struct inv_admission_conf *conf = i % 2 ? &INFERRED : &DECLARED;
+        struct inv_admission_state s = busy(draw(&seed, 2048), 0);
+        uint64_t wanted = 1 + (uint64_t)draw(&seed, 1024);
+        struct inv_admission a;
+
+        s.memory_available_bytes = draw(&seed, 2048) * MIB - MIB;
+        s.memory_stall = (uint32_t)draw(&seed, 10001);
+        s.cpu_stall = (uint32_t)draw(&seed, 10001);
+        s.starting = (uint32_t)draw(&seed, 8);
+        a = judge(conf, s, wanted);
+        assert_int_not_equal(a.why, INV_HOLD_TOO_LARGE);
+        s.running = s.starting = 0; /* all have ended: what is left rests */
+        s.memory_idle_bytes = s.memory_reserved_bytes;
+        a = judge(conf, s, wanted);
+        if (a.verdict == INV_EVICT) {
+            assert_in_range(a.evict_bytes, 1, s.memory_idle_bytes);
+            s.memory_idle_bytes -= a.evict_bytes;
+            s.memory_reserved_bytes -= a.evict_bytes;
+            a = judge(conf, s, wanted);
+        }
+        assert_int_equal(a.verdict, INV_ADMIT);
+    }
+}
+
 static void reasons_have_names(void **state)
 {
     (void)state;
@@ -201,6 +239,7 @@ int main(void)
         cmocka_unit_test(what_can_never_fit_is_told_apart),
         cmocka_unit_test(impossible_figures_hold),
         cmocka_unit_test(after_the_eviction_it_is_admitted),
+        cmocka_unit_test(whoever_waits_is_admitted_once_what_runs_has_ended),
         cmocka_unit_test(reasons_have_names),
     };
 
