@@ -144,6 +144,7 @@ static void choose(struct inv_daemon *d, const struct inv_ask *ask, const struct
     self->warm = here->warm;
     self->busy = here->busy;
     self->waiting = here->waiting;
+    self->alone = false;
     self->draining &= !alone; /* what is here runs here; others may have to go elsewhere */
     inv_policy_place((enum inv_policy)d->settings->placement_policy, d->views, count, ask, ret);
 }

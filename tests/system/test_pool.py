@@ -32,6 +32,16 @@ def test_second_run_is_warm(invoker, controller, ns, kind, code):
     assert "initTime" in annotations(cold.record()) and "initTime" not in annotations(warm.record())
 
 
+def test_a_burst_of_short_runs_waits_for_the_container_that_is_there(invoker, controller, ns):
+    action = controller.put(f"{ns}/short", "nodejs:20", NODE_SLEEP)
+    for _ in range(3):
+        controller.invoke(invoker, action, {"ms": 5}).finished(40)
+    burst = [controller.invoke(invoker, action, {"ms": 5}) for _ in range(6)]
+    assert [activation.response(60)["statusCode"] for activation in burst] == [0] * 6
+    [line] = [line for line in invoker.http("/metrics").text.splitlines() if line.startswith("cwhisk_activation_parked_total ")]
+    assert float(line.split()[1]) >= 1
+
+
 def test_namespaces_do_not_share_containers(invoker, controller, ns):
     action = controller.put(f"{ns}/shared", "nodejs:20", NODE_ID, publish=True)
     ids = [run(controller, invoker, action, user=identity(f"{ns}{suffix}"))["id"] for suffix in ("a", "b", "a", "b")]
