@@ -186,12 +186,12 @@ static void also_around_an_orderly_end_of_the_origin(void **state)
     (void)state;
     holds(&(struct model_conf){.messages = 1,
                                .capacity = 1,
-                               .crashes = 1,
+                               .crashes = !SMALL,
                                .stops = 1,
                                .coarse = true,
                                .confirms = true,
                                .forwards = 1,
-                               .peer_dies = true});
+                               .peer_dies = !SMALL});
 }
 
 static void also_when_others_come_in_between(void **state)
@@ -213,10 +213,10 @@ static void also_when_the_topic_is_made_again(void **state)
                                .new_messages = 1,
                                .at_once = true,
                                .capacity = 1,
-                               .crashes = 1,
+                               .crashes = !SMALL,
                                .coarse = true,
                                .forwards = 1,
-                               .peer_dies = true});
+                               .peer_dies = !SMALL});
 }
 
 /* ---- what would be noticed ---- */
