@@ -240,7 +240,6 @@ struct inv_daemon *inv_daemon_new(struct cw_loop *loop, const struct inv_setting
     cw_watch_signal(&d->sigterm, loop, SIGTERM, inv_daemon_on_signal, d);
     cw_watch_signal(&d->sigint, loop, SIGINT, inv_daemon_on_signal, d);
     cw_timer_init(&d->stop_tick, loop, inv_daemon_on_stop_tick, d);
-    inv_daemon_init_admission(d);
     cw_timer_init(&d->topic_retry, loop, inv_daemon_ask_for_topic, d);
     if (make_watchdog(d, err) != 0 || make_event_file(d, err) != 0 || make_names(d, err) != 0 ||
         make_manifest(d, err) != 0 || make_param_keys(d, err) != 0 ||
@@ -250,6 +249,7 @@ struct inv_daemon *inv_daemon_new(struct cw_loop *loop, const struct inv_setting
         .loop = loop, .metrics = d->metrics, .on_short = on_descriptors_short, .arg = d});
     make_lag_gauge(d);
     inv_daemon_make_parts(d);
+    inv_daemon_init_admission(d);
     inv_daemon_make_janitor(d);
     if (inv_daemon_make_admin(d, err) != 0 || inv_daemon_make_hosts(d, err) != 0)
         goto fail;
