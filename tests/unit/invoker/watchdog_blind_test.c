@@ -26,9 +26,9 @@ struct world {
 
 static atomic_uint asked;
 
-int backtrace(void **frames, int max)
+int backtrace(void **buffer, int size)
 {
-    (void)frames, (void)max;
+    (void)buffer, (void)size;
     asked++;
     return 0;
 }
