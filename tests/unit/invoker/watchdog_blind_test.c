@@ -26,9 +26,9 @@ struct world {
 
 static atomic_uint asked;
 
-int backtrace(void **buffer, int size)
+int backtrace(void **array, int size)
 {
-    (void)buffer, (void)size;
+    (void)array, (void)size;
     asked++;
     return 0;
 }
