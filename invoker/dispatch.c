@@ -54,8 +54,10 @@ static void place_in_order(struct inv_dispatch *d)
             placed = dispatch_place(d, job);
         d->short_of_cpu |= placed == DISPATCH_NO_CPU;
         d->short_of_room = placed == DISPATCH_NO_ROOM;
-        if (d->short_of_room)
+        if (d->short_of_room) {
+            inv_run_buffer_tell(&d->waiting, job);
             break;
+        }
     }
 }
 

@@ -54,6 +54,7 @@ struct inv_job {
     struct parked_queue *parked; /* it waits there for a busy container; NULL: it does not */
     int64_t patient_until_us;    /* until then, at most (monotonic) */
     bool impatient;              /* it has waited for one long enough */
+    bool buffered;               /* it found no room, which was told */
     uint32_t cpu_millis;         /* that it counts for while it is in a container (host_load.h) */
     int64_t held_us; /* since then it waits for the engine (monotonic); 0: it never did */
 

@@ -22,11 +22,13 @@ void inv_run_buffer_put(struct inv_run_buffer *b, struct inv_job *job)
     insert_before(b, &b->jobs.head, job);
 }
 
-void inv_run_buffer_put_for_room(struct inv_run_buffer *b, struct inv_job *job)
+void inv_run_buffer_tell(struct inv_run_buffer *b, struct inv_job *job)
 {
     int64_t now = cw_loop_mono_us(b->loop);
 
-    inv_run_buffer_put(b, job);
+    if (job->buffered)
+        return;
+    job->buffered = true;
     cw_counter_add(b->buffered, 1);
     if (b->full_logged_us == 0 || now - b->full_logged_us >= FULL_LOG_INTERVAL_US) {
         b->full_logged_us = now;
@@ -34,6 +36,12 @@ void inv_run_buffer_put_for_room(struct inv_run_buffer *b, struct inv_job *job)
                "no room for activation %s: %zu activations wait", job->msg->activation_id,
                b->jobs.count);
     }
+}
+
+void inv_run_buffer_put_for_room(struct inv_run_buffer *b, struct inv_job *job)
+{
+    inv_run_buffer_put(b, job);
+    inv_run_buffer_tell(b, job);
 }
 
 void inv_run_buffer_put_back(struct inv_run_buffer *b, struct inv_job *job)

@@ -25,7 +25,9 @@ struct inv_run_buffer {
 void inv_run_buffer_init(struct inv_run_buffer *b, struct cw_loop *loop, struct cw_metrics *m);
 /* Behind all others. The job is on no list, here and below; its action is set. */
 void inv_run_buffer_put(struct inv_run_buffer *b, struct inv_job *job);
-/* The same, and tells that it is there for want of room. */
+/* There is no room for one that is in it: counted and logged, once for each. */
+void inv_run_buffer_tell(struct inv_run_buffer *b, struct inv_job *job);
+/* Both: it is there for want of room. */
 void inv_run_buffer_put_for_room(struct inv_run_buffer *b, struct inv_job *job);
 /* One that had left, in its place. */
 void inv_run_buffer_put_back(struct inv_run_buffer *b, struct inv_job *job);
