@@ -13,6 +13,7 @@ from .proxies import free_port, native_proxy
 from .wait import wait_until
 
 TESTBED = ROOT / "tests" / "testbed"
+PROGRAM = "/bin/cwhisk"  # there; where it is here may be hidden there, below /tmp
 
 
 class Machine:
@@ -27,8 +28,8 @@ class Machine:
                "VM_PORTS": str(self.invoker_port), "VM_SERVICES": " ".join(str(p) for p in services)}
         subprocess.run([TESTBED / "vm-install"], check=True, stdout=subprocess.DEVNULL)
         with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen([TESTBED / "vm-engine", "--bin", str(binary())], env=env, stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+            self.process = subprocess.Popen([TESTBED / "vm-engine", "--bin", str(binary()), "--add", f"{binary()}:{PROGRAM}"], env=env,
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
 
     def ready(self):
         def up():
@@ -98,7 +99,7 @@ class MachineInvoker(Invoker):
     def spawn(self):
         env = " ".join(shlex.quote(f"{k}={v}") for k, v in self.env.items())
         args = " ".join(map(shlex.quote, self.args))
-        pid = self.machine.sh(f"{{ env -i {env} {binary()} invoker {args} >>{self.log_file} 2>&1 </dev/null & "
+        pid = self.machine.sh(f"{{ env -i {env} {PROGRAM} invoker {args} >>{self.log_file} 2>&1 </dev/null & "
                               "pid=$!; echo $pid >/run/invoker.pid; wait $pid; echo $? >/run/$pid.status; } >/dev/null 2>&1 & "
                               "while ! [ -s /run/invoker.pid ]; do sleep 0.05; done; cat /run/invoker.pid; rm /run/invoker.pid")
         self.process = Process(self.machine, int(pid))
