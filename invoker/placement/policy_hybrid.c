@@ -109,7 +109,8 @@ static double until_free_us(const struct inv_host_view *h, const struct inv_ask 
 }
 
 /* As one rents skis before one buys them: those who together wait no longer than a cold start takes
- * lose at most as much as that. So a burst waits, and what goes on gets its containers. */
+ * lose at most as much as that. So a burst waits, and what goes on gets its containers. Where none
+ * can be made anywhere there is nothing to save: they wait for room with all others, in order. */
 static bool waits(const struct inv_host_view *hosts, size_t count, const struct inv_ask *ask,
                   double best, struct inv_placement *ret)
 {
@@ -119,11 +120,12 @@ static bool waits(const struct inv_host_view *hosts, size_t count, const struct 
     for (size_t i = 0; ask->may_wait && i < count && !self; i++)
         if (hosts[i].self)
             self = &hosts[i];
-    if (!self || self->busy == 0 || inv_host_usable(self, ask->blackbox) != INV_USABLE)
+    if (isinf(best) || !self || self->busy == 0 ||
+        inv_host_usable(self, ask->blackbox) != INV_USABLE)
         return false;
     wait = until_free_us(self, ask);
     if (wait > WORTH_WAITING * (best - (double)ask->run_us) ||
-        (!isinf(best) && wait + (double)ask->waited_us > (double)ask->cold_start_us))
+        wait + (double)ask->waited_us > (double)ask->cold_start_us)
         return false;
     ret->host = -1;
     ret->why = INV_WAIT_BUSY;
