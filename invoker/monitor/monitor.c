@@ -1,5 +1,5 @@
 /* Containers that are looked at stand in a line; all wait equally long, so the line is in order.
- * Those that are due within a sixteenth of the interval are taken together, at most SLICE in one
+ * Those that are due within a quarter of the interval are taken together, at most SLICE in one
  * call, which takes some tens of microseconds. Details of memory (memory.stat) are most of a look's
  * cost; they are read when the memory in use has changed, or after some seconds. */
 #include "invoker/monitor/monitor.h"
@@ -13,13 +13,16 @@
 #include "invoker/monitor/monitor_priv.h"
 
 enum {
-    SLICE = 8,
+    SLICE = 24,
     HOST_MS = 1000,
     STAT_US = 4 * 1000000,
+    STAT_STILL_US = 15 * 1000000, /* of who has used no CPU since */
     STAT_MIN_BYTES = 1 << 20,
     STAT_FRACTION = 16,
-    FULL_US = 10 * 1000000, /* between looks at files that are not kept open */
-    RATE_MIN_US = 20000,    /* the kernel's clocks of a container may be some ms behind */
+    FULL_US = 10 * 1000000,       /* between looks at files that are not kept open */
+    FULL_STILL_US = 30 * 1000000, /* of who has used no CPU since */
+    STILL_US = 2 * 1000000,       /* between looks at the memory of such */
+    RATE_MIN_US = 20000,          /* the kernel's clocks of a container may be some ms behind */
     LOOK = CW_USAGE_CPU | CW_USAGE_MEMORY,
 };
 
@@ -132,8 +135,11 @@ bool inv_watched_look(struct inv_watched *w, uint32_t want)
     take_over(&w->last, &u);
     if (u.have & CW_USAGE_CPU)
         find_rate(w, w->sampled_us);
+    if (u.have & CW_USAGE_MEMORY)
+        w->memory_us = w->sampled_us;
     if (u.have & CW_USAGE_MEMORY_STAT) {
         w->stat_us = w->sampled_us;
+        w->stat_cpu_ns = w->last.cpu_ns;
         w->stat_memory = w->last.memory_bytes;
     }
     tell_faults(w->m);
@@ -147,7 +153,9 @@ static bool stat_is_due(const struct inv_watched *w)
     uint64_t now = w->last.memory_bytes, then = w->stat_memory;
     uint64_t change = now > then ? now - then : then - now;
 
-    return !w->stat_us || w->sampled_us - w->stat_us >= STAT_US ||
+    return !w->stat_us ||
+           (w->sampled_us - w->stat_us >= STAT_US && w->last.cpu_ns != w->stat_cpu_ns) ||
+           w->sampled_us - w->stat_us >= STAT_STILL_US ||
            change > STAT_MIN_BYTES + then / STAT_FRACTION;
 }
 
@@ -162,10 +170,33 @@ bool inv_watched_look_closely(struct inv_watched *w, uint32_t want)
     return there;
 }
 
+static bool all_is_due(const struct inv_watched *w)
+{
+    int64_t since_us = w->sampled_us - w->full_us;
+
+    return w->group && since_us >= FULL_US &&
+           (w->last.cpu_ns != w->full_cpu_ns || since_us >= FULL_STILL_US);
+}
+
 static void look_all(struct inv_watched *w)
 {
     w->full_us = inv_monitor_now_us(w->m);
     (void)inv_watched_look_closely(w, CW_USAGE_ALL);
+    w->full_cpu_ns = w->last.cpu_ns;
+}
+
+/* Who has used no CPU since has taken no memory: that is looked at for what the kernel took back.
+ */
+static void look_briefly(struct inv_watched *w)
+{
+    uint64_t cpu_ns = w->last.cpu_ns;
+
+    if (!w->group)
+        (void)inv_watched_look_closely(w, LOOK);
+    else if (inv_watched_look(w, CW_USAGE_CPU) &&
+             (w->last.cpu_ns != cpu_ns || !(w->last.have & CW_USAGE_CPU) ||
+              w->sampled_us - w->memory_us >= STILL_US))
+        (void)inv_watched_look_closely(w, CW_USAGE_MEMORY);
 }
 
 /* ---- the line ---- */
@@ -195,7 +226,7 @@ static void stand_last(struct inv_watched *w)
 static void on_tick(void *arg)
 {
     struct inv_monitor *m = arg;
-    const int64_t until = inv_monitor_now_us(m) + interval_us(m) / 16;
+    const int64_t until = inv_monitor_now_us(m) + interval_us(m) / 4; /* few turns for all */
 
     for (int n = 0; n < SLICE; n++) {
         struct cw_link *first = cw_list_first(&m->active);
@@ -205,10 +236,10 @@ static void on_tick(void *arg)
             break;
         cw_list_remove(&m->active, &w->link);
         stand_last(w);
-        if (w->group && w->sampled_us - w->full_us >= FULL_US)
+        if (all_is_due(w))
             look_all(w);
         else
-            (void)inv_watched_look_closely(w, LOOK);
+            look_briefly(w);
     }
     arm(m);
 }

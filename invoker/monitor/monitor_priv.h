@@ -73,10 +73,11 @@ struct inv_watched {
     uint64_t memory_bytes;
     struct cw_usage last;
     int64_t due_us, sampled_us, full_us;
-    int64_t stat_us; /* when memory's details were read, and what was in use then */
-    uint64_t stat_memory;
+    int64_t memory_us; /* when memory was last looked at */
+    int64_t stat_us;   /* when memory's details were read, and what was in use then */
+    uint64_t stat_memory, stat_cpu_ns;
     int64_t rate_us; /* of cpu_millis: the earlier of two looks */
-    uint64_t rate_cpu_ns;
+    uint64_t rate_cpu_ns, full_cpu_ns;
     uint32_t cpu_millis;
     struct cw_list beginning, running, ended; /* struct inv_meter */
     struct cw_defer settle;
