@@ -24,7 +24,12 @@ static void let_through(const struct redis_sieve *s, const char *p, size_t n, st
         cw_str_add(out, p, n);
 }
 
-static void begin_item(struct redis_sieve *s, char type, struct cw_str *out)
+static int not_redis(struct cw_err *err)
+{
+    return cw_fail(err, CW_INVALID, "what it answers is not Redis' protocol (RESP2)");
+}
+
+static int begin_item(struct redis_sieve *s, char type, struct cw_str *out, struct cw_err *err)
 {
     if (s->due == 0)
         s->due = 1;
@@ -33,14 +38,15 @@ static void begin_item(struct redis_sieve *s, char type, struct cw_str *out)
         s->state = SIEVE_LENGTH;
     } else if (type == '+' || type == '-' || type == ':') {
         s->state = SIEVE_TEXT;
+        s->return_seen = false;
     } else {
-        s->state = SIEVE_RAW;
-        s->skip = 0;
+        return not_redis(err);
     }
     if (s->state == SIEVE_LENGTH)
         s->header[s->header_len++] = type;
     else
         let_through(s, &type, 1, out);
+    return 0;
 }
 
 static int take_string(struct redis_sieve *s, int64_t length, struct cw_str *out,
@@ -93,18 +99,14 @@ static int take_header(struct redis_sieve *s, struct cw_str *out, struct cw_err 
     size_t n = s->header_len - 2;
     int64_t length;
 
-    if (n > 0 && digits[n - 1] == '\r' &&
-        cw_parse_i64(cw_slice(digits, n - 1), "length", -1, INT64_MAX, &length, NULL) == 0) {
-        if (length > 0 || (length == 0 && s->header[0] == '$'))
-            return s->header[0] == '$' ? take_string(s, length, out, err)
-                                       : take_array(s, length, out, err);
-        let_through(s, s->header, s->header_len, out);
-        item_ends(s);
-        return 0;
-    }
-    s->skip = 0;
-    s->state = SIEVE_RAW;
+    if (n == 0 || digits[n - 1] != '\r' ||
+        cw_parse_i64(cw_slice(digits, n - 1), "length", -1, INT64_MAX, &length, NULL) != 0)
+        return not_redis(err);
+    if (length > 0 || (length == 0 && s->header[0] == '$'))
+        return s->header[0] == '$' ? take_string(s, length, out, err)
+                                   : take_array(s, length, out, err);
     let_through(s, s->header, s->header_len, out);
+    item_ends(s);
     return 0;
 }
 
@@ -113,22 +115,21 @@ static int take_length(struct redis_sieve *s, char c, struct cw_str *out, struct
     s->header[s->header_len++] = c;
     if (c == '\n')
         return take_header(s, out, err);
-    if (s->header_len < sizeof(s->header))
-        return 0;
-    s->skip = 0;
-    s->state = SIEVE_RAW;
-    let_through(s, s->header, s->header_len, out);
-    return 0;
+    return s->header_len < sizeof(s->header) ? 0 : not_redis(err);
 }
 
-/* How many of n bytes belong to the line, whose end ends the item. */
+/* How many of n bytes belong to the text. It ends where hiredis sees its end: with both bytes. */
 static size_t take_text(struct redis_sieve *s, const char *p, size_t n, struct cw_str *out)
 {
-    const char *end = memchr(p, '\n', n);
-    size_t took = end ? (size_t)(end - p) + 1 : n;
+    size_t took = 0;
+    bool ends = false;
 
+    while (took < n && !ends) {
+        ends = s->return_seen && p[took] == '\n';
+        s->return_seen = p[took++] == '\r';
+    }
     let_through(s, p, took, out);
-    if (end)
+    if (ends)
         item_ends(s);
     return took;
 }
@@ -151,7 +152,8 @@ int redis_sieve(struct redis_sieve *s, const char *p, size_t n, struct cw_str *o
     for (size_t at = 0; at < n;) {
         switch (s->state) {
         case SIEVE_TYPE:
-            begin_item(s, p[at++], out);
+            if (begin_item(s, p[at++], out, err) != 0)
+                return -1;
             break;
         case SIEVE_LENGTH:
             if (take_length(s, p[at++], out, err) != 0)
@@ -163,9 +165,6 @@ int redis_sieve(struct redis_sieve *s, const char *p, size_t n, struct cw_str *o
         case SIEVE_STRING:
             at += take_bytes(s, p + at, n - at, out);
             break;
-        case SIEVE_RAW:
-            cw_str_add(out, p + at, n - at);
-            return 0;
         }
     }
     return 0;

@@ -3,7 +3,8 @@
  * Stands before the parser: strings and arrays by which an answer would grow over its limits are
  * taken out of the stream, and nils (of the answer itself: an error, "TOOLARGE …") put in their
  * place. So a key that somebody has filled with too much costs its own answer, and neither memory
- * nor the connection. RESP2. Thread: owner only. */
+ * nor the connection. RESP2; what is not ends the stream here, since a parser that reads on in
+ * another way would take the peer's word for a length. Thread: owner only. */
 #pragma once
 
 #include <stdbool.h>
@@ -23,7 +24,6 @@ enum redis_sieve_state {
     SIEVE_LENGTH,
     SIEVE_TEXT,   /* until the line's end */
     SIEVE_STRING, /* of known length */
-    SIEVE_RAW,    /* not RESP2: the parser is to find that */
 };
 
 /* Zero at first, but for the limits. */
@@ -32,6 +32,7 @@ struct redis_sieve {
     enum redis_sieve_state state;
     char header[24]; /* of a string or array: type and length */
     size_t header_len;
+    bool return_seen;      /* of a text: the first half of the line's end */
     bool dropping;         /* the string that is read */
     uint64_t left;         /* bytes of it */
     uint64_t due;          /* items that are still to come of this answer; 0: between answers */
@@ -40,7 +41,8 @@ struct redis_sieve {
 };
 
 /* Appends what the parser is to see of p to *out, whose maximum is at least n + REDIS_SIEVE_MORE.
- * CW_TOO_LARGE: the peer announces so much that it is not worth waiting for its end. */
+ * CW_TOO_LARGE: the peer announces so much that it is not worth waiting for its end. CW_INVALID:
+ * it does not speak RESP2. Nothing may follow either. */
 enum { REDIS_SIEVE_MORE = 128 };
 int redis_sieve(struct redis_sieve *s, const char *p, size_t n, struct cw_str *out,
                 struct cw_err *err) CW_MUST_CHECK;

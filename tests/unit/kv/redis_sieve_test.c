@@ -72,17 +72,15 @@ static void an_array_of_too_many_items_in_an_answer_is_nil(void **state)
               "*2\r\n*-1\r\n:4\r\n+OK\r\n");
 }
 
-static void what_is_not_the_protocol_is_left_to_the_parser(void **state)
+static void a_text_ends_with_both_bytes_of_its_lines_end(void **state)
 {
     (void)state;
-    stays(FEW, "HTTP/1.1 400\r\n$99\r\n");
-    stays(FEW, "$x\r\n$99\r\n");
-    stays(FEW, "*-2\r\n*99\r\n");
-    stays(FEW, "$12345678901234567890123456789\r\n");
-    stays(FEW, "*1\n:1\r\n");
+    stays(FEW, "+a\n$9\r\r\n*1\r\n+\n*9\r\n-\r\r\n");
+    comes_out(FEW, "+a\n$9\r\n*5\r\n:1\r\n:2\r\n:3\r\n:4\r\n:5\r\n+OK\r\n",
+              "+a\n$9\r\n-TOOLARGE an answer of over 4 items\r\n+OK\r\n");
 }
 
-static void refuses(const char *text, const char *why)
+static void refuses(const char *text, enum cw_code code, const char *why)
 {
     struct redis_sieve s = {.limits = FEW};
     cw_auto_str struct cw_str out;
@@ -90,16 +88,33 @@ static void refuses(const char *text, const char *why)
 
     cw_str_init(&out, OUT_MAX);
     assert_int_equal(redis_sieve(&s, text, strlen(text), &out, &err), -1);
-    assert_int_equal(err.code, CW_TOO_LARGE);
+    assert_int_equal(err.code, code);
     assert_string_equal(err.msg, why);
+}
+
+static void what_is_not_the_protocol_is_refused(void **state)
+{
+    static const char *const texts[] = {"HTTP/1.1 400\r\n",
+                                        "$x\r\n",
+                                        "*-2\r\n",
+                                        "$12345678901234567890123456789\r\n",
+                                        "*1\n:1\r\n",
+                                        "$1\r2\r\n",
+                                        "$\r\n",
+                                        "+OK\r\n%1\r\n",
+                                        "+a\n*1\r\n$9477*1\r\n*1000000000\r\n"};
+
+    (void)state;
+    for (size_t i = 0; i < CW_ARRAY_LEN(texts); i++)
+        refuses(texts[i], CW_INVALID, "what it answers is not Redis' protocol (RESP2)");
 }
 
 static void what_would_take_too_long_to_skip_is_refused(void **state)
 {
     (void)state;
-    refuses("$536870913\r\n", "an answer has over 8 bytes");
-    refuses("*16777217\r\n", "an answer has over 4 items");
-    refuses("*16777216\r\n*16777216\r\n*1\r\n", "an answer has over 4 items");
+    refuses("$536870913\r\n", CW_TOO_LARGE, "an answer has over 8 bytes");
+    refuses("*16777217\r\n", CW_TOO_LARGE, "an answer has over 4 items");
+    refuses("*16777216\r\n*16777216\r\n*1\r\n", CW_TOO_LARGE, "an answer has over 4 items");
 }
 
 int main(void)
@@ -111,7 +126,8 @@ int main(void)
         cmocka_unit_test(strings_count_together),
         cmocka_unit_test(an_answer_of_too_many_items_is_an_error),
         cmocka_unit_test(an_array_of_too_many_items_in_an_answer_is_nil),
-        cmocka_unit_test(what_is_not_the_protocol_is_left_to_the_parser),
+        cmocka_unit_test(a_text_ends_with_both_bytes_of_its_lines_end),
+        cmocka_unit_test(what_is_not_the_protocol_is_refused),
         cmocka_unit_test(what_would_take_too_long_to_skip_is_refused),
     };
 
