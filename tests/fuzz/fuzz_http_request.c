@@ -105,6 +105,17 @@ static void send_in_pieces(struct client *c, uint32_t seed, struct cw_slice s)
     }
 }
 
+/* The fuzzer's own timer interrupts. */
+static bool connects(int fd, const struct sockaddr_in *addr)
+{
+    int rc;
+
+    do
+        rc = connect(fd, (const struct sockaddr *)addr, sizeof(*addr));
+    while (rc != 0 && errno == EINTR);
+    return rc == 0 || errno == EISCONN;
+}
+
 /* Sends all, reads all; the server ends the connection. */
 static void talk(struct world *w, uint32_t seed, struct cw_slice text, struct cw_str *ret_answers)
 {
@@ -122,7 +133,7 @@ static void talk(struct world *w, uint32_t seed, struct cw_slice text, struct cw
     require(c.fd >= 0);
     (void)setsockopt(c.fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
     require(bind(c.fd, (struct sockaddr *)&from, sizeof(from)) == 0);
-    require(connect(c.fd, (struct sockaddr *)&addr, sizeof(addr)) == 0);
+    require(connects(c.fd, &addr));
     (void)setsockopt(c.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     cw_str_init(&c.in, ANSWERS_MAX);
     cw_watch_read(&c.watch, w->loop, c.fd, on_readable, &c);
