@@ -107,7 +107,8 @@ def worker(invoker, controller):
 
     def revision(version, **options):
         return put(controller, f"{ns}/work", version=version, **options)
-    run(controller, invoker, revision("0.0.1"))
+    answer = run(controller, invoker, revision("0.0.1"))
+    assert "id" in answer["result"], answer
     return revision
 
 

@@ -36,10 +36,10 @@ def zip_base64(files):
     return base64.b64encode(out.getvalue()).decode()
 
 
-def native_proxy():
-    """The built action_proxy, or None."""
+def native_proxy(presets=("asan", "ci", "dev")):
+    """The built action_proxy of the first of the presets that has one, or None."""
     candidates = [os.environ.get("CW_NATIVE_PROXY", "")]
-    candidates += [str(ROOT / "build" / preset / "docker/runtimes/native/action_proxy") for preset in ("asan", "ci", "dev")]
+    candidates += [str(ROOT / "build" / preset / "docker/runtimes/native/action_proxy") for preset in presets]
     return next((c for c in candidates if c and os.access(c, os.X_OK)), None)
 
 
