@@ -1,6 +1,6 @@
 /* Replays a trace over simulated hosts and prints what came of it, as one line of JSON.
  *
- * usage: sim_cluster TRACE [name=value...]      names and ranges: sim_cluster --help */
+ * usage: sim_cluster TRACE [name=value...]      names: sim_cluster --help */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -24,6 +24,8 @@ enum number {
     NUMBERS
 };
 
+enum { NOT_GIVEN = -1 };
+
 static const struct {
     const char *name;
     int64_t min, max, usual;
@@ -42,16 +44,21 @@ static const struct {
     [WAIT] = {"wait", 0, 1, 1},
 };
 
-static int usage(const char *why)
+static int usage(FILE *to, int status)
 {
-    (void)fprintf(stderr,
-                  "sim_cluster: %s\nusage: sim_cluster TRACE [policy=hybrid|table2|hash] "
-                  "[charge=blend|table1|declared]",
-                  why);
+    (void)fputs("usage: sim_cluster TRACE [policy=hybrid|table2|hash] "
+                "[charge=blend|table1|declared]",
+                to);
     for (int i = 0; i < NUMBERS; i++)
-        (void)fprintf(stderr, " [%s=%lld]", NUMBER[i].name, (long long)NUMBER[i].usual);
-    (void)fprintf(stderr, "\n");
-    return 2;
+        (void)fprintf(to, " [%s=%lld]", NUMBER[i].name, (long long)NUMBER[i].usual);
+    (void)fputs("\nwarmup_s, where it is not given: at most a fifth of the trace\n", to);
+    return status;
+}
+
+static int misused(const char *why)
+{
+    (void)fprintf(stderr, "sim_cluster: %s\n", why);
+    return usage(stderr, 2);
 }
 
 /* The value in name=value; NULL when it is another name. */
@@ -70,16 +77,16 @@ static int set(const char *argument, struct sim_conf *conf, int64_t numbers[NUMB
     if ((value = value_of(argument, "policy")))
         return inv_policy_of(value, &conf->policy) == 0
                    ? 0
-                   : cw_fail(err, CW_INVALID, "policy: %s", value);
+                   : cw_fail(err, CW_INVALID, "policy: \"%s\"", value);
     if ((value = value_of(argument, "charge")))
         return inv_need_model_of(value, &conf->charge) == 0
                    ? 0
-                   : cw_fail(err, CW_INVALID, "charge: %s", value);
+                   : cw_fail(err, CW_INVALID, "charge: \"%s\"", value);
     for (int i = 0; i < NUMBERS; i++)
         if ((value = value_of(argument, NUMBER[i].name)))
             return cw_parse_i64(cw_slice_of(value), NUMBER[i].name, NUMBER[i].min, NUMBER[i].max,
                                 &numbers[i], err);
-    return cw_fail(err, CW_INVALID, "%s?", argument);
+    return cw_fail(err, CW_INVALID, "\"%s\" is no setting", argument);
 }
 
 static void complete(struct sim_conf *conf, const int64_t n[NUMBERS])
@@ -87,7 +94,6 @@ static void complete(struct sim_conf *conf, const int64_t n[NUMBERS])
     conf->hosts = (size_t)n[HOSTS];
     conf->cores = n[CORES];
     conf->memory_mib = n[MEMORY];
-    conf->warmup_us = n[WARMUP] * 1000000;
     conf->keep_alive_us = n[KEEP_ALIVE] * 1000000;
     conf->publish_us = n[PUBLISH] * 1000;
     conf->hop_us = n[HOP] * 1000;
@@ -110,6 +116,27 @@ static int read_trace(const char *path, struct sim_trace *trace, struct cw_err *
     n = getdelim(&text, &cap, '\0', file);
     (void)fclose(file);
     return sim_trace_read(trace, cw_slice(text, n < 0 ? 0 : (size_t)n), err);
+}
+
+/* A short trace is not all warm-up, unless that is asked for. */
+static int64_t warmup_us(const struct sim_trace *trace, int64_t given_s)
+{
+    int64_t fifth = trace->rows[trace->n - 1].at_us / 5, usual = NUMBER[WARMUP].usual * 1000000;
+
+    if (given_s != NOT_GIVEN)
+        return given_s * 1000000;
+    return fifth < usual ? fifth : usual;
+}
+
+/* Figures of nothing would look like very good ones. */
+static int check_counted(const struct sim_trace *trace, int64_t warmup, struct cw_err *err)
+{
+    if (trace->rows[trace->n - 1].at_us >= warmup)
+        return 0;
+    return cw_fail(
+        err, CW_INVALID,
+        "warmup_s: all %zu activations arrive in the first %lld s, which are not counted", trace->n,
+        (long long)(warmup / 1000000));
 }
 
 static double at(const struct sim_outcome *o, double percent)
@@ -137,30 +164,44 @@ static void print(const struct sim_conf *conf, const struct sim_outcome *o)
                  o->decision_ns);
 }
 
+static int replay(const char *path, struct sim_conf *conf, const int64_t numbers[NUMBERS])
+{
+    struct sim_trace trace = {0};
+    struct sim_outcome outcome;
+    struct cw_err err = {0};
+    int failed = read_trace(path, &trace, &err);
+
+    if (!failed) {
+        conf->warmup_us = warmup_us(&trace, numbers[WARMUP]);
+        failed = check_counted(&trace, conf->warmup_us, &err);
+    }
+    if (!failed) {
+        sim_replay(conf, &trace, &outcome);
+        print(conf, &outcome);
+        sim_outcome_done(&outcome);
+    } else {
+        (void)fprintf(stderr, "sim_cluster: %s: %s\n", path, err.msg);
+    }
+    sim_trace_done(&trace);
+    return failed ? 1 : 0;
+}
+
 int main(int argc, char **argv)
 {
     struct sim_conf conf = {0};
-    struct sim_trace trace = {0};
-    struct sim_outcome outcome;
     struct cw_err err = {0};
     int64_t numbers[NUMBERS];
 
     for (int i = 0; i < NUMBERS; i++)
         numbers[i] = NUMBER[i].usual;
+    numbers[WARMUP] = NOT_GIVEN;
     if (argc < 2)
-        return usage("which trace?");
+        return misused("which trace?");
+    if (strcmp(argv[1], "--help") == 0)
+        return usage(stdout, 0);
     for (int i = 2; i < argc; i++)
         if (set(argv[i], &conf, numbers, &err) != 0)
-            return usage(err.msg);
+            return misused(err.msg);
     complete(&conf, numbers);
-    if (read_trace(argv[1], &trace, &err) != 0) {
-        (void)fprintf(stderr, "sim_cluster: %s: %s\n", argv[1], err.msg);
-        sim_trace_done(&trace);
-        return 1;
-    }
-    sim_replay(&conf, &trace, &outcome);
-    print(&conf, &outcome);
-    sim_outcome_done(&outcome);
-    sim_trace_done(&trace);
-    return 0;
+    return replay(argv[1], &conf, numbers);
 }
