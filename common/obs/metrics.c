@@ -41,6 +41,7 @@ struct series {
 struct cw_counter {
     struct series series;
     uint64_t value;
+    uint32_t per; /* 0: 1 */
 };
 
 struct cw_gauge {
@@ -227,6 +228,11 @@ void cw_counter_add(struct cw_counter *c, uint64_t n)
     c->value += n;
 }
 
+void cw_counter_shown_per(struct cw_counter *c, uint32_t per)
+{
+    c->per = per;
+}
+
 uint64_t cw_counter_value(const struct cw_counter *c)
 {
     return c->value;
@@ -333,6 +339,16 @@ static void add_count(struct cw_str *out, uint64_t n)
     cw_str_addf(out, "%" PRIu64 "\n", n);
 }
 
+static void add_counted(struct cw_str *out, const struct cw_counter *c)
+{
+    if (c->per <= 1) {
+        add_count(out, c->value);
+        return;
+    }
+    add_double(out, (double)c->value / c->per);
+    cw_str_addc(out, '\n');
+}
+
 static void render_histogram(const struct cw_histogram *h, struct cw_str *out)
 {
     const struct family *f = h->family;
@@ -356,7 +372,7 @@ static void render_series(const struct family *f, const struct series *s, struct
     switch (f->type) {
     case METRIC_COUNTER:
         add_head(out, f, "", s, NULL);
-        add_count(out, CW_CONTAINER_OF(s, struct cw_counter, series)->value);
+        add_counted(out, CW_CONTAINER_OF(s, struct cw_counter, series));
         break;
     case METRIC_GAUGE:
         add_head(out, f, "", s, NULL);

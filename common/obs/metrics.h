@@ -38,6 +38,8 @@ struct cw_histogram *cw_metrics_histogram(struct cw_metrics *m, const char *name
                                           const double *bounds, size_t bound_count);
 
 void cw_counter_add(struct cw_counter *c, uint64_t n);
+/* Shown is value / per: 1000000 for microseconds of a metric in seconds. Once, when it is made. */
+void cw_counter_shown_per(struct cw_counter *c, uint32_t per);
 uint64_t cw_counter_value(const struct cw_counter *c);
 void cw_gauge_set(struct cw_gauge *g, double v);
 void cw_histogram_observe(struct cw_histogram *h, double v);

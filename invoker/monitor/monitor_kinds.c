@@ -36,12 +36,12 @@ static void make_kind_metrics(struct cw_metrics *m, struct inv_monitor_kind *k)
                                    "Kernel's peak of memory in a run, page cache included.",
                                    MEMORY_BOUNDS, CW_ARRAY_LEN(MEMORY_BOUNDS));
     k->throttled_us =
-        cw_metrics_counter(m, "cwhisk_run_throttled_microseconds_total", l,
+        cw_metrics_counter(m, "cwhisk_run_throttled_seconds_total", l,
                            "Time for which runs were held back by their containers' CPU quotas.");
+    cw_counter_shown_per(k->throttled_us, 1000000);
     k->oom_kills = cw_metrics_counter(m, "cwhisk_run_oom_kills_total", l,
                                       "Processes that the kernel killed for memory in runs.");
-    k->containers =
-        cw_metrics_gauge(m, "cwhisk_container_count", l, "Containers that are watched.");
+    k->containers = cw_metrics_gauge(m, "cwhisk_containers", l, "Containers that are watched.");
     k->memory = cw_metrics_gauge(m, "cwhisk_container_memory_bytes", l,
                                  "Memory that the kernel charges to containers.");
     k->working_set_now = cw_metrics_gauge(m, "cwhisk_container_working_set_bytes", l,
@@ -118,7 +118,7 @@ static void count_state(struct cw_metrics *m, struct inv_monitor_kind *k, const 
         cw_metrics_label(&label, "kind", k->name);
         cw_metrics_label(&label, "state", state);
         s->state = state;
-        s->gauge = cw_metrics_gauge(m, "cwhisk_container_state_count", label.p,
+        s->gauge = cw_metrics_gauge(m, "cwhisk_containers_by_state", label.p,
                                     "Containers by what they are doing.");
     }
     s->sum++;

@@ -54,7 +54,7 @@ def test_series_of_single_actions_are_those_of_the_largest(invoker, controller, 
     need = wait_until(lambda: n if (n := samples(invoker, "cwhisk_action_need_bytes")[f'action="{ns}/large"']) < 512 << 20 else None,
                      60, "the run is in the profile")
     assert need >= samples(invoker, "cwhisk_action_working_set_bytes")[f'action="{ns}/large"'] > 1 << 20
-    states = samples(invoker, "cwhisk_container_state_count")
+    states = samples(invoker, "cwhisk_containers_by_state")
     assert sum(states.values()) >= 3 and all(labels.startswith('kind="nodejs:20",state="') for labels in states)
 
 

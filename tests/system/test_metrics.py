@@ -40,6 +40,22 @@ def samples(invoker):
     return {name: float(value) for name, value in found}
 
 
+def bad_names(text):
+    """Of ours: those that Prometheus' own checks (promtool check metrics) would name."""
+    for name, kind in re.findall(r"^# TYPE (cwhisk_\S+) (\S+)$", text, re.M):
+        if (kind == "counter") != name.endswith("_total") or re.search(r"_(bucket|sum|count)$|[A-Z]|_(milli|micro|nano)seconds|_(k|m)?bits?_", name):
+            yield f"{name} ({kind})"
+        if f"# HELP {name} " not in text:
+            yield f"{name} (no HELP)"
+
+
+def test_our_own_names_follow_prometheus_rules(invoker):
+    assert list(bad_names("# TYPE cwhisk_x_count gauge\n# TYPE cwhisk_y counter\n# HELP cwhisk_y Y.\n")) == [
+        "cwhisk_x_count (gauge)", "cwhisk_x_count (no HELP)", "cwhisk_y (counter)"]
+    text = invoker.http("/metrics").text
+    assert text.count("# TYPE cwhisk_") > 50 and list(bad_names(text)) == []
+
+
 def test_metrics_have_the_names_that_dashboards_know(make_invoker, controller, ns, tagged):
     invoker = make_invoker({"METRICS_KAMON_TAGS": str(tagged).lower()}).start(controller)
     action = controller.put(f"{ns}/package/measured", "nodejs:20", NODE_ID)

@@ -71,7 +71,7 @@ def test_paused_containers_rest_and_metrics_are_by_kind(make_invoker, controller
     wait_until(lambda: container_of(invoker, action)["state"] == "paused", what="paused")
     assert container_of(invoker, action)["cpuMillis"] == 0
     text = invoker.http("/metrics").text
-    assert 'cwhisk_run_cpu_seconds_count{kind="nodejs:20"} ' in text and 'cwhisk_container_count{kind="nodejs:20"} 1\n' in text
+    assert 'cwhisk_run_cpu_seconds_count{kind="nodejs:20"} ' in text and 'cwhisk_containers{kind="nodejs:20"} 1\n' in text
     assert ns not in "".join(line for line in text.splitlines() if line.startswith(("cwhisk_run_", "cwhisk_container_")))
 
 

@@ -131,7 +131,7 @@ class Agent(unittest.TestCase):
         self.assertGreater(host["memoryTotal"], 1 << 20)
         text = self.get("/metrics")
         self.assertIn("\ncwhisk_agent_containers 1\n", text)
-        self.assertIn('cwhisk_container_count{kind="unknown"} 1\n', text)
+        self.assertIn('cwhisk_containers{kind="unknown"} 1\n', text)
         self.assertRegex(text, r"\ncwhisk_host_cores \d+\n")
         self.assertEqual(self.get("/ping"), "pong")
         with self.assertRaises(urllib.error.HTTPError) as caught:

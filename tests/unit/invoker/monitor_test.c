@@ -545,13 +545,13 @@ static void metrics_are_by_kind(void **state)
     end(w, meter, false);
     assert_metric(w, "cwhisk_run_cpu_seconds_sum{kind=\"nodejs:20\"} 0.5\n");
     assert_metric(w, "cwhisk_run_working_set_bytes_bucket{kind=\"nodejs:20\",le=\"8388608\"} 1\n");
-    assert_metric(w, "cwhisk_container_count{kind=\"nodejs:20\"} 1\n");
+    assert_metric(w, "cwhisk_containers{kind=\"nodejs:20\"} 1\n");
     assert_metric(w, "cwhisk_container_memory_bytes{kind=\"nodejs:20\"} 7507968\n");
     assert_metric(w, "cwhisk_container_memory_limit_bytes{kind=\"nodejs:20\"} 268435456\n");
     assert_metric(w, "cwhisk_monitor_descriptors 10\n");
     inv_monitor_forget(c);
     run_turns(w->loop);
-    assert_metric(w, "cwhisk_container_count{kind=\"nodejs:20\"} 0\n");
+    assert_metric(w, "cwhisk_containers{kind=\"nodejs:20\"} 0\n");
     assert_metric(w, "cwhisk_monitor_descriptors 5\n"); /* the host's */
     inv_monitor_refresh(NULL);
 }
@@ -573,10 +573,10 @@ static void containers_are_counted_by_state(void **state)
     struct inv_watched *c = watch(w);
 
     inv_monitor_state(c, "running", false);
-    assert_metric(w, "cwhisk_container_state_count{kind=\"nodejs:20\",state=\"running\"} 1\n");
+    assert_metric(w, "cwhisk_containers_by_state{kind=\"nodejs:20\",state=\"running\"} 1\n");
     inv_monitor_state(c, "ready", false);
-    assert_metric(w, "cwhisk_container_state_count{kind=\"nodejs:20\",state=\"running\"} 0\n");
-    assert_metric(w, "cwhisk_container_state_count{kind=\"nodejs:20\",state=\"ready\"} 1\n");
+    assert_metric(w, "cwhisk_containers_by_state{kind=\"nodejs:20\",state=\"running\"} 0\n");
+    assert_metric(w, "cwhisk_containers_by_state{kind=\"nodejs:20\",state=\"ready\"} 1\n");
     inv_monitor_forget(c);
 }
 

@@ -150,6 +150,22 @@ static void gauges_keep_every_double(void **state)
     }
 }
 
+static void a_counter_of_parts_is_shown_in_the_metrics_unit(void **state)
+{
+    struct cw_metrics *m = cw_metrics_new();
+    struct cw_counter *c = cw_metrics_counter(m, "held_seconds_total", NULL, "Held.");
+
+    (void)state;
+    cw_counter_shown_per(c, 1000000);
+    cw_counter_add(c, 1250000);
+    cw_counter_add(c, 1);
+    assert_int_equal(cw_counter_value(c), 1250001);
+    assert_page(m, "# HELP held_seconds_total Held.\n"
+                   "# TYPE held_seconds_total counter\n"
+                   "held_seconds_total 1.250001\n");
+    cw_metrics_free(m);
+}
+
 static void names_get_underscores_for_what_is_not_allowed(void **state)
 {
     struct cw_metrics *m = *state;
@@ -207,6 +223,7 @@ int main(void)
         T(default_bounds_span_100_us_to_60_s),
         T(label_values_and_help_are_escaped),
         T(gauges_keep_every_double),
+        T(a_counter_of_parts_is_shown_in_the_metrics_unit),
         T(names_get_underscores_for_what_is_not_allowed),
         T(what_comes_and_goes_stands_after_the_families),
         T(page_over_its_maximum_is_marked),
