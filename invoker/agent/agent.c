@@ -50,8 +50,8 @@ struct inv_agent {
     struct cw_timer scan_timer, tell_timer;
     unsigned scan;
     size_t watched;
-    uint64_t boot, told; /* which together differ from telling to telling */
-    bool unseen, full;   /* said */
+    uint64_t boot, told;         /* which together differ from telling to telling */
+    bool unseen, full, nameless; /* said */
 };
 
 /* ---- containers ---- */
@@ -59,6 +59,20 @@ struct inv_agent {
 static bool is_wanted(const struct inv_agent *a, const char *name)
 {
     return strncmp(name, a->s->name_prefix, strlen(a->s->name_prefix)) == 0;
+}
+
+/* Who asks for a prefix would otherwise see nothing, and not know why. */
+static void tell_nameless(struct inv_agent *a, const struct inv_scan_facts *facts,
+                          const struct known *k)
+{
+    if (a->nameless || strcmp(facts->name, k->id) != 0)
+        return;
+    a->nameless = true;
+    cw_log(CW_LOG_WARN, NULL, COMPONENT,
+           "cwhisk.agent.containers-dir %s: the name of container %.12s cannot be read there (nor "
+           "those of others, perhaps), so it does not begin with cwhisk.agent.name-prefix \"%s\" "
+           "and is not watched",
+           a->s->containers_dir, k->id, a->s->name_prefix);
 }
 
 static void begin_to_watch(struct inv_agent *a, struct known *k)
@@ -73,8 +87,10 @@ static void begin_to_watch(struct inv_agent *a, struct known *k)
         return;
     }
     inv_scan_facts(a->s->containers_dir, k->id, &facts);
-    if (!is_wanted(a, facts.name))
+    if (!is_wanted(a, facts.name)) {
+        tell_nameless(a, &facts, k);
         return;
+    }
     k->watched = inv_monitor_watch(a->monitor, k->id, facts.name, facts.memory_bytes);
     inv_monitor_state(k->watched, "running", false);
     a->watched++;

@@ -123,6 +123,15 @@ class Agent(unittest.TestCase):
         shutil.rmtree(folder)
         wait_until("the end of the first", lambda: list(self.containers()) == ["another"])
 
+    def test_a_prefix_without_names_is_told_of_once(self):
+        for identity in (A, B):
+            self.container(identity, "wsk0_1_x")
+        shutil.rmtree(self.docker)
+        self.start("--name-prefix", "wsk")
+        wait_until("three scans", lambda: re.search(r"\ncwhisk_agent_scans_total [3-9]", self.get("/metrics")))
+        self.assertEqual(self.containers(), {})
+        self.assertEqual(self.log.read_text(encoding="utf-8").count(f"cwhisk.agent.containers-dir {self.docker}: the name of container"), 1)
+
     def test_host_and_metrics(self):
         self.container(A, "x")
         self.start()
