@@ -47,6 +47,7 @@
 #include "invoker/logs/userlogs.h"
 #include "invoker/monitor/monitor.h"
 #include "invoker/ownership.h"
+#include "invoker/profile_ask.h"
 #include "invoker/profiles.h"
 #include "invoker/records.h"
 #include "invoker/settings.h"
@@ -287,6 +288,7 @@ void inv_daemon_free(struct inv_daemon *d)
         inv_dispatch_free(d->dispatch);
     inv_monitor_free(d->monitor);
     inv_stale_free(d->stale);
+    inv_profile_asks_free(d->asks);
     inv_catalog_free(d->catalog);
     inv_blacklist_free(d->blacklist);
     inv_store_check_free(d->store_check);

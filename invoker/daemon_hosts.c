@@ -19,6 +19,7 @@
 #include "invoker/machine.h"
 #include "invoker/monitor/monitor.h"
 #include "invoker/pool/pool.h"
+#include "invoker/profile_ask.h"
 #include "invoker/profiles.h"
 #include "invoker/settings.h"
 
@@ -136,8 +137,9 @@ static void make_profiles(struct inv_daemon *d)
         .share_millis = (uint32_t)inv_monitor_host(d->monitor)->budget.cpu_millis,
         .limit_millis = (uint32_t)(s->user_cpus * 1000),
     });
+    d->asks = inv_profile_asks_new(d->catalog, d->profiles);
     inv_admin_add(d->admin,
-                  &(struct inv_admin_route){"GET", "/profile", inv_profiles_answer, d->profiles});
+                  &(struct inv_admin_route){"GET", "/profile", inv_profile_asks_answer, d->asks});
 }
 
 void inv_daemon_on_run(void *arg, const struct inv_run_report *run)

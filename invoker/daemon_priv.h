@@ -63,6 +63,7 @@ struct inv_monitor;
 struct inv_need;
 struct inv_owners;
 struct inv_ownership;
+struct inv_profile_asks;
 struct inv_profiles;
 struct inv_records;
 struct inv_run_report;
@@ -130,6 +131,7 @@ struct inv_daemon {
     struct inv_host_view *views; /* for placing */
     size_t views_max;
     struct inv_profiles *profiles;
+    struct inv_profile_asks *asks; /* of /profile */
     struct inv_load *load;
     int64_t cpu_used_millis;               /* of containers, as it was published last */
     struct inv_engine_watch *engine_watch; /* NULL before left-overs are gone */

@@ -294,6 +294,21 @@ void inv_profiles_need(struct inv_profiles *p, const struct cw_action *action, e
     profiles_infer(p, t.action, t.image, t.kind, (uint64_t)action->limits.memory_mb, trust, ret);
 }
 
+void inv_profiles_remember(struct inv_profiles *p, const struct cw_action *action)
+{
+    (void)entries_of(p, action);
+}
+
+bool inv_profiles_knows(const struct inv_profiles *p, const char *name)
+{
+    char key[PROFILE_KEY_MAX + 1];
+    const struct profile_entry *e;
+
+    (void)snprintf(key, sizeof(key), "profile:action:%s", name);
+    e = profiles_find(p, key);
+    return e && e->action;
+}
+
 bool inv_profiles_look(const struct inv_profiles *p, const struct cw_action *action,
                        struct inv_need *ret)
 {

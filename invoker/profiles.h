@@ -72,7 +72,13 @@ bool inv_profiles_look(const struct inv_profiles *p, const struct cw_action *act
 /* Writes what is pending, as far as kv is there. */
 void inv_profiles_flush(struct inv_profiles *p);
 
-/* GET /profile?action=ns/name: {"action":…,"profile":[{"of":"need"|"action"|"image"|"kind","name",
- * "runs","cpuMillis","memoryBytes","why"}…]}; an inv_admin_route.answer with the profiles as arg.
- * Image and kind are known of actions that ran here. */
-void inv_profiles_answer(void *profiles, struct cw_http_exchange *ex);
+/* The action may be asked for: what it declares, its code and its kind are noted. */
+void inv_profiles_remember(struct inv_profiles *p, const struct cw_action *action);
+/* Are these known of an action of this name (ns/name, ns/package/name)? */
+bool inv_profiles_knows(const struct inv_profiles *p, const char *name);
+/* Answers
+ * {"action":…,"profile":[{"of":"limit"|"need"|"charge"|"action"|"told"|"image"|"kind","name",
+ * "runs","cpuMillis","memoryBytes","why"}…]}, once, perhaps later. Limit, need, image and kind are
+ * told of actions that are known. why_unknown: for whom nothing is known; NULL: no more is. */
+void inv_profiles_answer(struct inv_profiles *p, struct cw_http_exchange *ex, const char *name,
+                         const char *why_unknown);

@@ -1,4 +1,4 @@
-/* GET /profile. An action that nobody has asked for here yet is read from kv first. */
+/* What GET /profile answers. What others have counted is read from kv first. */
 #include <stdio.h>
 
 #include "common/base/err.h"
@@ -7,13 +7,14 @@
 #include "invoker/admin.h"
 #include "invoker/profiles_priv.h"
 
-enum { PAGE_MAX_BYTES = 64 << 10, PARTS = 3, ASKS_MAX = 64 };
+enum { PAGE_MAX_BYTES = 64 << 10, PARTS = 3, ASKS_MAX = 64, REFUSAL_MAX_BYTES = 512 };
 
 struct profile_ask {
     struct cw_link link;
     struct inv_profiles *p;
     struct cw_kv_call *call;
     struct cw_http_exchange *ex;
+    const char *why_unknown; /* static */
     char name[PROFILE_KEY_MAX + 1];
     char keys[PARTS][PROFILE_KEY_MAX + 1]; /* action, image, kind */
     size_t count;
@@ -67,18 +68,22 @@ static void write_evidence(const struct inv_profiles *p, struct cw_json_writer *
     struct inv_hist cpu, memory;
     uint32_t epochs;
     char why[PROFILE_KEY_MAX + 96];
+    const char *name;
 
     if (!e)
         return;
+    name = strchr(strchr(e->key, ':') + 1, ':') + 1;
     epochs = profiles_observe(p, e, trust, &cpu, &memory);
     if (trust == INV_TRUST_TOLD && epochs == 0)
         return;
-    (void)snprintf(why, sizeof(why), "%s: p%.0f of %u epoch%s; means %.0f millicores, %.1f MiB",
-                   strchr(strchr(e->key, ':') + 1, ':') + 1, percentile, epochs,
-                   epochs == 1 ? "" : "s", inv_hist_mean(&cpu), inv_hist_mean(&memory));
-    write_row(w, of, strchr(strchr(e->key, ':') + 1, ':') + 1, inv_hist_total(&memory),
-              inv_hist_percentile(&cpu, percentile), inv_hist_percentile(&memory, percentile) << 20,
-              why);
+    if (epochs == 0)
+        (void)snprintf(why, sizeof(why), "%s: no run was measured of late", name);
+    else
+        (void)snprintf(why, sizeof(why), "%s: p%.0f of %u epoch%s; means %.0f millicores, %.1f MiB",
+                       name, percentile, epochs, epochs == 1 ? "" : "s", inv_hist_mean(&cpu),
+                       inv_hist_mean(&memory));
+    write_row(w, of, name, inv_hist_total(&memory), inv_hist_percentile(&cpu, percentile),
+              inv_hist_percentile(&memory, percentile) << 20, why);
 }
 
 /* Does what is known of it rest on what containers told? */
@@ -89,7 +94,19 @@ static bool is_told(const struct inv_profiles *p, const struct profile_entry *e)
     return profiles_observe(p, e, INV_TRUST_TOLD, &cpu, &memory) > 0;
 }
 
-static void answer(const struct inv_profiles *p, struct cw_http_exchange *ex, const char *name)
+static void refuse_unknown(struct cw_http_exchange *ex, const char *why)
+{
+    char text[REFUSAL_MAX_BYTES];
+
+    (void)snprintf(text, sizeof(text),
+                   "nothing is known of this action: none of its runs was measured of late%s%s "
+                   "Accepted: namespace/name, namespace/package/name",
+                   why ? ". " : ".", why ? why : "");
+    inv_admin_refuse(ex, 404, text);
+}
+
+static void answer(const struct inv_profiles *p, struct cw_http_exchange *ex, const char *name,
+                   const char *why_unknown)
 {
     char key[PROFILE_KEY_MAX + 16];
     const struct profile_entry *e;
@@ -100,9 +117,7 @@ static void answer(const struct inv_profiles *p, struct cw_http_exchange *ex, co
     (void)snprintf(key, sizeof(key), "profile:action:%s", name);
     e = profiles_find(p, key);
     if (!e || (e->profile.count == 0 && !e->action)) {
-        inv_admin_refuse(ex, 404,
-                         "nothing is known of this action: none of its runs was measured of late. "
-                         "Accepted: namespace/name, namespace/package/name");
+        refuse_unknown(ex, why_unknown);
         return;
     }
     cw_json_begin(&w, &body);
@@ -154,7 +169,7 @@ static void on_read(void *arg, const struct cw_kv_hash *hashes, size_t count,
         if (hashes[i].found)
             profiles_take(a->p, profiles_entry(a->p, a->keys[i]), &hashes[i]);
     }
-    answer(a->p, a->ex, a->name);
+    answer(a->p, a->ex, a->name, a->why_unknown);
     free_ask(a);
 }
 
@@ -163,7 +178,8 @@ static void add_key(struct profile_ask *a, const char *key)
     (void)snprintf(a->keys[a->count++], sizeof(a->keys[0]), "%s", key);
 }
 
-static void read_first(struct inv_profiles *p, struct cw_http_exchange *ex, const char *name)
+static void read_first(struct inv_profiles *p, struct cw_http_exchange *ex, const char *name,
+                       const char *why_unknown)
 {
     struct profile_ask *a = cw_alloc(sizeof(*a));
     const struct profile_entry *known;
@@ -171,6 +187,7 @@ static void read_first(struct inv_profiles *p, struct cw_http_exchange *ex, cons
 
     a->p = p;
     a->ex = ex;
+    a->why_unknown = why_unknown;
     (void)snprintf(a->name, sizeof(a->name), "%s", name);
     (void)snprintf(a->keys[0], sizeof(a->keys[0]), "profile:action:%.*s",
                    (int)(PROFILE_KEY_MAX - sizeof("profile:action:")), name);
@@ -186,17 +203,11 @@ static void read_first(struct inv_profiles *p, struct cw_http_exchange *ex, cons
     cw_kv_get(p->conf.kv, keys, a->count, on_read, a, &a->call);
 }
 
-void inv_profiles_answer(void *profiles, struct cw_http_exchange *ex)
+void inv_profiles_answer(struct inv_profiles *p, struct cw_http_exchange *ex, const char *name,
+                         const char *why_unknown)
 {
-    struct inv_profiles *p = profiles;
-    char name[PROFILE_KEY_MAX - 64];
-
-    if (!cw_http_query(ex, "action", name, sizeof(name)) || !name[0])
-        inv_admin_refuse(ex, 400,
-                         "action: required; accepted: namespace/name, or "
-                         "namespace/package/name");
-    else if (p->conf.kv && cw_kv_up(p->conf.kv) && p->asks.count < ASKS_MAX)
-        read_first(p, ex, name[0] == '/' ? name + 1 : name);
+    if (p->conf.kv && cw_kv_up(p->conf.kv) && p->asks.count < ASKS_MAX)
+        read_first(p, ex, name, why_unknown);
     else
-        answer(p, ex, name[0] == '/' ? name + 1 : name);
+        answer(p, ex, name, why_unknown);
 }

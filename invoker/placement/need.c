@@ -203,9 +203,9 @@ void inv_need_why(const struct inv_need *need, char out[INV_NEED_WHY_MAX])
         (void)snprintf(out + used, left, "nothing was seen of it or its like");
     else
         (void)snprintf(out + used, left,
-                       "%.1f runs of the action, %.1f of its image, %.1f of its kind in %u epochs",
+                       "%.1f runs of the action, %.1f of its image, %.1f of its kind in %u epoch%s",
                        (double)need->n_action, (double)need->n_image, (double)need->n_kind,
-                       need->epochs);
+                       need->epochs, need->epochs == 1 ? "" : "s");
 }
 
 const char *inv_need_model_name(enum inv_need_model model)

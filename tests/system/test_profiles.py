@@ -42,7 +42,6 @@ def test_runs_of_all_invokers_are_counted_and_seen_by_all(make_invoker, controll
               "CWHISK_PLACEMENT_FORWARD": "false"}  # each runs what it is sent
     a, b, c = (make_invoker(common).start(controller) for _ in range(3))
     action = controller.put(f"{ns}/echo", "nodejs:20", NODE_ECHO)
-    assert profile(a, action) == {}
     for invoker, times in ((a, 3), (b, 4)):
         for _ in range(times):
             controller.invoke(invoker, action).finished()
@@ -51,7 +50,9 @@ def test_runs_of_all_invokers_are_counted_and_seen_by_all(make_invoker, controll
         assert rows["image"]["runs"] == 7 and rows["kind"]["runs"] == 7
         assert MIB < rows["action"]["memoryBytes"] < 256 * MIB
         assert MIB < rows["need"]["memoryBytes"] < 256 * MIB and rows["need"]["why"].startswith("blend: ")
-    assert wait_runs(c, action, 7).keys() == {"action"}, "c has not run it: code and kind are not known to it"
+    elsewhere = wait_runs(c, action, 7)
+    assert {of: row["memoryBytes"] for of, row in elsewhere.items()} == {of: row["memoryBytes"] for of, row in rows.items()}
+    assert elsewhere["kind"]["runs"] == elsewhere["image"]["runs"] == 7, "c has not run it"
     assert redis.cli("ttl", f"cw:{common['CWHISK_CLUSTER']}:profile:action:{action.path}") != "-1"
 
     environment = {"PATH": os.environ["PATH"], "CWHISK_CTL_URL": f"http://127.0.0.1:{a.port}"}
@@ -87,7 +88,21 @@ def test_without_redis_a_restart_does_not_forget(make_invoker, controller, tmp_p
     assert wait_runs(first, action, 2)["need"]["runs"] == 2
 
 
+def test_an_action_that_never_ran_is_thought_to_need_what_its_kind_does(invoker, controller, ns):
+    silent = controller.put(f"{ns}/silent", "nodejs:20", NODE_ECHO + "// another code", limits={"memory": 512})
+    rows = profile(invoker, silent)
+    assert rows["limit"]["memoryBytes"] == 512 * MIB and rows["action"]["runs"] == rows["image"]["runs"] == 0
+    assert rows["action"]["why"] == f"{silent.path}: no run was measured of late"
+    action = controller.put(f"{ns}/echo", "nodejs:20", NODE_ECHO)
+    before = rows["kind"]["runs"]
+    for _ in range(3):
+        controller.invoke(invoker, action).finished()
+    rows = wait_until(lambda: p if (p := profile(invoker, silent))["kind"]["runs"] >= before + 3 else None, what="its kind was seen")
+    assert rows["need"]["runs"] == 0 and rows["kind"]["memoryBytes"] < rows["need"]["memoryBytes"] < 512 * MIB
+
+
 def test_what_is_asked_wrongly_is_refused(invoker):
     assert invoker.http("/profile", auth=CREDENTIALS).status_code == 400
-    assert invoker.http("/profile?action=guest/nobody", auth=CREDENTIALS).status_code == 404
+    nobody = invoker.http("/profile?action=guest/nobody", auth=CREDENTIALS)
+    assert nobody.status_code == 404 and "could not be found" in nobody.json()["error"]
     assert invoker.http("/profile?action=guest/nobody").status_code == 401

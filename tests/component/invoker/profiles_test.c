@@ -203,6 +203,21 @@ static void kind_and_code_tell_of_actions_that_never_ran(void **state)
     assert_true(need_of(w->a, &same_kind).n_image == 0);
 }
 
+static void an_action_is_remembered_before_it_runs(void **state)
+{
+    struct world *w = *state;
+    struct cw_action a = action_of("guest/asked", "nodejs:20", 1);
+    struct inv_need n;
+
+    assert_false(inv_profiles_knows(w->a, a.path));
+    assert_false(inv_profiles_look(w->a, &a, &n));
+    inv_profiles_remember(w->a, &a);
+    assert_true(inv_profiles_knows(w->a, a.path));
+    assert_false(inv_profiles_knows(w->a, "guest/aske"));
+    assert_true(inv_profiles_look(w->a, &a, &n));
+    assert_int_equal(n.memory_bytes, 256 << 20);
+}
+
 static void old_evidence_weighs_less_and_goes(void **state)
 {
     struct world *w = *state;
@@ -444,6 +459,7 @@ int main(void)
         CASE(what_was_seen_is_needed),
         CASE(no_run_of_any_invoker_is_lost),
         CASE(kind_and_code_tell_of_actions_that_never_ran),
+        CASE(an_action_is_remembered_before_it_runs),
         CASE(old_evidence_weighs_less_and_goes),
         CASE(a_changed_function_is_learned_again),
         CASE(fields_of_old_epochs_leave_kv),
