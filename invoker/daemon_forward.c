@@ -18,7 +18,7 @@
 #include "invoker/intake.h"
 #include "invoker/job.h"
 #include "invoker/ledger.h"
-#include "invoker/machine.h"
+#include "invoker/monitor/monitor.h"
 #include "invoker/placement/policy.h"
 #include "invoker/pool/pool.h"
 #include "invoker/resize/solver.h"
@@ -212,16 +212,17 @@ enum inv_where inv_daemon_where(void *arg, struct inv_job *job, const struct inv
 bool inv_daemon_stays(void *arg, const struct inv_job *job, const struct inv_pool_need *need)
 {
     struct inv_daemon *d = arg;
-    struct inv_host_view self = {
-        .cpu_total_millis = inv_machine_cpu_millis(),
-        .cpu_used_millis = d->cpu_used_millis,
-        .memory_total_bytes = 1, /* it is warm: memory does not matter */
-    };
+    struct inv_host_view self;
     struct inv_ask ask = {0};
 
     if (d->settings->placement_policy != INV_POLICY_HYBRID || !may_leave(d, job))
         return true;
-    self.cpu_reserved_millis = inv_load_cpu_millis(d->load);
+    self = (struct inv_host_view){
+        .cpu_total_millis = inv_monitor_host(d->monitor)->budget.cpu_millis,
+        .cpu_used_millis = d->cpu_used_millis,
+        .cpu_reserved_millis = inv_load_cpu_millis(d->load),
+        .memory_total_bytes = 1, /* it is warm: memory does not matter */
+    };
     ask.cpu_millis = inv_daemon_cpu_need(d, job, inv_pool_pair(need));
     return inv_policy_stays(&self, &ask);
 }

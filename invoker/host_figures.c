@@ -33,7 +33,6 @@ void inv_host_figures(const struct inv_host_sources *s, struct inv_host_view *re
     size_t waiting;
 
     inv_dispatch_stats(s->dispatch, &pool, &waiting, &waiting_mb);
-    ret->cpu_total_millis = inv_machine_cpu_millis();
     ret->cpu_reserved_millis = inv_load_cpu_millis(s->load);
     ret->memory_total_bytes = (int64_t)pool.memory_mb << MIB_SHIFT;
     ret->memory_reserved_bytes = (int64_t)pool.used_mb << MIB_SHIFT;
@@ -48,8 +47,10 @@ void inv_host_figures(const struct inv_host_sources *s, struct inv_host_view *re
     ret->set = s->set;
     ret->draining = s->draining;
     ret->alone = s->alone;
-    if (!s->monitor)
+    if (!s->monitor) {
+        ret->cpu_total_millis = inv_machine_cpu_millis();
         return;
+    }
     fit_into(&inv_monitor_host(s->monitor)->budget, ret);
     inv_monitor_each(s->monitor, add_usage, ret);
 }
