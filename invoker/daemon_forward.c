@@ -22,7 +22,6 @@
 #include "invoker/placement/policy.h"
 #include "invoker/pool/pool.h"
 #include "invoker/resize/solver.h"
-#include "invoker/resize/wishes.h"
 #include "invoker/settings.h"
 
 enum {
@@ -90,22 +89,20 @@ static void on_away_lost(void *arg, struct inv_job *job, const char *text)
 /* ---- where to ---- */
 
 static void ask_for(struct inv_daemon *d, const struct inv_job *job,
-                    const struct inv_pool_need *need, struct inv_ask *ret)
+                    const struct inv_pool_need *need, const struct inv_here *here,
+                    struct inv_ask *ret)
 {
     uint64_t pair = inv_pool_pair(need);
-    struct inv_wishes wishes;
     struct inv_pace pace;
 
     inv_load_pace(d->load, pair, cw_loop_mono_us(d->loop), &pace);
-    if (inv_wishes_read(job->action, &wishes, NULL) != 0)
-        wishes = (struct inv_wishes){0}; /* those that make no sense were refused before */
     *ret = (struct inv_ask){
         .cpu_millis = inv_daemon_cpu_need(d, job, pair),
         .memory_bytes = (uint64_t)(need->charge_mb ? need->charge_mb : need->memory_mb)
                         << MIB_SHIFT,
         .action_key = pair,
         .home_hash = inv_home_hash(need->namespace_name, cw_slice_of(job->msg->action.full)),
-        .cpu_guarantee = (double)wishes.guarantee_ppm / INV_CPU_WHOLE_PPM,
+        .cpu_guarantee = (double)here->guarantee_ppm / INV_CPU_WHOLE_PPM,
         .blackbox =
             job->action->image && !cw_manifest_is_native_blackbox(d->manifest, job->action->image),
         .cold_start_us = pace.cold_us,
@@ -191,7 +188,7 @@ enum inv_where inv_daemon_where(void *arg, struct inv_job *job, const struct inv
     inv_daemon_note_left(d, job);
     if (alone && !may_wait)
         return INV_WHERE_HERE;
-    ask_for(d, job, need, &ask);
+    ask_for(d, job, need, here, &ask);
     ask.may_wait = may_wait;
     choose(d, &ask, here, alone, &placed);
     *ret_patience_us = placed.patience_us;

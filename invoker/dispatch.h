@@ -23,12 +23,13 @@ struct inv_resize;
 struct inv_settings;
 struct inv_stale;
 
-/* What is here of an activation's action. */
+/* What is known here of an activation's action. */
 struct inv_here {
-    uint32_t warm;    /* idle containers that would do */
-    uint32_t busy;    /* containers that run as much of it as they may */
-    uint32_t waiting; /* activations that wait for one of these, all before this one */
-    bool may_wait;    /* so may this one */
+    uint32_t warm;          /* idle containers that would do */
+    uint32_t busy;          /* containers that run as much of it as they may */
+    uint32_t waiting;       /* activations that wait for one of these, all before this one */
+    bool may_wait;          /* so may this one */
+    uint32_t guarantee_ppm; /* of CPU, that its action asks for (resize/wishes.h) */
 };
 
 enum inv_where {

@@ -102,7 +102,8 @@ static bool is_behind(const struct inv_dispatch *d, const struct inv_job *job,
 
 /* What is idle in front of which others wait is theirs at the next turn: as good as busy. */
 static void look_around(struct inv_dispatch *d, const struct inv_job *job,
-                        const struct inv_pool_need *need, uint64_t pair, struct inv_here *ret)
+                        const struct inv_pool_need *need, const struct inv_wishes *wishes,
+                        struct inv_here *ret)
 {
     bool behind = is_behind(d, job, need);
     struct inv_pool_pair_stats stats;
@@ -111,8 +112,9 @@ static void look_around(struct inv_dispatch *d, const struct inv_job *job,
     *ret = (struct inv_here){
         .warm = behind ? 0 : stats.idle,
         .busy = stats.busy + (behind ? stats.idle : 0),
-        .waiting = inv_parked_count(d->parked, pair),
+        .waiting = inv_parked_count(d->parked, inv_pool_pair(need)),
         .may_wait = !job->impatient && !d->draining && !inv_hold_on(d->hold),
+        .guarantee_ppm = wishes->guarantee_ppm,
     };
 }
 
@@ -130,9 +132,8 @@ static bool stays(struct inv_dispatch *d, const struct inv_job *job,
 
 /* AWAY, BUSY: it is on none of our lists, or parked. Otherwise it is where it was. */
 static enum inv_where ask_where(struct inv_dispatch *d, struct inv_job *job,
-                                const struct inv_pool_need *need)
+                                const struct inv_pool_need *need, const struct inv_wishes *wishes)
 {
-    uint64_t pair = inv_pool_pair(need);
     struct cw_link *place = NULL;
     int64_t patience_us = 0;
     struct inv_here here;
@@ -142,12 +143,12 @@ static enum inv_where ask_where(struct inv_dispatch *d, struct inv_job *job,
         return INV_WHERE_HERE;
     if (cw_link_on_list(&job->link))
         place = inv_run_buffer_take(&d->waiting, job);
-    look_around(d, job, need, pair, &here);
+    look_around(d, job, need, wishes, &here);
     where = d->conf.where(d->conf.arg, job, need, &here, &patience_us);
     if (where == INV_WHERE_AWAY)
         d->jobs--;
     else if (where == INV_WHERE_BUSY)
-        inv_parked_add(d->parked, pair, job, patience_us);
+        inv_parked_add(d->parked, inv_pool_pair(need), job, patience_us);
     else if (place)
         inv_run_buffer_undo(&d->waiting, place, job);
     return where;
@@ -262,11 +263,11 @@ enum dispatch_placed dispatch_place(struct inv_dispatch *d, struct inv_job *job)
         dispatch_adapt_need(d, job, &wishes, &need); /* as choose_existing does */
     asked = behind || !stays(d, job, &need);
     if (asked)
-        where = ask_where(d, job, &need);
+        where = ask_where(d, job, &need, &wishes);
     if (!behind && (where == INV_WHERE_HERE || where == INV_WHERE_LATER))
         adopted = choose_existing(d, job, &wishes, &need, &decision);
     if (!asked && !decision.slot)
-        where = ask_where(d, job, &need);
+        where = ask_where(d, job, &need, &wishes);
     if (where == INV_WHERE_AWAY || where == INV_WHERE_BUSY)
         return DISPATCH_PLACED;
     if (decision.slot) {

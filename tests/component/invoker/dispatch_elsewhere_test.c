@@ -2,6 +2,7 @@
 #include "tests/support/cmocka_all.h"
 
 #include "common/loop/loop.h"
+#include "common/model/action_doc.h"
 #include "tests/component/invoker/dispatch_world.h"
 #include "tests/support/turns.h"
 
@@ -50,6 +51,23 @@ static void what_would_need_a_new_container_may_go(void **state)
     end_world(w);
 }
 
+static void what_it_asks_of_the_host_is_told(void **state)
+{
+    struct world *w = begin(512, 1);
+    struct cw_action *a = make_action(w, "one", 60000, 256, 1);
+
+    (void)state;
+    a->annotations = cw_slice_of("[{\"key\":\"cwhisk.cpu-guarantee\",\"value\":0.25}]");
+    submit(w, a, 'a');
+    assert_int_equal(w->gone_elsewhere, 1);
+    assert_int_equal(w->here.guarantee_ppm, 250000);
+    w->room_elsewhere = 1;
+    submit_of(w, "two", 'b');
+    assert_int_equal(w->gone_elsewhere, 2);
+    assert_int_equal(w->here.guarantee_ppm, 0);
+    end_world(w);
+}
+
 static void what_waits_here_goes_as_soon_as_there_is_room(void **state)
 {
     struct world *w = begin(256, 0);
@@ -87,6 +105,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_warm_container_here_is_not_passed_over),
         cmocka_unit_test(what_would_need_a_new_container_may_go),
+        cmocka_unit_test(what_it_asks_of_the_host_is_told),
         cmocka_unit_test(what_waits_here_goes_as_soon_as_there_is_room),
         cmocka_unit_test(what_never_fits_here_may_fit_elsewhere),
     };
