@@ -148,15 +148,19 @@ bool inv_watched_look(struct inv_watched *w, uint32_t want)
     return rc == 0;
 }
 
+/* It has used no CPU since. Where that cannot be seen, it may have. */
+static bool is_still(const struct inv_watched *w, uint64_t since_cpu_ns)
+{
+    return w->last.have & CW_USAGE_CPU && w->last.cpu_ns == since_cpu_ns;
+}
+
 static bool stat_is_due(const struct inv_watched *w)
 {
     uint64_t now = w->last.memory_bytes, then = w->stat_memory;
     uint64_t change = now > then ? now - then : then - now;
 
-    return !w->stat_us ||
-           (w->sampled_us - w->stat_us >= STAT_US && w->last.cpu_ns != w->stat_cpu_ns) ||
-           w->sampled_us - w->stat_us >= STAT_STILL_US ||
-           change > STAT_MIN_BYTES + then / STAT_FRACTION;
+    return !w->stat_us || change > STAT_MIN_BYTES + then / STAT_FRACTION ||
+           w->sampled_us - w->stat_us >= (is_still(w, w->stat_cpu_ns) ? STAT_STILL_US : STAT_US);
 }
 
 bool inv_watched_look_closely(struct inv_watched *w, uint32_t want)
@@ -172,10 +176,9 @@ bool inv_watched_look_closely(struct inv_watched *w, uint32_t want)
 
 static bool all_is_due(const struct inv_watched *w)
 {
-    int64_t since_us = w->sampled_us - w->full_us;
+    int64_t wait_us = is_still(w, w->full_cpu_ns) ? FULL_STILL_US : FULL_US;
 
-    return w->group && since_us >= FULL_US &&
-           (w->last.cpu_ns != w->full_cpu_ns || since_us >= FULL_STILL_US);
+    return w->group && w->sampled_us - w->full_us >= wait_us;
 }
 
 static void look_all(struct inv_watched *w)
@@ -194,8 +197,7 @@ static void look_briefly(struct inv_watched *w)
     if (!w->group)
         (void)inv_watched_look_closely(w, LOOK);
     else if (inv_watched_look(w, CW_USAGE_CPU) &&
-             (w->last.cpu_ns != cpu_ns || !(w->last.have & CW_USAGE_CPU) ||
-              w->sampled_us - w->memory_us >= STILL_US))
+             (!is_still(w, cpu_ns) || w->sampled_us - w->memory_us >= STILL_US))
         (void)inv_watched_look_closely(w, CW_USAGE_MEMORY);
 }
 

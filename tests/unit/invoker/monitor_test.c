@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/loop/loop.h"
 #include "common/model/action_doc.h"
@@ -26,6 +27,8 @@
 enum { WITHIN_MS = 30000, MIB = 1 << 20, LIMIT = 256 * MIB, LOG_BYTES = 4096, RUNS = 1000 };
 
 struct world {
+    struct cw_clock clock;
+    int64_t skipped_us; /* monotonic time is the machine's and this */
     char root[SCRATCH_MAX];
     struct cw_loop *loop;
     struct cw_metrics *metrics;
@@ -53,6 +56,17 @@ static void on_run(void *arg, const struct inv_run_report *run)
 }
 
 static bool need_of(void *arg, const struct cw_action *action, struct inv_need *ret);
+
+static int64_t wall_us(const struct cw_clock *c)
+{
+    (void)c;
+    return cw_clock_system()->wall_us(cw_clock_system());
+}
+
+static int64_t mono_us(const struct cw_clock *c)
+{
+    return cw_clock_system()->mono_us(cw_clock_system()) + ((const struct world *)c)->skipped_us;
+}
 
 static void start_monitor_for(struct world *w, int64_t interval_ms, size_t top_actions)
 {
@@ -82,7 +96,8 @@ static int make_world(void **state)
     assert_int_equal(pipe2(w->log_fds, O_CLOEXEC | O_NONBLOCK), 0);
     cw_log_setup(&(struct cw_log_conf){.level = CW_LOG_INFO, .fd = w->log_fds[1]});
     scratch_make(w->root);
-    w->loop = cw_loop_new(NULL, NULL);
+    w->clock = (struct cw_clock){wall_us, mono_us};
+    w->loop = cw_loop_new(&w->clock, NULL);
     w->metrics = cw_metrics_new();
     w->manifest = test_manifest();
     w->action = test_action(w->manifest, "hello", 60000, 256, 10, 1);
@@ -129,11 +144,12 @@ static void put_number(struct world *w, const char *controller, const char *name
     put(w, controller, name, text);
 }
 
-static void remove_group(struct world *w)
+/* hierarchies: "cpuacct", "*" */
+static void remove_group(struct world *w, const char *hierarchies)
 {
     char command[256];
 
-    (void)snprintf(command, sizeof(command), "rm -r '%s'/*", w->root);
+    (void)snprintf(command, sizeof(command), "rm -r '%s'/%s", w->root, hierarchies);
     assert_int_equal(system(command), 0);
 }
 
@@ -302,7 +318,7 @@ static void kill_for_memory_is_counted(void **state)
     assert_int_equal(w->last.oom_kills, 3);
     meter = begin(w, c);
     put_number(w, "memory", "memory.max_usage_in_bytes", LIMIT);
-    remove_group(w); /* with the container */
+    remove_group(w, "*"); /* with the container */
     end(w, meter, true);
     assert_int_equal(w->runs, 2);
     assert_int_equal(w->last.oom_kills, 1);
@@ -402,6 +418,64 @@ static bool was_looked_at_again(void *arg)
 static bool host_was_read(void *arg)
 {
     return inv_monitor_host(((struct world *)arg)->monitor)->sampled_us > 0;
+}
+
+/* ---- those that use no CPU ---- */
+
+struct skip {
+    struct world *w;
+    int64_t until_us;
+};
+
+static bool is_sampled(void *arg)
+{
+    struct skip *s = arg;
+
+    return known(s->w).sampled_us >= s->until_us;
+}
+
+/* Anonymous memory, as it is known once so much time has passed; the kernel says `now`. */
+static uint64_t anon_after(struct world *w, int64_t seconds, uint64_t now)
+{
+    struct skip s = {.w = w};
+    char text[128];
+
+    (void)snprintf(text, sizeof(text), "total_rss %llu\ntotal_cache 0\ntotal_inactive_file 0\n",
+                   (unsigned long long)now);
+    put(w, "memory", "memory.stat", text);
+    w->skipped_us += seconds * 1000000;
+    s.until_us = cw_loop_mono_us(w->loop);
+    assert_true(cw_loop_run_until(w->loop, is_sampled, &s, WITHIN_MS));
+    return known(w).usage.anon_bytes;
+}
+
+static void who_uses_no_cpu_is_looked_at_less_closely(void **state)
+{
+    struct world *w = *state;
+    uint64_t before;
+
+    start_monitor(w, 10);
+    (void)watch(w);
+    before = known(w).usage.anon_bytes;
+    assert_int_equal(anon_after(w, 5, MIB), before);
+    assert_int_equal(anon_after(w, 11, MIB), MIB);
+    put_number(w, "cpuacct", "cpuacct.usage", 4000000000);
+    assert_int_equal(anon_after(w, 5, 2 * MIB), 2 * MIB);
+    assert_int_equal(anon_after(w, 1, 2 * MIB), 2 * MIB); /* and all else */
+    assert_int_equal(anon_after(w, 5, 3 * MIB), 2 * MIB);
+}
+
+static void whose_cpu_cannot_be_seen_is_looked_at_as_if_it_used_some(void **state)
+{
+    struct world *w = *state;
+
+    start_monitor(w, 10);
+    cgroup_tree_v1(w->root, GROUP);
+    remove_group(w, "cpuacct");
+    assert_non_null(inv_monitor_watch(w->monitor, ID, "wsk0_1_guest_hello", LIMIT));
+    assert_false(known(w).usage.have & CW_USAGE_CPU);
+    assert_int_equal(anon_after(w, 5, MIB), MIB);
+    assert_int_equal(anon_after(w, 5, 2 * MIB), 2 * MIB);
 }
 
 static void paused_container_is_not_looked_at(void **state)
@@ -673,6 +747,8 @@ int main(void)
         CASE(not_all_of_very_many_runs_are_measured),
         CASE(null_is_nothing),
         CASE(largest_working_set_of_a_run_is_kept),
+        CASE(who_uses_no_cpu_is_looked_at_less_closely),
+        CASE(whose_cpu_cannot_be_seen_is_looked_at_as_if_it_used_some),
         CASE(paused_container_is_not_looked_at),
         CASE(host_is_read),
         CASE(container_out_of_sight_is_known_all_the_same),
