@@ -65,3 +65,21 @@ bool scratch_get(const char *folder, const char *relative, char *text, size_t si
     (void)fclose(f);
     return true;
 }
+
+int scratch_begin(void **state)
+{
+    char *folder = malloc(SCRATCH_MAX);
+
+    if (!folder)
+        abort();
+    scratch_make(folder);
+    *state = folder;
+    return 0;
+}
+
+int scratch_end(void **state)
+{
+    scratch_remove(*state);
+    free(*state);
+    return 0;
+}

@@ -12,6 +12,9 @@ enum { SCRATCH_MAX = 64 };
 void scratch_make(char folder[SCRATCH_MAX]);
 /* With all that is in it. */
 void scratch_remove(const char *folder);
+/* The same around a test of cmocka's, whose *state is the folder. */
+int scratch_begin(void **state);
+int scratch_end(void **state);
 /* Writes a file in it, making all folders above. Aborts when it cannot. */
 void scratch_put(const char *folder, const char *relative, const char *text);
 /* Its first bytes; false: there is no such file. */

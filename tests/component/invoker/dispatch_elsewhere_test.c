@@ -8,12 +8,9 @@
 
 static struct world *begin(int64_t memory_mb, unsigned room_elsewhere)
 {
-    struct world *w = begin_world(well_behaved);
+    struct world *w = begin_world_beside(well_behaved, memory_mb);
 
-    inv_dispatch_free(w->dispatch);
-    w->settings.user_memory_bytes = memory_mb << 20;
     w->room_elsewhere = room_elsewhere;
-    make_dispatch_beside(w);
     return w;
 }
 

@@ -28,17 +28,6 @@ static void use_wait(struct world *w, int64_t engine_wait_ms)
     make_dispatch(w);
 }
 
-static size_t waiting(const struct world *w)
-{
-    struct inv_pool_stats stats;
-    uint64_t mb;
-    size_t count;
-
-    inv_dispatch_stats(w->dispatch, &stats, &count, &mb);
-    assert_true((mb == 0) == (count == 0));
-    return count;
-}
-
 static struct cw_action *small(struct world *w, const char *name)
 {
     return make_action(w, name, 5000, 256, 1);

@@ -3,7 +3,6 @@
 #include "tests/support/cmocka_all.h"
 
 #include <stdio.h>
-#include <unistd.h>
 
 #include "common/loop/loop.h"
 #include "common/model/action_doc.h"
@@ -13,26 +12,11 @@
 
 static const int64_t LONG_US = 60 * 1000000, SHORT_US = 20000;
 
-/* Answers /init at once, and runs when it may. */
-static void runs_when_told(struct scripted_conn *conn, void *arg)
-{
-    struct world *w = arg;
-
-    for (unsigned n = 0; scripted_read_request(conn); n++) {
-        while (n > 0 && !atomic_load(&w->go))
-            (void)usleep(1000);
-        scripted_answer(conn, 200, "{\"ok\":true}");
-    }
-}
-
 static struct world *begin(scripted_fn *script, int64_t memory_mb, int64_t patience_us)
 {
-    struct world *w = begin_world(script);
+    struct world *w = begin_world_beside(script, memory_mb);
 
-    inv_dispatch_free(w->dispatch);
-    w->settings.user_memory_bytes = memory_mb << 20;
     w->patience_us = patience_us;
-    make_dispatch_beside(w);
     return w;
 }
 
@@ -45,27 +29,6 @@ static void end(struct world *w)
 static void submit_of(struct world *w, const char *action, unsigned memory_mb, char id)
 {
     submit(w, make_action(w, action, 60000, memory_mb, 1), id);
-}
-
-static size_t waiting(const struct world *w)
-{
-    struct inv_pool_stats pool;
-    uint64_t mb;
-    size_t n;
-
-    inv_dispatch_stats(w->dispatch, &pool, &n, &mb);
-    assert_true((n == 0) == (mb == 0));
-    return n;
-}
-
-static bool nothing_starts(void *arg)
-{
-    struct inv_pool_stats pool;
-    uint64_t mb;
-    size_t n;
-
-    inv_dispatch_stats(((struct world *)arg)->dispatch, &pool, &n, &mb);
-    return pool.starting == 0;
 }
 
 /* One container, which runs 'a' until the test says that it may end. */

@@ -1,5 +1,7 @@
 #include "tests/component/invoker/dispatch_world.h"
 
+#include <unistd.h>
+
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/loop/loop.h"
@@ -114,11 +116,6 @@ void make_dispatch(struct world *w)
     make(w, false);
 }
 
-void make_dispatch_beside(struct world *w)
-{
-    make(w, true);
-}
-
 static int64_t wall_us(const struct cw_clock *c)
 {
     (void)c;
@@ -146,6 +143,16 @@ struct world *begin_world(scripted_fn *script)
     w->peer = scripted_action_new(script, w);
     w->driver.port = scripted_action_port(w->peer);
     make_dispatch(w);
+    return w;
+}
+
+struct world *begin_world_beside(scripted_fn *script, int64_t memory_mb)
+{
+    struct world *w = begin_world(script);
+
+    inv_dispatch_free(w->dispatch);
+    w->settings.user_memory_bytes = memory_mb << 20;
+    make(w, true);
     return w;
 }
 
@@ -200,6 +207,27 @@ void wait_ends(struct world *w, unsigned count)
         fail_msg("%u of %u activations ended", w->end_count, count);
 }
 
+size_t waiting(const struct world *w)
+{
+    struct inv_pool_stats pool;
+    uint64_t mb;
+    size_t count;
+
+    inv_dispatch_stats(w->dispatch, &pool, &count, &mb);
+    assert_true((mb == 0) == (count == 0));
+    return count;
+}
+
+bool nothing_starts(void *arg)
+{
+    struct inv_pool_stats pool;
+    uint64_t mb;
+    size_t count;
+
+    inv_dispatch_stats(((struct world *)arg)->dispatch, &pool, &count, &mb);
+    return pool.starting == 0;
+}
+
 void well_behaved(struct scripted_conn *conn, void *arg)
 {
     (void)arg;
@@ -212,4 +240,15 @@ void refuses_to_init(struct scripted_conn *conn, void *arg)
     (void)arg;
     while (scripted_read_request(conn))
         scripted_answer(conn, 502, "{\"error\":\"no such module\"}");
+}
+
+void runs_when_told(struct scripted_conn *conn, void *arg)
+{
+    struct world *w = arg;
+
+    for (unsigned n = 0; scripted_read_request(conn); n++) {
+        while (n > 0 && !atomic_load(&w->go))
+            (void)usleep(1000);
+        scripted_answer(conn, 200, "{\"ok\":true}");
+    }
 }

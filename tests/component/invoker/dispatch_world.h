@@ -51,7 +51,7 @@ struct world {
     char *logs; /* of the last one */
     unsigned end_count, wanted;
     atomic_bool go; /* for scripts that wait for the test */
-    /* Somebody else who runs activations (make_dispatch_beside). */
+    /* Somebody else who runs activations (begin_world_beside). */
     unsigned room_elsewhere, gone_elsewhere, asked_elsewhere;
     char last_gone;       /* the digit of its id */
     struct inv_here here; /* what was told then */
@@ -68,10 +68,11 @@ struct world {
 
 /* From settings, manifest and stale as they are; the one before was freed. */
 void make_dispatch(struct world *w);
-/* The same, with somebody else who takes as many activations as w->room_elsewhere says. */
-void make_dispatch_beside(struct world *w);
 /* A pool with nothing in it; containers behave as script says. */
 struct world *begin_world(scripted_fn *script);
+/* The same with memory_mb for all containers, and somebody else who takes as many activations as
+ * w->room_elsewhere says. */
+struct world *begin_world_beside(scripted_fn *script, int64_t memory_mb);
 /* For cw_loop_run_until. */
 bool containers_gone(void *arg);
 /* Drains, kills what does not end by itself, and frees w. */
@@ -83,6 +84,12 @@ void submit(struct world *w, struct cw_action *action, char id);
 /* For cw_loop_run_until: as many have ended as w->wanted says. */
 bool enough_ends(void *arg);
 void wait_ends(struct world *w, unsigned count);
+/* Activations in the run buffer, and those that wait for busy containers. */
+size_t waiting(const struct world *w);
+/* For cw_loop_run_until: no container is being created or initialised. */
+bool nothing_starts(void *arg);
 /* Scripts. */
 void well_behaved(struct scripted_conn *conn, void *arg);
 void refuses_to_init(struct scripted_conn *conn, void *arg);
+/* Answers /init at once, and runs when w->go says so. */
+void runs_when_told(struct scripted_conn *conn, void *arg);

@@ -1,8 +1,6 @@
 /* What peers are told of this host is what dispatch, pool and load are in. */
 #include "invoker/host_figures.h"
 
-#include <unistd.h>
-
 #include "common/base/err.h"
 #include "common/loop/loop.h"
 #include "common/model/action_doc.h"
@@ -14,18 +12,6 @@
 
 enum { POOL_MB = 512, NEED_MILLIS = 300 };
 static const int64_t MIB = 1024 * 1024;
-
-/* Answers /init at once, and runs when it may. */
-static void runs_when_told(struct scripted_conn *conn, void *arg)
-{
-    struct world *w = arg;
-
-    for (unsigned n = 0; scripted_read_request(conn); n++) {
-        while (n > 0 && !atomic_load(&w->go))
-            (void)usleep(1000);
-        scripted_answer(conn, 200, "{\"ok\":true}");
-    }
-}
 
 static struct world *begin(void)
 {
@@ -81,17 +67,6 @@ static void submit_of(struct world *w, const char *action, char id, const char *
     if (annotations)
         a->annotations = cw_slice_of(annotations);
     submit(w, a, id);
-}
-
-static bool nothing_starts(void *arg)
-{
-    struct world *w = arg;
-    struct inv_pool_stats pool;
-    uint64_t waiting_mb;
-    size_t waiting;
-
-    inv_dispatch_stats(w->dispatch, &pool, &waiting, &waiting_mb);
-    return pool.starting == 0;
 }
 
 static void an_empty_host_says_what_it_has(void **state)

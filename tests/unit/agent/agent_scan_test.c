@@ -30,22 +30,6 @@ static bool has(const struct found *f, const char *id)
     return false;
 }
 
-static int setup(void **state)
-{
-    char *folder = malloc(SCRATCH_MAX);
-
-    scratch_make(folder);
-    *state = folder;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    scratch_remove(*state);
-    free(*state);
-    return 0;
-}
-
 static void groups_of_containers_are_known_by_their_names(void **state)
 {
     static const char *const CONTAINERS[] = {ID_A,
@@ -132,9 +116,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(groups_of_containers_are_known_by_their_names),
         cmocka_unit_test_setup_teardown(
-            both_versions_are_walked_and_what_is_inside_containers_is_not, setup, teardown),
-        cmocka_unit_test_setup_teardown(names_and_limits_come_from_dockers_files, setup, teardown),
-        cmocka_unit_test_setup_teardown(files_that_make_no_sense_leave_the_id, setup, teardown),
+            both_versions_are_walked_and_what_is_inside_containers_is_not, scratch_begin,
+            scratch_end),
+        cmocka_unit_test_setup_teardown(names_and_limits_come_from_dockers_files, scratch_begin,
+                                        scratch_end),
+        cmocka_unit_test_setup_teardown(files_that_make_no_sense_leave_the_id, scratch_begin,
+                                        scratch_end),
     };
 
     return cmocka_run_group_tests_name("agent_scan", tests, NULL, NULL);

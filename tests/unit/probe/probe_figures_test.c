@@ -7,22 +7,6 @@
 
 enum { TEXT_MAX = 1024 };
 
-static int setup(void **state)
-{
-    char *folder = malloc(SCRATCH_MAX);
-
-    scratch_make(folder);
-    *state = folder;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    scratch_remove(*state);
-    free(*state);
-    return 0;
-}
-
 static void put(const char *folder, const char *name, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 static void put(const char *folder, const char *name, const char *fmt, ...)
@@ -245,7 +229,7 @@ static void hidden_groups_leave_the_sum_over_the_processes(void **state)
     pb_figures_done(&f);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, scratch_begin, scratch_end)
 
 int main(void)
 {
