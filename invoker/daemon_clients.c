@@ -7,7 +7,6 @@
 #include "common/base/err.h"
 #include "common/bus/kafka_bus.h"
 #include "common/cgroup/freezer.h"
-#include "common/cgroup/oom_kills.h"
 #include "common/driver/docker_driver.h"
 #include "common/http/client.h"
 #include "common/obs/log.h"
@@ -70,8 +69,7 @@ static int64_t oom_kills(void *arg, const char *id)
 {
     const struct inv_daemon *d = arg;
 
-    return cw_cgroup_oom_kills(d->settings->cgroup_root, inv_settings_cgroup_parent(d->settings),
-                               id);
+    return inv_monitor_oom_kills(d->monitor, id);
 }
 
 static int freeze(void *arg, const char *id)

@@ -245,17 +245,16 @@ static int open_kept(struct cw_usage_group *g, struct cw_err *err)
     return 0;
 }
 
-struct cw_usage_group *cw_usage_open(struct cw_usage_source *s, const char *id, uint32_t keep,
-                                     struct cw_err *err)
+/* search: all groups are looked at for it, if need be. */
+static struct cw_usage_group *open_group(struct cw_usage_source *s, const char *id, bool search,
+                                         uint32_t keep, struct cw_err *err)
 {
     cw_auto_str struct cw_str place;
     enum cw_cgroup_version version;
     struct cw_usage_group *g;
 
     cw_str_init(&place, PATH_MAX);
-    if (!s->finder)
-        look_around(s);
-    if (!cw_cgroup_find(s->finder, id, true, &version, &place)) {
+    if (!cw_cgroup_find(s->finder, id, search, &version, &place)) {
         (void)cw_fail(err, CW_NOT_FOUND, "cgroup of container %.64s: none below %s", id, s->root);
         return NULL;
     }
@@ -272,6 +271,14 @@ struct cw_usage_group *cw_usage_open(struct cw_usage_source *s, const char *id, 
         return NULL;
     }
     return g;
+}
+
+struct cw_usage_group *cw_usage_open(struct cw_usage_source *s, const char *id, uint32_t keep,
+                                     struct cw_err *err)
+{
+    if (!s->finder)
+        look_around(s);
+    return open_group(s, id, true, keep, err);
 }
 
 void cw_usage_close(struct cw_usage_group *g)
@@ -378,6 +385,23 @@ int cw_usage_sample(struct cw_usage_group *g, uint32_t want, struct cw_usage *re
     find_working_set(g, ret);
     g->source->stats.vanished += rc != 0;
     return rc;
+}
+
+/* Most that are asked for are gone: as with a freezer's release, one place is enough once it is
+ * known. */
+int64_t cw_usage_oom_kills(struct cw_usage_source *s, const char *id)
+{
+    struct cw_usage_group *g;
+    struct cw_usage u;
+
+    if (!s->finder)
+        look_around(s);
+    g = open_group(s, id, !cw_cgroup_found_any(s->finder), 0, NULL);
+    if (!g)
+        return -1;
+    (void)!cw_usage_sample(g, CW_USAGE_OOM, &u, NULL);
+    cw_usage_close(g);
+    return u.have & CW_USAGE_OOM && u.oom_kills <= INT64_MAX ? (int64_t)u.oom_kills : -1;
 }
 
 bool cw_usage_reset_peak(struct cw_usage_group *g)

@@ -96,6 +96,13 @@ unsigned cw_usage_descriptors(const struct cw_usage_group *g);
 int cw_usage_sample(struct cw_usage_group *g, uint32_t want, struct cw_usage *ret,
                     struct cw_err *err) CW_MUST_CHECK;
 
+/* How often the kernel has killed something for memory in container id, which need not be open
+ * here. An engine says that a container was killed for memory when its main process was, and some
+ * say so only after it has ended; the kernel counts every process it kills, for as long as the
+ * group exists. -1: there is no such group to be seen, or the kernel does not count (before 4.13).
+ * All groups are looked at for it only as long as none was ever found. */
+int64_t cw_usage_oom_kills(struct cw_usage_source *s, const char *id);
+
 /* Lets peak_bytes begin anew with what is in use now. Version 1: any kernel, and for all readers
  * (the kernel keeps one number); version 2: from Linux 6.12, for this handle alone, when PEAK is
  * kept. false: it cannot be (older kernel, files that cannot be written), the peak goes on. */

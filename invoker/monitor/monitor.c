@@ -398,6 +398,15 @@ bool inv_monitor_look(struct inv_watched *w, struct cw_usage *ret)
     return true;
 }
 
+int64_t inv_monitor_oom_kills(struct inv_monitor *m, const char *id)
+{
+    int64_t count = m ? cw_usage_oom_kills(m->source, id) : -1;
+
+    if (m)
+        tell_faults(m);
+    return count;
+}
+
 void inv_monitor_state(struct inv_watched *w, const char *state, bool paused)
 {
     if (!w)

@@ -93,6 +93,8 @@ void inv_monitor_use_probe(struct inv_watched *w, const struct cw_container *rea
 void inv_monitor_adopt(struct inv_watched *w, const char *namespace_name, struct cw_action *action);
 /* Looks at its CPU time and memory now. false: they cannot be seen. */
 bool inv_monitor_look(struct inv_watched *w, struct cw_usage *ret);
+/* cw_usage_oom_kills, of any container, watched or not. -1: not known. */
+int64_t inv_monitor_oom_kills(struct inv_monitor *m, const char *id);
 /* state: static text. paused: it is not looked at until it is no longer. */
 void inv_monitor_state(struct inv_watched *w, const char *state, bool paused);
 /* It is gone. Runs that have ended are still told. */

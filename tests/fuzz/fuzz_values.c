@@ -1,4 +1,4 @@
-/* Small texts from outside: base64, sizes and durations, counters of the kernel, transaction ids.
+/* Small texts from outside: base64, sizes and durations, transaction ids.
  * What is read is in its range, and what can be written again reads the same. */
 #include <stdint.h>
 #include <stdlib.h>
@@ -7,7 +7,6 @@
 #include "common/base/base64.h"
 #include "common/base/err.h"
 #include "common/base/quantity.h"
-#include "common/cgroup/oom_kills.h"
 #include "common/json/raw.h"
 #include "common/model/transid.h"
 #include "tests/fuzz/require.h"
@@ -49,7 +48,6 @@ static void check_quantities(struct cw_slice text)
         require(err.msg[0] != 0);
     if (cw_parse_i64(text, "number", -10, 10, &n, NULL) == 0)
         require(n >= -10 && n <= 10);
-    require(cw_cgroup_parse_oom_kills(text) >= -1);
 }
 
 /* The id that is echoed is an array, and reads as the id that was read. */

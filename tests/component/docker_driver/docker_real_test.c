@@ -10,7 +10,7 @@
 
 #include "common/base/err.h"
 #include "common/cgroup/freezer.h"
-#include "common/cgroup/oom_kills.h"
+#include "common/cgroup/usage.h"
 #include "common/driver/docker_driver.h"
 #include "common/http/client.h"
 #include "common/loop/loop.h"
@@ -196,8 +196,12 @@ static void assert_nothing_left(struct fixture *f)
 
 static int64_t oom_kills(void *arg, const char *id)
 {
+    struct cw_usage_source *source = cw_usage_source_new("/sys/fs/cgroup", "/proc", NULL);
+    int64_t count = cw_usage_oom_kills(source, id);
+
     (void)arg;
-    return cw_cgroup_oom_kills("/sys/fs/cgroup", NULL, id);
+    cw_usage_source_free(source);
+    return count;
 }
 
 /* Podman's own default for processes is more than a machine may allow. */

@@ -426,6 +426,62 @@ static void peak_begins_anew_where_its_file_can_be_written(void **state)
     cw_usage_close(g);
 }
 
+/* ---- kills for memory ---- */
+
+static void kills_are_known_of_containers_that_are_not_open(void **state)
+{
+    struct world *w = *state;
+
+    assert_int_equal(cw_usage_oom_kills(w->source, ID), -1);
+    cgroup_tree_v1(w->root, "docker/" ID);
+    assert_int_equal(cw_usage_oom_kills(w->source, ID), 2);
+    cgroup_tree_put(w->root, "memory", "docker/" ID, "memory.oom_control", "oom_kill 3\n");
+    assert_int_equal(cw_usage_oom_kills(w->source, ID), 3);
+    assert_int_equal(cw_usage_oom_kills(w->source, OTHER), -1);
+    assert_int_equal(cw_usage_oom_kills(w->source, ""), -1);
+    assert_int_equal(cw_usage_oom_kills(w->source, "../docker"), -1);
+    assert_no_fault(w);
+}
+
+static void kills_of_version_2(void **state)
+{
+    struct world *w = *state;
+
+    cgroup_tree_v2(w->root, "system.slice/docker-" ID ".scope");
+    assert_int_equal(cw_usage_oom_kills(w->source, ID), 0);
+    cgroup_tree_put(w->root, ".", "system.slice/docker-" ID ".scope", "memory.events",
+                    "low 0\noom 3\noom_kill 1\noom_group_kill 0\n");
+    assert_int_equal(cw_usage_oom_kills(w->source, ID), 1);
+}
+
+/* As with an engine that was given a --cgroup-parent of which only it knows. */
+static void kills_are_found_where_other_containers_were(void **state)
+{
+    struct world *w = *state;
+    struct cw_err err = {0};
+    struct cw_usage_group *g;
+
+    cgroup_tree_v1(w->root, "actions/here/" OTHER);
+    g = cw_usage_open(w->source, OTHER, CW_USAGE_HOT, &err);
+    assert_non_null(g);
+    cgroup_tree_v1(w->root, "elsewhere/" ID);
+    assert_int_equal(cw_usage_oom_kills(w->source, ID), -1); /* not looked for */
+    cgroup_tree_v1(w->root, "actions/here/" ID);
+    assert_int_equal(cw_usage_oom_kills(w->source, ID), 2);
+    cw_usage_close(g);
+}
+
+static void kernels_that_do_not_count_kills_say_nothing(void **state)
+{
+    struct world *w = *state;
+
+    cgroup_tree_v1(w->root, "docker/" ID);
+    cgroup_tree_put(w->root, "memory", "docker/" ID, "memory.oom_control",
+                    "oom_kill_disable 0\nunder_oom 0\n");
+    assert_int_equal(cw_usage_oom_kills(w->source, ID), -1);
+    assert_fault(w, "memory.oom_control");
+}
+
 static void older_kernels_have_blkio_under_another_name(void **state)
 {
     struct world *w = *state;
@@ -533,6 +589,10 @@ int main(void)
         CASE(inactive_cache_beyond_the_usage_gives_no_working_set),
         CASE(no_descriptors_left_is_not_taken_for_a_missing_file),
         CASE(peak_begins_anew_where_its_file_can_be_written),
+        CASE(kills_are_known_of_containers_that_are_not_open),
+        CASE(kills_of_version_2),
+        CASE(kills_are_found_where_other_containers_were),
+        CASE(kernels_that_do_not_count_kills_say_nothing),
         CASE(older_kernels_have_blkio_under_another_name),
         CASE(host_totals_and_pressure),
         CASE(absent_pressure_is_reported_as_such),
