@@ -158,13 +158,6 @@ bool inv_daemon_admits(void *arg, uint32_t charge_mb, uint32_t *evict_mb)
     return false;
 }
 
-static void look_again(void *arg)
-{
-    struct inv_daemon *d = arg;
-
-    inv_dispatch_look_again(d->dispatch);
-}
-
 /* So that charts can draw them. */
 static void show_guards(struct inv_daemon *d)
 {
@@ -184,6 +177,23 @@ static void show_guards(struct inv_daemon *d)
     cw_gauge_set(cw_metrics_gauge(d->metrics, "cwhisk_admission_cold_starts_max", NULL,
                                   "Containers that may be started at the same time; 0: any."),
                  conf.cold_starts_max);
+}
+
+void inv_daemon_on_budget(void *arg)
+{
+    struct inv_daemon *d = arg;
+
+    if (infers(d))
+        inv_dispatch_set_memory(d->dispatch, inv_daemon_pool_mb(d));
+    inv_profiles_set_share(d->profiles, (uint32_t)inv_monitor_host(d->monitor)->budget.cpu_millis);
+    show_guards(d);
+}
+
+static void look_again(void *arg)
+{
+    struct inv_daemon *d = arg;
+
+    inv_dispatch_look_again(d->dispatch);
 }
 
 void inv_daemon_init_admission(struct inv_daemon *d)

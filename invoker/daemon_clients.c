@@ -212,6 +212,7 @@ void inv_daemon_make_monitor(struct inv_daemon *d)
         .probe = (enum inv_probe_use)d->settings->probe,
         .top_actions = (size_t)d->settings->metrics_actions,
         .on_run = inv_daemon_on_run,
+        .on_budget = inv_daemon_on_budget,
         .need = inv_daemon_look_up_need,
         .arg = d,
     });

@@ -233,6 +233,8 @@ void inv_daemon_init_admission(struct inv_daemon *d);
 uint32_t inv_daemon_pool_mb(const struct inv_daemon *d);
 /* What waits gets another turn in a while. */
 void inv_daemon_look_again(struct inv_daemon *d);
+/* inv_monitor_conf.on_budget: what depends on it follows, but for CPU shares (machine.h). */
+void inv_daemon_on_budget(void *arg);
 /* inv_dispatch_conf.memory_need, .charge and .admits. */
 uint64_t inv_daemon_memory_need(void *arg, const struct cw_action *action);
 uint32_t inv_daemon_charge(void *arg, const struct inv_job *job);

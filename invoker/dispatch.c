@@ -117,6 +117,17 @@ void inv_dispatch_look_again(struct inv_dispatch *d)
     cw_defer_post(&d->retry);
 }
 
+void inv_dispatch_set_memory(struct inv_dispatch *d, uint32_t pool_mb)
+{
+    struct inv_pool_stats pool;
+
+    inv_pool_set_memory(d->pool, pool_mb);
+    inv_pool_stats(d->pool, &pool);
+    if (pool.used_mb > pool_mb)
+        dispatch_remove_chain(inv_pool_trim(d->pool, pool.used_mb - pool_mb));
+    inv_dispatch_look_again(d);
+}
+
 /* ---- what the engine tells ---- */
 
 void inv_dispatch_hold(struct inv_dispatch *d, bool hold)

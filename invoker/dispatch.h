@@ -53,7 +53,7 @@ struct inv_dispatch_conf {
     struct cw_metrics *metrics;
     int64_t instance; /* id, for container names and labels */
     double spread;    /* 0..1, random: inv_prewarm_conf */
-    /* Of all containers together, in MB; 0: user-memory. */
+    /* Of all containers together, in MB; 0: user-memory. inv_dispatch_set_memory changes it. */
     uint32_t pool_mb;
     /* What a container of the job takes of it, in MB. NULL: its memory. */
     uint32_t (*charge)(void *arg, const struct inv_job *job);
@@ -94,6 +94,9 @@ void inv_dispatch_stop_prewarming(struct inv_dispatch *d);
 void inv_dispatch_submit(struct inv_dispatch *d, CW_TAKES struct inv_job *job);
 /* What waits gets another turn: something outside has changed. */
 void inv_dispatch_look_again(struct inv_dispatch *d);
+/* All containers together have so much from now on. Idle ones that are beyond it go; what is still
+ * too much does as soon as it is idle and somebody else needs room. */
+void inv_dispatch_set_memory(struct inv_dispatch *d, uint32_t pool_mb);
 /* Gives back, in their order, those of the run buffer that `which` picks. */
 void inv_dispatch_release(struct inv_dispatch *d,
                           bool (*which)(void *arg, const struct inv_job *job),

@@ -260,6 +260,11 @@ static uint32_t part_of(uint32_t millis, uint64_t mb, uint32_t total_mb)
     return part > UINT32_MAX ? UINT32_MAX : (uint32_t)part;
 }
 
+void inv_profiles_set_share(struct inv_profiles *p, uint32_t share_millis)
+{
+    p->conf.share_millis = share_millis;
+}
+
 void profiles_declared(const struct inv_profiles *p, uint64_t memory_mb, struct inv_need_input *ret)
 {
     *ret = (struct inv_need_input){

@@ -52,6 +52,8 @@ struct inv_profiles_conf {
 struct inv_profiles *inv_profiles_new(const struct inv_profiles_conf *conf);
 /* The file is written; what kv was not told is lost. Accepts NULL. */
 void inv_profiles_free(struct inv_profiles *p);
+/* conf.share_millis from now on. */
+void inv_profiles_set_share(struct inv_profiles *p, uint32_t share_millis);
 /* A run has ended. */
 void inv_profiles_add(struct inv_profiles *p, const struct inv_run_report *run);
 /* Which runs count. What containers tell of themselves (probes) is a hint: one that claims little

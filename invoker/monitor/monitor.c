@@ -246,7 +246,8 @@ static void on_tick(void *arg)
     arm(m);
 }
 
-static void look_at_budget(struct inv_monitor *m)
+/* Are its limits others than they were? */
+static bool look_at_budget(struct inv_monitor *m)
 {
     const struct cw_usage_budget before = m->host.budget;
     struct cw_usage_budget *now = &m->host.budget;
@@ -254,7 +255,7 @@ static void look_at_budget(struct inv_monitor *m)
     cw_usage_sample_budget(m->source, now);
     if (now->memory_bytes == before.memory_bytes &&
         (!before.cpu_millis || now->cpu_millis == before.cpu_millis))
-        return;
+        return false;
     if (now->memory_bytes < 0)
         cw_log(CW_LOG_INFO, NULL, COMPONENT,
                "containers have %.2f cores together; no limit of their memory",
@@ -263,6 +264,7 @@ static void look_at_budget(struct inv_monitor *m)
         cw_log(CW_LOG_INFO, NULL, COMPONENT,
                "containers have %.2f cores and %lld MB together, by the groups that they are in",
                (double)now->cpu_millis / 1000, (long long)now->memory_bytes >> 20);
+    return true;
 }
 
 static void on_host_tick(void *arg)
@@ -276,9 +278,10 @@ static void on_host_tick(void *arg)
     if (before.sampled_us && h->sampled_us > before.sampled_us && h->now.have & CW_HOST_CPU)
         h->cpu_millis = (uint32_t)(cw_usage_since(h->now.cpu_ns, before.now.cpu_ns) /
                                    (uint64_t)(h->sampled_us - before.sampled_us));
-    look_at_budget(m);
-    tell_faults(m);
     cw_timer_set_ms(&m->host_tick, HOST_MS);
+    if (look_at_budget(m) && m->conf.on_budget)
+        m->conf.on_budget(m->conf.arg);
+    tell_faults(m);
 }
 
 /* ---- life ---- */
@@ -291,7 +294,7 @@ struct inv_monitor *inv_monitor_new(const struct inv_monitor_conf *conf)
     m->conf.cgroup_root = m->conf.proc = m->conf.cgroup_parent = NULL;
     m->source = cw_usage_source_new(conf->cgroup_root, conf->proc, conf->cgroup_parent);
     m->host.budget.memory_bytes = -1;
-    look_at_budget(m);
+    (void)look_at_budget(m);
     cw_list_init(&m->active);
     cw_list_init(&m->resting);
     cw_map_init(&m->kinds);

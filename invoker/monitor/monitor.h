@@ -67,6 +67,9 @@ struct inv_monitor_conf {
     /* A run has ended, and was measured (of more than 1000 in a second not all are). From a
      * deferred call. May be NULL. */
     void (*on_run)(void *arg, const struct inv_run_report *run);
+    /* The limits of inv_host_usage.budget are others than they were; not called of those that
+     * inv_monitor_new found. From a timer. May be NULL. */
+    void (*on_budget)(void *arg);
     /* What an activation of the action is expected to need, for those who look; false: not known.
      * NULL: never known. */
     bool (*need)(void *arg, const struct cw_action *action, struct inv_need *ret);

@@ -469,6 +469,11 @@ uint32_t inv_pool_memory_mb(const struct inv_pool *p)
     return p->memory_mb;
 }
 
+void inv_pool_set_memory(struct inv_pool *p, uint32_t memory_mb)
+{
+    p->memory_mb = memory_mb;
+}
+
 void inv_pool_stats(const struct inv_pool *p, struct inv_pool_stats *ret)
 {
     *ret = (struct inv_pool_stats){

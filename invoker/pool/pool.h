@@ -2,10 +2,10 @@
  *
  * Pure: no I/O, no clock, no logging; equal calls give equal answers. A slot is the pool's view of
  * one container; the caller creates, runs and removes the real one. Order of choice: openwhisk
- * container.md 4.1. Unlike stock, the books never exceed the limit: eviction frees exactly what is
- * missing or nothing. Prewarmed containers belong to no action yet; those of one kind and size make
- * a cell. They count against the memory and are evicted for nobody, unless they are all that
- * stands in the way: nothing else would ever make room. Thread: owner only. */
+ * container.md 4.1. Unlike stock, nothing lets the books exceed the limit: eviction frees exactly
+ * what is missing or nothing. Prewarmed containers belong to no action yet; those of one kind and
+ * size make a cell. They count against the memory and are evicted for nobody, unless they are all
+ * that stands in the way: nothing else would ever make room. Thread: owner only. */
 #pragma once
 
 #include <stdbool.h>
@@ -96,6 +96,8 @@ void inv_pool_free(struct inv_pool *p);
 
 /* Of all containers together. */
 uint32_t inv_pool_memory_mb(const struct inv_pool *p);
+/* So much from now on. What is used may be more, until containers go: inv_pool_trim. */
+void inv_pool_set_memory(struct inv_pool *p, uint32_t memory_mb);
 /* A container that is there, or WAIT, or NEVER. */
 void inv_pool_place_existing(struct inv_pool *p, const struct inv_pool_need *need,
                              struct inv_decision *ret);

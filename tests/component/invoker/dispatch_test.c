@@ -9,6 +9,7 @@
 #include "invoker/settings.h"
 #include "invoker/stale.h"
 #include "tests/component/invoker/dispatch_world.h"
+#include "tests/support/turns.h"
 
 /* First request on every connection is answered, the second is read and the connection closed. */
 static void one_answer_each(struct scripted_conn *conn, void *arg)
@@ -271,6 +272,34 @@ static void full_pool_runs_in_order_of_arrival(void **state)
         for (int j = 0; j < 6; j++)
             if (w->ends[i].id[0] < w->ends[j].id[0])
                 assert_true(w->ends[i].placed_us <= w->ends[j].placed_us);
+    end_world(w);
+}
+
+static void idle_containers_go_with_the_memory_and_who_waits_starts_when_it_is_back(void **state)
+{
+    struct world *w = begin_world(well_behaved);
+
+    (void)state;
+    w->driver.hold_creates = true;
+    submit(w, make_action(w, "one", 5000, 512, 1), 'a');
+    submit(w, make_action(w, "two", 5000, 512, 1), 'b');
+    w->driver.hold_creates = false;
+    fake_driver_release(&w->driver);
+    wait_ends(w, 2);
+    assert_int_equal(inv_dispatch_containers(w->dispatch), 2);
+    inv_dispatch_set_memory(w->dispatch, 768);
+    run_turns(w->loop);
+    assert_int_equal(w->driver.removed, 1);
+    w->driver.hold_creates = true;
+    submit(w, make_action(w, "three", 5000, 256, 1), 'c');
+    submit(w, make_action(w, "four", 5000, 768, 1), 'd');
+    assert_int_equal(waiting(w), 1);
+    inv_dispatch_set_memory(w->dispatch, 1024);
+    run_turns(w->loop);
+    assert_int_equal(waiting(w), 0);
+    w->driver.hold_creates = false;
+    fake_driver_release(&w->driver);
+    wait_ends(w, 4);
     end_world(w);
 }
 
@@ -547,6 +576,7 @@ int main(void)
         cmocka_unit_test(those_that_wait_for_a_failed_start_share_its_outcome),
         cmocka_unit_test(concurrent_jobs_share_one_container),
         cmocka_unit_test(full_pool_runs_in_order_of_arrival),
+        cmocka_unit_test(idle_containers_go_with_the_memory_and_who_waits_starts_when_it_is_back),
         cmocka_unit_test(what_became_stale_while_it_waited_is_answered_when_its_turn_comes),
         cmocka_unit_test(idle_container_is_evicted_for_another_action),
         cmocka_unit_test(what_never_fits_is_answered),

@@ -160,6 +160,8 @@ static void without_evidence_the_declared_is_needed(void **state)
     assert_int_equal(n.memory_bytes, 256 << 20);
     assert_int_equal(n.cpu_millis, 1000); /* 256 of 1024 MiB buy a quarter of 4 cores */
     assert_int_equal(n.memory_bound, INV_NEED_NO_EVIDENCE);
+    inv_profiles_set_share(w->a, 2000);
+    assert_int_equal(need_of(w->a, &a).cpu_millis, 500);
 }
 
 static void what_was_seen_is_needed(void **state)

@@ -39,6 +39,7 @@ struct world {
     struct inv_run_usage last;
     char last_action[128], last_namespace[64];
     bool in_call; /* one of the monitor's */
+    unsigned budgets;
     int log_fds[2];
     char log[LOG_BYTES];
 };
@@ -53,6 +54,14 @@ static void on_run(void *arg, const struct inv_run_report *run)
     (void)snprintf(w->last_action, sizeof(w->last_action), "%s %s %s", run->action->path,
                    run->action->kind, run->container_id);
     (void)snprintf(w->last_namespace, sizeof(w->last_namespace), "%s", run->namespace_name);
+}
+
+static void on_budget(void *arg)
+{
+    struct world *w = arg;
+
+    assert_false(w->in_call);
+    w->budgets++;
 }
 
 static bool need_of(void *arg, const struct cw_action *action, struct inv_need *ret);
@@ -79,6 +88,7 @@ static void start_monitor_for(struct world *w, int64_t interval_ms, size_t top_a
         .interval_ms = interval_ms,
         .top_actions = top_actions,
         .on_run = on_run,
+        .on_budget = on_budget,
         .need = need_of,
         .arg = w,
     });
@@ -509,6 +519,30 @@ static void host_is_read(void **state)
 
 /* ---- where nothing can be seen ---- */
 
+static bool told_of_budget(void *arg)
+{
+    return ((struct world *)arg)->budgets > 0;
+}
+
+static void budget_that_the_first_container_shows_is_told(void **state)
+{
+    struct world *w = *state;
+    const struct cw_usage_budget *budget = &inv_monitor_host(w->monitor)->budget;
+
+    assert_int_equal(budget->memory_bytes, -1);
+    cgroup_tree_put(w->root, "cpu", "docker", "cpu.cfs_quota_us", "30000\n");
+    cgroup_tree_put(w->root, "cpu", "docker", "cpu.cfs_period_us", "100000\n");
+    cgroup_tree_put(w->root, "memory", "docker", "memory.limit_in_bytes", "1048576\n");
+    w->in_call = true;
+    (void)watch(w);
+    w->in_call = false;
+    assert_int_equal(w->budgets, 0);
+    assert_true(cw_loop_run_until(w->loop, told_of_budget, w, WITHIN_MS));
+    assert_int_equal(budget->cpu_millis, 300);
+    assert_int_equal(budget->memory_bytes, MIB);
+    assert_int_equal(w->budgets, 1);
+}
+
 static void container_out_of_sight_is_known_all_the_same(void **state)
 {
     struct world *w = *state;
@@ -751,6 +785,7 @@ int main(void)
         CASE(whose_cpu_cannot_be_seen_is_looked_at_as_if_it_used_some),
         CASE(paused_container_is_not_looked_at),
         CASE(host_is_read),
+        CASE(budget_that_the_first_container_shows_is_told),
         CASE(container_out_of_sight_is_known_all_the_same),
         CASE(interval_of_zero_measures_nothing),
         CASE(page_tells_of_containers_and_host),

@@ -261,6 +261,35 @@ static void trimming_takes_idle_ones_by_their_charge(void **state)
     inv_pool_free(p);
 }
 
+static void memory_that_shrinks_is_kept_as_containers_go(void **state)
+{
+    struct inv_pool *p = inv_pool_new(1024);
+    struct inv_slot *busy, *last;
+    struct inv_pool_stats stats;
+    struct inv_decision d;
+
+    (void)state;
+    (void)warm_idle(p, "guest", HELLO, 256);
+    busy = place(p, "guest", HELLO, 512, 1).slot;
+    inv_pool_warmed(p, busy);
+    inv_pool_set_memory(p, 512);
+    assert_int_equal(place(p, "guest", OTHER, 256, 1).choice, INV_CHOICE_WAIT);
+    assert_int_equal(place(p, "guest", OTHER, 1024, 1).choice, INV_CHOICE_NEVER);
+    inv_pool_done(p, busy);
+    d = place(p, "guest", OTHER, 256, 1);
+    assert_int_equal(d.choice, INV_CHOICE_RECREATE);
+    assert_int_equal(forget_evicted(p, &d), 2);
+    inv_pool_stats(p, &stats);
+    assert_int_equal(stats.memory_mb, 512);
+    assert_int_equal(stats.used_mb, 256);
+    inv_pool_set_memory(p, 2048);
+    last = place(p, "guest", HELLO, 1024, 1).slot;
+    assert_non_null(last);
+    end(p, last);
+    end(p, d.slot);
+    inv_pool_free(p);
+}
+
 static void nothing_is_evicted_when_idle_ones_cannot_cover_the_need(void **state)
 {
     struct inv_pool *p = inv_pool_new(512);
@@ -714,6 +743,7 @@ int main(void)
         cmocka_unit_test(least_recently_used_idle_ones_are_evicted_just_enough),
         cmocka_unit_test(books_hold_charges_not_limits),
         cmocka_unit_test(trimming_takes_idle_ones_by_their_charge),
+        cmocka_unit_test(memory_that_shrinks_is_kept_as_containers_go),
         cmocka_unit_test(nothing_is_evicted_when_idle_ones_cannot_cover_the_need),
         cmocka_unit_test(what_never_fits_is_told_and_evicts_nothing),
         cmocka_unit_test(dropped_slot_takes_no_more_and_frees_its_memory_once),
