@@ -1,11 +1,28 @@
 """What a container is charged, and what holds new ones back."""
 
+import re
+from pathlib import Path
+
+import pytest
+
 from harness.code import NODE_ECHO, NODE_SLEEP
 from harness.wait import wait_until
 
 INFERRED = {"CWHISK_ADMISSION": "inferred", "CWHISK_ADMISSION_CPU_STALL": "0", "CWHISK_ADMISSION_MEMORY_STALL": "0",  # the machine is busy with other tests
             "CONFIG_whisk_containerPool_userMemory": "512 m"}
 LARGE = {"memory": 512}
+ROOT = Path("/sys/fs/cgroup")
+PARENT = "CONFIG_whisk_containerFactory_containerArgs_extraArgs_cgroupParent_0"
+
+
+@pytest.fixture
+def group(ns):
+    """A group of the test's own, which the engine makes; gone when its containers are."""
+    name = f"cwhisk-{ns}"
+    yield name
+    for folder in [ROOT / name, *ROOT.glob(f"*/{name}")]:
+        if folder.exists() and not folder.is_symlink():
+            folder.rmdir()
 
 
 def test_declared_memory_is_never_exceeded(make_invoker, controller, ns):
@@ -41,3 +58,17 @@ def test_cold_starts_wait_for_each_other(make_invoker, controller, ns):
     for run in [controller.invoke(invoker, action, {"n": n}) for n, action in enumerate(actions)]:
         assert run.response(60)["statusCode"] == 0
     assert "no new containers for now: cold-starts" in invoker.log()
+
+
+def test_limit_of_the_group_counts_when_it_is_changed(group, make_invoker, controller, ns):
+    invoker = make_invoker({**INFERRED, PARENT: f"/{group}", "CWHISK_ADMISSION_MEMORY_FLOOR": "64 m"}).start(controller)
+    action = controller.put(f"{ns}/echo", "nodejs:20", NODE_ECHO)
+    controller.invoke(invoker, action).finished(40)
+    limit = next(f for f in (ROOT / "memory" / group / "memory.limit_in_bytes", ROOT / group / "memory.max") if f.exists())
+
+    def total():
+        return float(re.search(r'^cwhisk_invoker_memory_bytes\{state="total"\} (\S+)$', invoker.http("/metrics").text, re.M).group(1))
+    for limit_mb in (1024, 1536):
+        limit.write_text(str(limit_mb << 20))
+        wait_until(lambda want=(limit_mb - 64) << 20: total() == want, what=f"{limit_mb} MB less the floor")
+    assert controller.invoke(invoker, action).response(40)["statusCode"] == 0
