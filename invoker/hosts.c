@@ -26,6 +26,7 @@ enum {
     MINUTE_US = 60 * 1000 * 1000,
     COMPLAINTS = 10, /* lines a minute */
     KEY_BYTES = 32,
+    NUMBER_BYTES = 24,
     PAIRS_MAX = 8192, /* idle containers */
 };
 
@@ -228,6 +229,24 @@ static void complain(struct inv_hosts *h, uint64_t id, const char *why)
            id, why);
 }
 
+/* Ours, with its number: what it takes is read there by nobody else. */
+static int check_topic(const struct inv_hosts *h, const struct inv_host_state *s,
+                       struct cw_err *err)
+{
+    static const char DIGITS[] = "0123456789";
+    size_t stem = strlen(h->topic), told = strlen(s->topic);
+    char number[NUMBER_BYTES];
+    int digits = snprintf(number, sizeof(number), "%" PRIu64, s->view.id);
+
+    while (stem > 0 && strchr(DIGITS, h->topic[stem - 1]))
+        stem--;
+    if (told == stem + (size_t)digits && memcmp(s->topic, h->topic, stem) == 0 &&
+        strcmp(s->topic + stem, number) == 0)
+        return 0;
+    return cw_fail(err, CW_INVALID, "topic: \"%.64s\"; accepted: %.*s%s", s->topic, (int)stem,
+                   h->topic, number);
+}
+
 static void take_state(struct inv_hosts *h, struct inv_host_state *state, struct cw_arena *arena,
                        bool *changed)
 {
@@ -240,6 +259,8 @@ static void take_state(struct inv_hosts *h, struct inv_host_state *state, struct
     cw_arena_done(&p->arena);
     p->arena = *arena;
     p->state = *state;
+    *changed |= !p->heard && p->changed_us;
+    p->heard = p->changed_us != 0;
     p->changed_us = now_us(h);
     if (p->alive)
         return;
@@ -274,7 +295,8 @@ static void take(struct inv_hosts *h, uint64_t id, const struct cw_kv_hash *stat
     cw_arena_init(&arena);
     if (state->problem)
         complain(h, id, state->problem);
-    else if (inv_host_state_decode(id, state, &arena, &decoded, &err) != 0)
+    else if (inv_host_state_decode(id, state, &arena, &decoded, &err) != 0 ||
+             check_topic(h, &decoded, &err) != 0)
         complain(h, id, err.msg);
     else {
         struct peer_member *m = peers_member(&h->peers, id);
@@ -414,6 +436,7 @@ static void hear_again(struct inv_hosts *h)
     CW_LIST_EACH (&h->peers.known, n) {
         struct peer *p = CW_LIST_ENTRY(n, struct peer, link);
 
+        p->heard = false;
         if (p->alive)
             p->changed_us = now_us(h);
     }
@@ -538,6 +561,7 @@ size_t inv_hosts_view(struct inv_hosts *h, uint64_t pair, struct inv_host_view *
             continue; /* those that live come first where there is not room for all */
         ret[n] = p->state.view;
         ret[n].dead = !p->alive || !up;
+        ret[n].unheard = !p->heard;
         ret[n].warm = inv_warm_find(p->warm, p->warm_count, pair);
         ret[n].forwards.same = forwarded_same(p, pair);
         n++;

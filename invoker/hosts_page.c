@@ -13,7 +13,9 @@ static const char *state_of(const struct inv_host_view *v)
         return "dead";
     if (v->draining)
         return "draining";
-    return v->alone ? "alone" : "up";
+    if (v->alone)
+        return "alone";
+    return v->unheard ? "new" : "up";
 }
 
 static void write_host(struct cw_json_writer *w, const struct inv_host_view *v)

@@ -30,6 +30,9 @@ struct peer {
     struct inv_host_state state;
     int64_t changed_us;
     bool alive;
+    /* It has said something new since it is known, or since kv is back: what lies there may be of
+     * one that was killed just before. */
+    bool heard;
     struct inv_warm_pair *warm; /* rising */
     size_t warm_count;
     uint64_t forwarded[PEER_FORWARDS]; /* pairs, since it published */

@@ -16,6 +16,8 @@ enum inv_unusable inv_host_usable(const struct inv_host_view *h, bool blackbox)
 {
     if (h->dead)
         return INV_UNUSABLE_DEAD;
+    if (h->unheard)
+        return INV_UNUSABLE_UNHEARD;
     if (h->draining)
         return INV_UNUSABLE_DRAINING;
     if (h->alone)
@@ -71,6 +73,7 @@ const char *inv_unusable_name(enum inv_unusable why)
     static const char *const NAMES[INV_UNUSABLE_REASONS] = {
         [INV_USABLE] = "usable",
         [INV_UNUSABLE_DEAD] = "dead",
+        [INV_UNUSABLE_UNHEARD] = "unheard",
         [INV_UNUSABLE_DRAINING] = "draining",
         [INV_UNUSABLE_ALONE] = "alone",
         [INV_UNUSABLE_SET] = "other-set",

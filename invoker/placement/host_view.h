@@ -48,12 +48,14 @@ struct inv_host_view {
     bool draining; /* stops, is disabled, or has lost its engine */
     bool alone;    /* else: works, and takes nothing from others */
     bool dead;
-    bool self; /* the host that decides; its figures are of this moment */
+    bool unheard; /* its state was found there, and nobody knows yet whether it lives */
+    bool self;    /* the host that decides; its figures are of this moment */
 };
 
 enum inv_unusable {
     INV_USABLE,
     INV_UNUSABLE_DEAD,
+    INV_UNUSABLE_UNHEARD,
     INV_UNUSABLE_DRAINING,
     INV_UNUSABLE_ALONE,
     INV_UNUSABLE_SET,       /* takes other actions only */

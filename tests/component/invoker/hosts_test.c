@@ -229,9 +229,9 @@ static void a_silent_host_is_dead_after_its_time_and_no_clock_on_the_wall_matter
 }
 
 /* What a host that is not there would have written. */
-static void put_state(struct world *w, uint64_t seq, uint32_t running)
+static void put_state_of(struct world *w, uint64_t seq, uint32_t running, const char *topic)
 {
-    struct inv_host_state s = {.boot = 1, .seq = seq, .topic = "cwhisk1", .instance = "{}"};
+    struct inv_host_state s = {.boot = 1, .seq = seq, .topic = topic, .instance = "{}"};
     struct cw_kv_field fields[INV_HOST_FIELDS];
     struct cw_kv_put put = {.key = "host:1", .index = "hosts", .fields = fields};
     struct cw_arena arena;
@@ -242,6 +242,17 @@ static void put_state(struct world *w, uint64_t seq, uint32_t running)
     put.count = inv_host_state_encode(&s, &arena, fields);
     cw_kv_put(w->kv, &put, NULL, NULL, NULL);
     cw_arena_done(&arena);
+}
+
+static void put_state(struct world *w, uint64_t seq, uint32_t running)
+{
+    put_state_of(w, seq, running, "cwhisk1");
+}
+
+static bool never(void *arg)
+{
+    (void)arg;
+    return false;
 }
 
 /* A kv on which the process stands still for some seconds between question and answer, and the
@@ -258,9 +269,37 @@ static void get_and_stand_still(struct cw_kv *kv, const char *const *keys, size_
     still.real->get(kv, keys, count, call);
     if (still.w) {
         still.w->clock.ahead_us += 10 * 1000 * 1000;
-        put_state(still.w, 2, 7);
+        put_state(still.w, 3, 7);
         still.w = NULL;
     }
+}
+
+static bool second_is_usable(void *arg)
+{
+    const struct inv_host_view v = second(arg, 0);
+
+    return inv_host_usable(&v, false) == INV_USABLE;
+}
+
+/* Its state may lie there since before it was killed, and we, too. */
+static void who_is_found_gets_nothing_before_it_has_said_something_new(void **state)
+{
+    struct world *w = *state;
+    struct inv_host_view v;
+    int changes;
+
+    put_state(w, 1, 0);
+    start(w, 0);
+    wait_alive(w, 0, 1); /* who waits for something of it goes on waiting */
+    for (int turn = 0; turn < 5; turn++) {
+        (void)cw_loop_run_until(w->loop, never, NULL, 20);
+        v = second(w, 0);
+        assert_int_equal(inv_host_usable(&v, false), INV_UNUSABLE_UNHEARD);
+    }
+    changes = w->host[0].changes;
+    put_state(w, 2, 0);
+    assert_true(cw_loop_run_until(w->loop, second_is_usable, w, 10000));
+    assert_true(w->host[0].changes > changes); /* what waits for room looks again */
 }
 
 static void who_stood_still_takes_nobody_for_dead_before_it_has_asked_again(void **state)
@@ -274,6 +313,8 @@ static void who_stood_still_takes_nobody_for_dead_before_it_has_asked_again(void
     put_state(w, 1, 0);
     start(w, 0);
     wait_alive(w, 0, 1);
+    put_state(w, 2, 0);
+    assert_true(cw_loop_run_until(w->loop, second_is_usable, w, 10000));
     w->host[0].changes = 0;
     still.w = w;
     assert_true(cw_loop_run_until(w->loop, second_runs, w, 10000));
@@ -369,6 +410,25 @@ static void garbage_and_other_versions_are_nobody(void **state)
     start(w, 1);
     wait_alive(w, 0, 1);
     (void)second(w, 0);
+}
+
+/* Work would go where it tells; of another's topic its owner would ack in its own name. */
+static void who_claims_a_topic_that_is_not_its_own_is_nobody(void **state)
+{
+    static const char *const CLAIMED[] = {"invoker1", "cwhisk2",  "completed0", "cwhisk",
+                                          "cwhisk11", "cwhisk01", "pre_cwhisk1"};
+    struct world *w = *state;
+    struct inv_peer peer;
+
+    start(w, 0);
+    for (size_t i = 0; i < CW_ARRAY_LEN(CLAIMED); i++) {
+        put_state_of(w, i, 0, CLAIMED[i]);
+        for (int turn = 0; turn < 3; turn++)
+            (void)cw_loop_run_until(w->loop, never, NULL, 20);
+        assert_false(inv_hosts_find(w->host[0].hosts, 1, &peer));
+    }
+    put_state(w, 99, 0);
+    wait_alive(w, 0, 1);
 }
 
 /* As many as are to be read, and the neighbours among them. */
@@ -528,12 +588,6 @@ static void put_dead_keys(struct world *w)
     w->clock.ahead_us += 1000000;
 }
 
-static bool never(void *arg)
-{
-    (void)arg;
-    return false;
-}
-
 static bool all_were_looked_for(void *arg)
 {
     const struct world *w = arg;
@@ -599,6 +653,7 @@ static void the_page_shows_all(void **state)
     start(w, 0);
     start(w, 1);
     wait_alive(w, 0, 1);
+    assert_true(cw_loop_run_until(w->loop, second_is_usable, w, 10000));
     inv_hosts_render(w->host[0].hosts, &page);
     assert_non_null(strstr(page.p, "{\"invoker\":0,\"state\":\"up\",\"self\":true"));
     assert_non_null(strstr(page.p, "{\"invoker\":1,\"state\":\"up\",\"self\":false"));
@@ -665,6 +720,8 @@ int main(void)
         CASE(warm_containers_are_told_by_pair),
         CASE(who_stood_still_takes_nobody_for_dead_before_it_has_asked_again),
         CASE(a_silent_host_is_dead_after_its_time_and_no_clock_on_the_wall_matters),
+        CASE(who_is_found_gets_nothing_before_it_has_said_something_new),
+        CASE(who_claims_a_topic_that_is_not_its_own_is_nobody),
         CASE(who_leaves_is_forgotten_at_once),
         CASE(a_draining_host_says_so),
         CASE(a_host_that_takes_no_forwarded_work_is_told_from_a_draining_one),
