@@ -212,6 +212,21 @@ int inv_host_state_decode(uint64_t id, const struct cw_kv_hash *h, struct cw_are
     return read_texts(h, arena, ret, err);
 }
 
+int inv_host_state_check_topic(const struct inv_host_state *s, const char *own, struct cw_err *err)
+{
+    static const char DIGITS[] = "0123456789";
+    size_t stem = strlen(own);
+    char number[NUMBER_MAX];
+
+    while (stem > 0 && strchr(DIGITS, own[stem - 1]))
+        stem--;
+    (void)snprintf(number, sizeof(number), "%" PRIu64, s->view.id);
+    if (strncmp(s->topic, own, stem) == 0 && strcmp(s->topic + stem, number) == 0)
+        return 0;
+    return cw_fail(err, CW_INVALID, "topic: \"%.64s\"; accepted: %.*s%s", s->topic, (int)stem, own,
+                   number);
+}
+
 /* ---- warm containers ---- */
 
 static int by_number(const void *a, const void *b)

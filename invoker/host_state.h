@@ -38,6 +38,11 @@ size_t inv_host_state_encode(const struct inv_host_state *s, struct cw_arena *ar
 int inv_host_state_decode(uint64_t id, const struct cw_kv_hash *h, struct cw_arena *arena,
                           struct inv_host_state *ret, struct cw_err *err) CW_MUST_CHECK;
 
+/* A host's topic is ours (`own`) with its number in the place of ours: what went to another one
+ * would be answered by nobody, or in another's name. CW_INVALID: it is not. */
+int inv_host_state_check_topic(const struct inv_host_state *s, const char *own,
+                               struct cw_err *err) CW_MUST_CHECK;
+
 /* From pairs with repetitions; how many fields (at most INV_WARM_PAIRS). */
 size_t inv_warm_encode(uint64_t *pairs, size_t count, struct cw_arena *arena,
                        struct cw_kv_field *fields);

@@ -24,9 +24,9 @@ enum {
     LIST_EACH = 5,     /* periods, otherwise */
     INDEX_MAX = 65536, /* keys in the index, of which PEER_MEMBERS_MAX are followed */
     MINUTE_US = 60 * 1000 * 1000,
+    AGAIN_MS = 6000, /* until all have found a kv that is back: they try by lot, see redis_kv.h */
     COMPLAINTS = 10, /* lines a minute */
     KEY_BYTES = 32,
-    NUMBER_BYTES = 24,
     PAIRS_MAX = 8192, /* idle containers */
 };
 
@@ -194,10 +194,16 @@ static bool judge(struct inv_hosts *h)
     return changed;
 }
 
-static void on_left(void *arg, const struct peer *p)
+/* Who was there before kv went away has not left: the index may have been emptied, and not all have
+ * found it yet. */
+static bool on_left(void *arg, const struct peer *p)
 {
-    (void)arg;
+    const struct inv_hosts *h = arg;
+
+    if (p->alive && p->awaited && now_us(h) - p->changed_us < h->conf.dead_ms * 1000)
+        return false;
     cw_log(CW_LOG_INFO, NULL, COMPONENT, "host %" PRIu64 " has left", p->state.view.id);
+    return true;
 }
 
 /* A key in the index behind which there has been nothing for long: of an invoker that was killed.
@@ -229,24 +235,6 @@ static void complain(struct inv_hosts *h, uint64_t id, const char *why)
            id, why);
 }
 
-/* Ours, with its number: what it takes is read there by nobody else. */
-static int check_topic(const struct inv_hosts *h, const struct inv_host_state *s,
-                       struct cw_err *err)
-{
-    static const char DIGITS[] = "0123456789";
-    size_t stem = strlen(h->topic), told = strlen(s->topic);
-    char number[NUMBER_BYTES];
-    int digits = snprintf(number, sizeof(number), "%" PRIu64, s->view.id);
-
-    while (stem > 0 && strchr(DIGITS, h->topic[stem - 1]))
-        stem--;
-    if (told == stem + (size_t)digits && memcmp(s->topic, h->topic, stem) == 0 &&
-        strcmp(s->topic + stem, number) == 0)
-        return 0;
-    return cw_fail(err, CW_INVALID, "topic: \"%.64s\"; accepted: %.*s%s", s->topic, (int)stem,
-                   h->topic, number);
-}
-
 static void take_state(struct inv_hosts *h, struct inv_host_state *state, struct cw_arena *arena,
                        bool *changed)
 {
@@ -262,6 +250,7 @@ static void take_state(struct inv_hosts *h, struct inv_host_state *state, struct
     *changed |= !p->heard && p->changed_us;
     p->heard = p->changed_us != 0;
     p->changed_us = now_us(h);
+    p->awaited = false;
     if (p->alive)
         return;
     p->alive = true;
@@ -296,7 +285,7 @@ static void take(struct inv_hosts *h, uint64_t id, const struct cw_kv_hash *stat
     if (state->problem)
         complain(h, id, state->problem);
     else if (inv_host_state_decode(id, state, &arena, &decoded, &err) != 0 ||
-             check_topic(h, &decoded, &err) != 0)
+             inv_host_state_check_topic(&decoded, h->topic, &err) != 0)
         complain(h, id, err.msg);
     else {
         struct peer_member *m = peers_member(&h->peers, id);
@@ -430,15 +419,16 @@ static void on_early(void *arg)
     publish(h);
 }
 
-/* Whoever lived before kv went away has its time to say something again. */
+/* Whoever lived before kv went away has its time to find it, and to say something again. */
 static void hear_again(struct inv_hosts *h)
 {
     CW_LIST_EACH (&h->peers.known, n) {
         struct peer *p = CW_LIST_ENTRY(n, struct peer, link);
 
         p->heard = false;
+        p->awaited = p->alive;
         if (p->alive)
-            p->changed_us = now_us(h);
+            p->changed_us = now_us(h) + AGAIN_MS * 1000;
     }
     arm_death(h);
     cw_timer_set_ms(&h->tick, 0);
@@ -641,5 +631,7 @@ const struct cw_kv *hosts_kv(const struct inv_hosts *h)
 
 int64_t hosts_age_us(const struct inv_hosts *h, const struct peer *p)
 {
-    return now_us(h) - p->changed_us;
+    int64_t age_us = now_us(h) - p->changed_us;
+
+    return age_us > 0 ? age_us : 0; /* see hear_again */
 }

@@ -67,7 +67,7 @@ static bool parse_key(struct cw_slice key, uint64_t *ret_id)
 }
 
 void peers_set_members(struct peers *p, const struct cw_slice *keys, size_t count,
-                       void (*gone)(void *arg, const struct peer *peer), void *arg)
+                       bool (*gone)(void *arg, const struct peer *peer), void *arg)
 {
     struct peer_member *members = cw_calloc(count, sizeof(*members));
     size_t n = 0;
@@ -90,10 +90,9 @@ void peers_set_members(struct peers *p, const struct cw_slice *keys, size_t coun
     CW_LIST_EACH (&p->known, l) {
         struct peer *peer = CW_LIST_ENTRY(l, struct peer, link);
 
-        if (peers_member(p, peer->state.view.id))
-            continue;
-        gone(arg, peer);
-        peers_drop(p, peer);
+        peer->lingers = !peers_member(p, peer->state.view.id) && !gone(arg, peer);
+        if (!peer->lingers && !peers_member(p, peer->state.view.id))
+            peers_drop(p, peer);
     }
     p->epoch = 0; /* drawn anew */
 }
@@ -228,7 +227,7 @@ bool peers_draw(struct peers *p, int64_t now_us)
     CW_LIST_EACH (&p->known, n) {
         struct peer *peer = CW_LIST_ENTRY(n, struct peer, link);
 
-        if (!is_wanted(p, peer->state.view.id))
+        if (!is_wanted(p, peer->state.view.id) && !peer->lingers)
             peers_drop(p, peer);
     }
     return true;

@@ -33,6 +33,8 @@ struct peer {
     /* It has said something new since it is known, or since kv is back: what lies there may be of
      * one that was killed just before. */
     bool heard;
+    bool awaited; /* it lived when kv went away, and has said nothing new since that is back */
+    bool lingers; /* it is not in the index, and nobody has said that it left */
     struct inv_warm_pair *warm; /* rising */
     size_t warm_count;
     uint64_t forwarded[PEER_FORWARDS]; /* pairs, since it published */
@@ -54,9 +56,10 @@ struct peers {
 void peers_init(struct peers *p, uint64_t self, uint64_t seed, size_t limit);
 void peers_done(struct peers *p);
 /* The index has been read; keys "host:<number>", others are skipped, and those after
- * PEER_MEMBERS_MAX. gone is told who is known and is not in it any more; it is freed afterwards. */
+ * PEER_MEMBERS_MAX. gone is asked of who is known and is not in it any more: true, and it is freed,
+ * or it lingers, and is asked of the next time, too. */
 void peers_set_members(struct peers *p, const struct cw_slice *keys, size_t count,
-                       void (*gone)(void *arg, const struct peer *peer), void *arg);
+                       bool (*gone)(void *arg, const struct peer *peer), void *arg);
 /* Whom to read now. true: others than before. */
 bool peers_draw(struct peers *p, int64_t now_us);
 /* From the next time on. The peer need not be known. */

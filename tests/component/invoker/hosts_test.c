@@ -274,6 +274,12 @@ static void get_and_stand_still(struct cw_kv *kv, const char *const *keys, size_
     }
 }
 
+static void some_turns(struct world *w)
+{
+    for (int turn = 0; turn < 5; turn++)
+        (void)cw_loop_run_until(w->loop, never, NULL, 20);
+}
+
 static bool second_is_usable(void *arg)
 {
     const struct inv_host_view v = second(arg, 0);
@@ -291,15 +297,60 @@ static void who_is_found_gets_nothing_before_it_has_said_something_new(void **st
     put_state(w, 1, 0);
     start(w, 0);
     wait_alive(w, 0, 1); /* who waits for something of it goes on waiting */
-    for (int turn = 0; turn < 5; turn++) {
-        (void)cw_loop_run_until(w->loop, never, NULL, 20);
-        v = second(w, 0);
-        assert_int_equal(inv_host_usable(&v, false), INV_UNUSABLE_UNHEARD);
-    }
+    some_turns(w);
+    v = second(w, 0);
+    assert_int_equal(inv_host_usable(&v, false), INV_UNUSABLE_UNHEARD);
     changes = w->host[0].changes;
     put_state(w, 2, 0);
     assert_true(cw_loop_run_until(w->loop, second_is_usable, w, 10000));
     assert_true(w->host[0].changes > changes); /* what waits for room looks again */
+}
+
+static bool second_is_unknown(void *arg)
+{
+    struct world *w = arg;
+    struct inv_peer peer;
+
+    return !inv_hosts_find(w->host[0].hosts, 1, &peer);
+}
+
+/* kv is away, and comes back with nothing in it. */
+static void empty_kv(struct world *w)
+{
+    struct kv_answer a = {0};
+
+    cw_kv_remove(w->kv, "host:1", "hosts", kv_answer_done, &a, NULL);
+    kv_set_state(w->kv, false, "away");
+    kv_wait(w->loop, &a);
+    assert_int_equal(a.code, CW_OK);
+    kv_set_state(w->kv, true, NULL);
+    some_turns(w);
+}
+
+/* Not all find at the same time that kv is back: what one has of ours is not lost by that. */
+static void who_has_not_found_an_emptied_kv_yet_has_not_left(void **state)
+{
+    struct world *w = *state;
+    struct inv_host_view v;
+
+    put_state(w, 1, 0);
+    start(w, 0);
+    wait_alive(w, 0, 1);
+    put_state(w, 2, 0);
+    assert_true(cw_loop_run_until(w->loop, second_is_usable, w, 10000));
+    empty_kv(w);
+    w->clock.ahead_us += 5500 * 1000;
+    some_turns(w);
+    assert_int_equal(inv_hosts_alive(w->host[0].hosts), 1);
+    v = second(w, 0);
+    assert_int_equal(inv_host_usable(&v, false), INV_UNUSABLE_UNHEARD);
+    put_state(w, 3, 0);
+    assert_true(cw_loop_run_until(w->loop, second_is_usable, w, 10000));
+
+    empty_kv(w);
+    w->clock.ahead_us += 9100 * 1000;
+    assert_true(cw_loop_run_until(w->loop, second_is_unknown, w, 10000));
+    assert_int_equal(inv_hosts_alive(w->host[0].hosts), 0);
 }
 
 static void who_stood_still_takes_nobody_for_dead_before_it_has_asked_again(void **state)
@@ -423,8 +474,7 @@ static void who_claims_a_topic_that_is_not_its_own_is_nobody(void **state)
     start(w, 0);
     for (size_t i = 0; i < CW_ARRAY_LEN(CLAIMED); i++) {
         put_state_of(w, i, 0, CLAIMED[i]);
-        for (int turn = 0; turn < 3; turn++)
-            (void)cw_loop_run_until(w->loop, never, NULL, 20);
+        some_turns(w);
         assert_false(inv_hosts_find(w->host[0].hosts, 1, &peer));
     }
     put_state(w, 99, 0);
@@ -453,9 +503,10 @@ static void of_many_some_are_read_and_neighbours_always(void **state)
     assert_true(cw_loop_run_until(w->loop, sees_neighbours, w, 10000));
 }
 
-static void ignore(void *arg, const struct peer *peer)
+static bool ignore(void *arg, const struct peer *peer)
 {
     (void)arg, (void)peer;
+    return true;
 }
 
 static bool wants(const struct peers *p, uint64_t id)
@@ -721,6 +772,7 @@ int main(void)
         CASE(who_stood_still_takes_nobody_for_dead_before_it_has_asked_again),
         CASE(a_silent_host_is_dead_after_its_time_and_no_clock_on_the_wall_matters),
         CASE(who_is_found_gets_nothing_before_it_has_said_something_new),
+        CASE(who_has_not_found_an_emptied_kv_yet_has_not_left),
         CASE(who_claims_a_topic_that_is_not_its_own_is_nobody),
         CASE(who_leaves_is_forgotten_at_once),
         CASE(a_draining_host_says_so),
