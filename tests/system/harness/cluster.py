@@ -99,12 +99,14 @@ class Cluster:
         wait_until(idle, PATIENCE, "all have come to rest", 0.1)
 
     def news(self, invoker, other):
-        """The invoker knows of the other as it is from now on, or was before what has just ended."""
+        """The invoker knows of the other as it is from now on, or was before what has just ended; and the cold start is not in its CPU
+        use any more, for which others may be preferred to it."""
         begin = time.monotonic()
 
         def told():
             [host] = [h for h in self.hosts_of(invoker) if h["invoker"] == other.number]
-            return host["idle"] and not host["running"] and host["ageMs"] < (time.monotonic() - begin) * 1000
+            at_rest = host["idle"] and not host["running"] and host["cpuUsed"] * 4 < host["cpuTotal"]
+            return at_rest and host["ageMs"] < (time.monotonic() - begin) * 1000
         wait_until(told, PATIENCE, f"{invoker.topic} hears of {other.topic}", 0.05)
 
     def send(self, invoker, count, ms=0, action=None):
