@@ -86,6 +86,16 @@ static void stop(void *arg)
     cw_loop_stop(arg);
 }
 
+/* Settings that are not the agent's: said once there is a log. */
+static void on_note(void *arg, enum cw_conf_note what, const char *text, const char *origin)
+{
+    struct cw_str *unknown = arg;
+
+    (void)what, (void)origin;
+    cw_str_addz(unknown, unknown->n ? ", " : "");
+    cw_str_addz(unknown, text);
+}
+
 static int run(const struct inv_agent_settings *s)
 {
     struct cw_err err = {0};
@@ -108,7 +118,7 @@ static int run(const struct inv_agent_settings *s)
     return agent ? 0 : 1;
 }
 
-static int start(const struct inv_agent_settings *s, bool print)
+static int start(const struct inv_agent_settings *s, bool print, const struct cw_str *unknown)
 {
     cw_auto_str struct cw_str text;
 
@@ -122,16 +132,20 @@ static int start(const struct inv_agent_settings *s, bool print)
     cw_log_setup(&(struct cw_log_conf){.level = (enum cw_log_level)s->log_level,
                                        .format = (enum cw_log_format)s->log_format,
                                        .fd = 1});
+    if (unknown->n)
+        cw_log(CW_LOG_WARN, NULL, "Agent", "settings ignored here: %s", unknown->p);
     return run(s);
 }
 
 int role_agent(int argc, char **argv, char **environment)
 {
     struct inv_agent_settings settings;
+    cw_auto_str struct cw_str unknown;
     struct cw_err err = {0};
     int status = 1;
     bool print;
 
+    cw_str_init(&unknown, TEXT_MAX_BYTES);
     if (argc > 1 && strcmp(argv[1], "--print-reference") == 0)
         return print_reference(argv[2]);
     if (take_word(argv, "--help") || take_word(argv, "-h")) {
@@ -139,15 +153,15 @@ int role_agent(int argc, char **argv, char **environment)
         return 0;
     }
     print = take_word(argv, "--print-config");
-    if (cw_conf_load(inv_agent_settings_table(), environment, argv, NULL, NULL, &settings, &err) !=
-        0) {
+    if (cw_conf_load(inv_agent_settings_table(), environment, argv, on_note, &unknown, &settings,
+                     &err) != 0) {
         (void)fprintf(stderr, "cwhisk agent: %s\n", err.msg);
         return status;
     }
     if (choose_name(&settings, &err) != 0)
         (void)fprintf(stderr, "cwhisk agent: %s\n", err.msg);
     else
-        status = start(&settings, print);
+        status = start(&settings, print, &unknown);
     cw_conf_free(inv_agent_settings_table(), &settings);
     return status;
 }

@@ -32,9 +32,10 @@ static const char *variable(char *const *environment, const char *name)
 
 static int split_credentials(struct ctl *c, char *text, const char *path, struct cw_err *err)
 {
-    char *colon = strchr(text, ':');
+    char *colon;
 
     text[strcspn(text, "\r\n")] = '\0';
+    colon = strchr(text, ':');
     if (!colon || colon == text || !colon[1])
         return cw_fail(err, CW_INVALID, "--credentials %s: its first line is not USER:PASSWORD",
                        path);

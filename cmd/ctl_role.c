@@ -346,6 +346,8 @@ int role_ctl(int argc, char **argv, char **environment)
             return status;
         }
     }
+    while (optind < argc) /* after "--" */
+        arguments[n++] = argv[optind++];
     if (n == 0) {
         usage(stderr);
     } else if (!(c.command = find_command(arguments[0]))) {

@@ -75,8 +75,16 @@ static void add_number(struct cw_str *out, const json_t *v, enum ctl_format form
 
 static void add_text(struct cw_str *out, const char *text)
 {
-    for (; *text; text++)
-        cw_str_addc(out, (unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text, next = (unsigned char)text[1];
+
+        if (c == 0xc2 && next >= 0x80 && next < 0xa0) { /* U+0080..U+009F in UTF-8 */
+            cw_str_addc(out, '?');
+            text++;
+        } else {
+            cw_str_addc(out, c < 0x20 || c == 0x7f ? '?' : *text);
+        }
+    }
 }
 
 static void add_value(struct cw_str *out, const json_t *v, enum ctl_format format)

@@ -29,6 +29,10 @@ int role_probe(int argc, char **argv, char **environment)
     (void)argc;
     become_neighbour(argv, environment);
     (void)execvpe(PROGRAM, argv, environment);
-    (void)fprintf(stderr, "cwhisk probe: " PROGRAM ": %s\n", strerrordesc_np(errno));
+    (void)fprintf(stderr,
+                  "cwhisk probe: " PROGRAM
+                  " (a program of its own: docker/probe) is neither beside "
+                  "this one nor in PATH: %s\n",
+                  strerrordesc_np(errno));
     return NO_PROGRAM;
 }

@@ -92,11 +92,10 @@ static void begin_to_watch(struct inv_agent *a, struct known *k)
         return;
     }
     k->watched = inv_monitor_watch(a->monitor, k->id, facts.name, facts.memory_bytes);
-    inv_monitor_state(k->watched, "running", false);
     a->watched++;
 }
 
-static void on_found(void *arg, const char *id)
+static void on_found(void *arg, const char *id, bool paused)
 {
     struct inv_agent *a = arg;
     struct cw_map_node *node = cw_map_get(&a->known, cw_slice_of(id));
@@ -111,6 +110,8 @@ static void on_found(void *arg, const char *id)
         k = CW_CONTAINER_OF(node, struct known, node);
     }
     k->scan = a->scan;
+    if (k->watched)
+        inv_monitor_state(k->watched, paused ? "paused" : "running", false); /* still looked at */
 }
 
 static void forget(struct inv_agent *a, struct known *k)

@@ -11,7 +11,7 @@
 #include "common/cgroup/group_path.h"
 #include "common/json/doc.h"
 
-enum { MAX_FILE = 1 << 20 };
+enum { MAX_FILE = 1 << 20, FROZEN_MAX = 256 };
 
 bool inv_scan_id(const char *group, char ret_id[INV_SCAN_ID_LEN + 1])
 {
@@ -34,28 +34,61 @@ bool inv_scan_id(const char *group, char ret_id[INV_SCAN_ID_LEN + 1])
 /* ---- groups ---- */
 
 struct walk {
-    void (*fn)(void *arg, const char *id);
+    inv_scan_fn *fn;
     void *arg;
     unsigned left;
+    int freezer_fd; /* version 1's hierarchy of that name; -1: none */
+    bool v2;
+    char path[PATH_MAX]; /* of the folder that is walked, below the root: "a/b/" */
 };
+
+static bool file_has(int dir_fd, const char *path, const char *word)
+{
+    char text[FROZEN_MAX];
+    int fd = dir_fd < 0 ? -1 : openat(dir_fd, path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+
+    if (fd >= 0)
+        (void)close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    return strstr(text, word) != NULL;
+}
+
+/* Engines put a container's group of each hierarchy at the same place. */
+static bool is_frozen(const struct walk *w, int parent, const char *name)
+{
+    char path[PATH_MAX + NAME_MAX];
+    int n;
+
+    if (w->v2) {
+        n = snprintf(path, sizeof(path), "%s/cgroup.events", name);
+        return n < (int)sizeof(path) && file_has(parent, path, "frozen 1");
+    }
+    n = snprintf(path, sizeof(path), "%s%s/freezer.state", w->path, name);
+    return n < (int)sizeof(path) && file_has(w->freezer_fd, path, "FROZEN");
+}
 
 static void walk_below(struct walk *w, int dir_fd, unsigned depth);
 
 static void visit(struct walk *w, int parent, const char *name, unsigned depth)
 {
     char id[INV_SCAN_ID_LEN + 1];
+    size_t above = strlen(w->path), room = sizeof(w->path) - above;
     int fd;
 
     w->left--;
     if (inv_scan_id(name, id)) { /* what is below it is the container's own */
-        w->fn(w->arg, id);
+        w->fn(w->arg, id, is_frozen(w, parent, name));
         return;
     }
     fd = depth < INV_SCAN_DEPTH
              ? openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
              : -1;
-    if (fd >= 0)
-        walk_below(w, fd, depth + 1);
+    if (fd < 0)
+        return;
+    (void)snprintf(w->path + above, room, "%s/", name); /* cut: nothing is found there */
+    walk_below(w, fd, depth + 1);
+    w->path[above] = '\0';
 }
 
 /* dir_fd is closed. */
@@ -75,27 +108,30 @@ static void walk_below(struct walk *w, int dir_fd, unsigned depth)
 }
 
 /* Version 2's root, or the hierarchy of version 1 that has memory's figures. */
-static int open_hierarchy(const char *root)
+static int open_hierarchy(const char *root, struct walk *w)
 {
     int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int below;
 
-    if (fd < 0 || faccessat(fd, "cgroup.controllers", F_OK, 0) == 0)
+    w->v2 = fd >= 0 && faccessat(fd, "cgroup.controllers", F_OK, 0) == 0;
+    if (fd < 0 || w->v2)
         return fd;
     below = openat(fd, "memory", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    w->freezer_fd = openat(fd, "freezer", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     (void)close(fd);
     return below;
 }
 
-bool inv_scan_groups(const char *root, void (*fn)(void *arg, const char *id), void *arg)
+bool inv_scan_groups(const char *root, inv_scan_fn *fn, void *arg)
 {
-    struct walk w = {.fn = fn, .arg = arg, .left = INV_SCAN_GROUPS};
-    int fd = open_hierarchy(root);
+    struct walk w = {.fn = fn, .arg = arg, .left = INV_SCAN_GROUPS, .freezer_fd = -1};
+    int fd = open_hierarchy(root, &w);
 
-    if (fd < 0)
-        return false;
-    walk_below(&w, fd, 0);
-    return true;
+    if (fd >= 0)
+        walk_below(&w, fd, 0);
+    if (w.freezer_fd >= 0)
+        (void)close(w.freezer_fd);
+    return fd >= 0;
 }
 
 /* ---- Docker's own files ---- */

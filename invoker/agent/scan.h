@@ -16,10 +16,13 @@ enum { INV_SCAN_ID_LEN = 64, INV_SCAN_GROUPS = 100000, INV_SCAN_DEPTH = 10 };
  * Pure. */
 bool inv_scan_id(const char *group, char ret_id[INV_SCAN_ID_LEN + 1]);
 
+/* What is found. paused: its processes are frozen; false also where that cannot be seen. */
+typedef void inv_scan_fn(void *arg, const char *id, bool paused);
+
 /* fn for each container below root ("/sys/fs/cgroup", version 1 or 2), in no order; each once
  * unless groups move meanwhile. At most INV_SCAN_GROUPS groups, INV_SCAN_DEPTH deep. false: there
  * is no hierarchy to be seen. Takes milliseconds on a machine with many groups. */
-bool inv_scan_groups(const char *root, void (*fn)(void *arg, const char *id), void *arg);
+bool inv_scan_groups(const char *root, inv_scan_fn *fn, void *arg);
 
 struct inv_scan_facts {
     char name[256];        /* without the slash; the id where it is not known */

@@ -21,7 +21,7 @@ RIGHT = "Basic " + base64.b64encode(b"invoker.user:invoker.pass").decode()
 STORES = ROOT / "tests/data/tls"
 CONTAINERS = {"containers": [
     {"name": "wsk0_1_guest_hello", "state": "running", "action": "guest/hello", "jobs": 2, "memoryLimit": 268435456},
-    {"name": "wsk0_2_guest_idle", "state": "paused", "action": "guest/\u001b[31midle", "jobs": 0, "idleMs": 1500, "memoryLimit": 1 << 30}]}
+    {"name": "wsk0_2_guest_idle", "state": "paused", "action": "guest/\u001b[31m\u009bdle", "jobs": 0, "idleMs": 1500, "memoryLimit": 1 << 30}]}
 
 
 class Stub(ThreadingHTTPServer):
@@ -89,7 +89,7 @@ def test_list_is_a_table_with_aligned_columns_and_no_control_characters(stub):
     assert len(lines) == 3 and lines[0].split()[:3] == ["ACTION", "STATE", "JOBS"] and lines[0].endswith("  NAME")
     assert lines[1].index("running") == lines[2].index("paused") == lines[0].index("STATE")
     assert "256.0 MiB" in lines[1] and "1.0 GiB" in lines[2] and "1.500 s" in lines[2]
-    assert "\x1b" not in done.stdout and "?[31midle" in lines[2]
+    assert "\x1b" not in done.stdout and "\x9b" not in done.stdout and "?[31m?dle" in lines[2]
 
 
 def on_terminal(stub, columns, *words):
@@ -156,7 +156,8 @@ def test_nobody_there_and_wrong_credentials(stub, tmp_path):
     secret = tmp_path / "secret"
     secret.write_text("invoker.user:invoker.pass\n")
     assert ctl("--url", url, "--credentials", str(secret), "containers").returncode == 0
-    secret.write_text("nothing\n")
+    assert ctl("--url", url, "--credentials", str(secret), "--", "containers").returncode == 0
+    secret.write_text("nothing\nuser:password\n")
     assert ctl("--url", url, "--credentials", str(secret), "containers").returncode == 2
     done = ctl("--url", "http://127.0.0.1:9", "containers")
     assert done.returncode == 3 and "--url or CWHISK_CTL_URL" in done.stderr

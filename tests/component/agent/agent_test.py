@@ -132,6 +132,15 @@ class Agent(unittest.TestCase):
         self.assertEqual(self.containers(), {})
         self.assertEqual(self.log.read_text(encoding="utf-8").count(f"cwhisk.agent.containers-dir {self.docker}: the name of container"), 1)
 
+    def test_a_paused_container_is_shown_as_such(self):
+        folder = self.container(A, "x", memory=5000)
+        (folder / "cgroup.events").write_text("populated 1\nfrozen 1\n", encoding="ascii")
+        self.start("-Dcwhisk.agent.prot=5")
+        wait_until("paused, and measured", lambda: (c := self.containers().get("x")) and c["state"] == "paused" and c["usage"]["workingSetBytes"] == 4000)
+        (folder / "cgroup.events").write_text("populated 1\nfrozen 0\n", encoding="ascii")
+        wait_until("it goes on", lambda: self.containers()["x"]["state"] == "running")
+        self.assertIn("settings ignored here: cwhisk.agent.prot", self.log.read_text(encoding="utf-8"))
+
     def test_host_and_metrics(self):
         self.container(A, "x")
         self.start()

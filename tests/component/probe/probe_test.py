@@ -190,7 +190,8 @@ class Role(unittest.TestCase):
 
     def test_without_the_program_it_says_so(self):
         done = subprocess.run([CWHISK, "probe", "true"], env={"PATH": "/does/not/exist"}, capture_output=True, text=True, check=False)
-        self.assertEqual((done.returncode, done.stderr), (127, "cwhisk probe: cwhisk-probe: No such file or directory\n"))
+        self.assertEqual((done.returncode, done.stderr), (
+            127, "cwhisk probe: cwhisk-probe (a program of its own: docker/probe) is neither beside this one nor in PATH: No such file or directory\n"))
 
 
 class Answering(unittest.TestCase):

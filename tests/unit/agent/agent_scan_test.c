@@ -10,14 +10,15 @@
 #define ID_C HEX16 HEX16 HEX16 "cccccccccccccccc"
 
 struct found {
-    unsigned count;
+    unsigned count, paused;
     char ids[8][INV_SCAN_ID_LEN + 1];
 };
 
-static void on_found(void *arg, const char *id)
+static void on_found(void *arg, const char *id, bool paused)
 {
     struct found *f = arg;
 
+    f->paused += paused;
     assert_true(f->count < 8);
     (void)snprintf(f->ids[f->count++], sizeof(f->ids[0]), "%s", id);
 }
@@ -78,6 +79,30 @@ static void both_versions_are_walked_and_what_is_inside_containers_is_not(void *
     assert_true(has(&f, ID_A) && has(&f, ID_B) && !has(&f, ID_C));
 }
 
+static void frozen_containers_are_paused(void **state)
+{
+    const char *root = *state;
+    struct found f = {0};
+
+    scratch_put(root, "memory/docker/" ID_A "/memory.stat", "");
+    scratch_put(root, "freezer/docker/" ID_A "/freezer.state", "FROZEN\n");
+    scratch_put(root, "memory/docker/" ID_B "/memory.stat", "");
+    scratch_put(root, "freezer/docker/" ID_B "/freezer.state", "THAWED\n");
+    scratch_put(root, "memory/" ID_C "/memory.stat", "");
+    assert_true(inv_scan_groups(root, on_found, &f));
+    assert_int_equal(f.count, 3);
+    assert_int_equal(f.paused, 1);
+    f = (struct found){0};
+    scratch_put(root, "cgroup.controllers", "memory");
+    scratch_put(root, "a.slice/docker-" ID_B ".scope/cgroup.events", "populated 1\nfrozen 1\n");
+    assert_true(inv_scan_groups(root, on_found, &f));
+    assert_int_equal(f.paused, 1);
+    scratch_put(root, "a.slice/docker-" ID_B ".scope/cgroup.events", "populated 1\nfrozen 0\n");
+    f = (struct found){0};
+    assert_true(inv_scan_groups(root, on_found, &f));
+    assert_int_equal(f.paused, 0);
+}
+
 static void names_and_limits_come_from_dockers_files(void **state)
 {
     struct inv_scan_facts facts;
@@ -122,6 +147,7 @@ int main(void)
                                         scratch_end),
         cmocka_unit_test_setup_teardown(files_that_make_no_sense_leave_the_id, scratch_begin,
                                         scratch_end),
+        cmocka_unit_test_setup_teardown(frozen_containers_are_paused, scratch_begin, scratch_end),
     };
 
     return cmocka_run_group_tests_name("agent_scan", tests, NULL, NULL);
