@@ -62,17 +62,16 @@ static bool is_wanted(const struct inv_agent *a, const char *name)
 }
 
 /* Who asks for a prefix would otherwise see nothing, and not know why. */
-static void tell_nameless(struct inv_agent *a, const struct inv_scan_facts *facts,
-                          const struct known *k)
+static void tell_nameless(struct inv_agent *a, const char *id)
 {
-    if (a->nameless || strcmp(facts->name, k->id) != 0)
+    if (a->nameless)
         return;
     a->nameless = true;
     cw_log(CW_LOG_WARN, NULL, COMPONENT,
            "cwhisk.agent.containers-dir %s: the name of container %.12s cannot be read there (nor "
            "those of others, perhaps), so it does not begin with cwhisk.agent.name-prefix \"%s\" "
            "and is not watched",
-           a->s->containers_dir, k->id, a->s->name_prefix);
+           a->s->containers_dir, id, a->s->name_prefix);
 }
 
 static void begin_to_watch(struct inv_agent *a, struct known *k)
@@ -88,7 +87,8 @@ static void begin_to_watch(struct inv_agent *a, struct known *k)
     }
     inv_scan_facts(a->s->containers_dir, k->id, &facts);
     if (!is_wanted(a, facts.name)) {
-        tell_nameless(a, &facts, k);
+        if (!facts.named)
+            tell_nameless(a, k->id);
         return;
     }
     k->watched = inv_monitor_watch(a->monitor, k->id, facts.name, facts.memory_bytes);

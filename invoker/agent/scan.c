@@ -172,9 +172,7 @@ void inv_scan_facts(const char *folder, const char *id, struct inv_scan_facts *r
     const char *name = json_string_value(json_object_get(config, "Name"));
     json_int_t memory = json_integer_value(json_object_get(host, "Memory"));
 
-    if (name && name[0] == '/' && name[1] && is_plain(name + 1))
-        (void)snprintf(ret->name, sizeof(ret->name), "%s", name + 1);
-    else
-        (void)snprintf(ret->name, sizeof(ret->name), "%s", id);
+    ret->named = name && name[0] == '/' && name[1] && is_plain(name + 1);
+    (void)snprintf(ret->name, sizeof(ret->name), "%s", ret->named ? name + 1 : id);
     ret->memory_bytes = memory > 0 ? (uint64_t)memory : 0;
 }

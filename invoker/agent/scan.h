@@ -26,6 +26,7 @@ bool inv_scan_groups(const char *root, inv_scan_fn *fn, void *arg);
 
 struct inv_scan_facts {
     char name[256];        /* without the slash; the id where it is not known */
+    bool named;            /* it is known */
     uint64_t memory_bytes; /* limit; 0: none, or not known */
 };
 /* folder: Docker's ("/var/lib/docker/containers"), with a folder for each id. */

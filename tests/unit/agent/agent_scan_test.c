@@ -111,6 +111,7 @@ static void names_and_limits_come_from_dockers_files(void **state)
     scratch_put(*state, ID_A "/hostconfig.json", "{\"Memory\":268435456}");
     inv_scan_facts(*state, ID_A, &facts);
     assert_string_equal(facts.name, "wsk0_1_x");
+    assert_true(facts.named);
     assert_int_equal(facts.memory_bytes, 268435456);
 }
 
@@ -127,6 +128,7 @@ static void files_that_make_no_sense_leave_the_id(void **state)
 
     inv_scan_facts(*state, ID_A, &facts);
     assert_string_equal(facts.name, ID_A);
+    assert_false(facts.named);
     scratch_put(*state, ID_A "/hostconfig.json", "{\"Memory\":-1}");
     for (size_t i = 0; i < sizeof(CONFIGS) / sizeof(CONFIGS[0]); i++) {
         scratch_put(*state, ID_A "/config.v2.json", CONFIGS[i]);
