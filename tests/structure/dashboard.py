@@ -82,6 +82,8 @@ def problems(board):
         v = variables.get(name, {})
         if not (v.get("type") == "query" and v.get("multi") and v.get("includeAll") and v.get("datasource") == PANEL_SOURCE):
             yield f"variable {name}: not a choice of several, or all"
+    if variables.get("job", {}).get("allValue"):
+        yield "variable job: all is everything that Prometheus scrapes"  # of which up is asked
     if board.get("editable") or not board.get("uid"):
         yield "editable, or without uid"
     yield from check_grid(board["panels"])
@@ -113,6 +115,7 @@ def self_test(board):
         "not only of what was chosen": lambda b: panel(b)["targets"][0].update(expr='up{job="x"}'),
         "does not follow": lambda b: panel(b)["targets"][0].update(expr="rate(x[5m])"),
         "unbalanced": lambda b: panel(b)["targets"][0].update(expr="sum(x"),
+        "variable job": lambda b: b["templating"]["list"][1].update(allValue=".+"),
         "variable instance": lambda b: b["templating"]["list"].pop(),
     }
     missed = [what for what, how in cases.items() if not any(what in p for p in problems(spoil(board, how)))]
