@@ -325,8 +325,8 @@ static void tell_change(const struct ctl *c, const char *what, char mark, const 
     ctl_print_line(stdout, c->command, row);
 }
 
-/* Does what is shown of it differ? Ages and the like change all the time and would drown the rest,
- * hence numbers do not count without --json. */
+/* Does what is shown of it differ? What is measured (ages, bytes, cores) changes all the time and
+ * would drown the rest, hence it does not count without --json; what is counted does. */
 static bool looks_changed(const struct ctl *c, const json_t *before, const json_t *now)
 {
     if (c->json)
@@ -335,7 +335,9 @@ static bool looks_changed(const struct ctl *c, const json_t *before, const json_
         const struct ctl_column *column = &c->command->columns[i];
         const json_t *a = member(before, column->key), *b = member(now, column->key);
 
-        if (!(json_is_number(a) && json_is_number(b)) && !json_equal(a, b) && (a || b))
+        if (json_is_number(a) && json_is_number(b) && column->format != CTL_TEXT)
+            continue;
+        if (!json_equal(a, b) && (a || b))
             return true;
     }
     return false;

@@ -207,10 +207,14 @@ def test_watch_in_a_pipe_tells_each_change_once(stub):
     process = watching(stub, "containers")
     first = [process.stdout.readline().split(" ", 2) for _ in range(2)]
     assert [line[1] for line in first] == ["+", "+"] and "NAME=wsk0_1_guest_hello" in first[0][2]
-    state["rows"] = [{**CONTAINERS["containers"][0], "state": "paused", "jobs": 0}]
+    paused = {**CONTAINERS["containers"][0], "state": "paused", "jobs": 0, "memoryUsed": 1, "cpuMillis": 1, "idleMs": 1}
+    state["rows"] = [paused]
     changes = sorted(process.stdout.readline().split(" ", 2)[1:] for _ in range(2))
     assert changes[0][0] == "-" and "wsk0_2_guest_idle" in changes[0][1]
     assert changes[1][0] == "~" and "STATE=paused" in changes[1][1]
+    state["rows"] = [{**paused, "jobs": 3}]
+    assert " JOBS=3 " in process.stdout.readline(), "what is counted is told of"
+    state["rows"] = [{**paused, "jobs": 3, "memoryUsed": 12345, "cpuMillis": 17, "idleMs": 99}]
     asked = len(stub.asked)
     wait_until(lambda: len(stub.asked) > asked + 3, what="further looks")
     process.terminate()
