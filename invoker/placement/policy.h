@@ -7,10 +7,11 @@
  *           memory's part.
  *   hash    OpenWhisk's: home invoker and steps (upstream ShardingContainerPoolBalancer). When no
  *           host has room, a random one is over-committed; it never waits while a host is usable.
- *   hybrid  least expected delay: cold start and run at the host's load, queue, and what its
- *           evictions will cost. When they are nearly equal this host, then the one that is the
- *           action's by hash. Waits for a busy container of the action here when that will be free
- *           long before a new one is made, until all that has been waited would have made one.
+ *   hybrid  least expected delay: cold start and run at the host's load, as long as that lasts,
+ *           queue, and what its evictions will cost. When they are nearly equal this host, then
+ *           the one that is the action's by hash. Waits for a busy container of the action here
+ *           when that will be free long before a new one is made, until all that has been waited
+ *           would have made one.
  * Hosts that are dead, draining, of the other set, or whose figures make no sense are never
  * chosen, and counted by reason. Thread: any. */
 #pragma once

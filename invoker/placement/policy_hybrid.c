@@ -24,6 +24,9 @@ static const double SATURATED = 0.95;
 /* How well the load is known: Sakasegawa's exponent is for work that comes at random. What runs is
  * known here, so there is hardly any waiting before all cores are taken. */
 static const double KNOWN = 2;
+/* A host's load is that of this moment for about so long: what runs there ends, and what comes goes
+ * where there is less. */
+static const double LASTS_US = 3e6;
 
 /* How much longer work takes at load rho (1: all cores) of a host with so many cores: the waiting
  * of M/M/c as Sakasegawa approximates it, continued in a straight line where the formula has its
@@ -40,6 +43,14 @@ static double slowdown(double rho, double cores)
         base *= base;
     }
     return shared + power / (cores * (1 - below)) + (rho - below);
+}
+
+/* The part of a run that meets the load of this moment, which fades exponentially. The rest of it
+ * meets what is usual, the same everywhere: a long run does not pass over a warm container for load
+ * that will be gone before it is half done. */
+static double soon_us(const struct inv_ask *ask)
+{
+    return -expm1(-(double)ask->run_us / LASTS_US) * LASTS_US;
 }
 
 static double p_warm(const struct inv_host_view *h)
@@ -74,14 +85,15 @@ static double queue_us(const struct inv_host_view *h, const struct inv_ask *ask)
     return waiting * run / (h->running > 0 ? h->running : 1);
 }
 
-/* Infinite when it is beyond worth_us in any case. */
-static double delay_us(const struct inv_host_view *h, const struct inv_ask *ask, double worth_us)
+/* Without what is the same on all hosts. Infinite when it is beyond worth_us in any case. */
+static double delay_us(const struct inv_host_view *h, const struct inv_ask *ask, double run_us,
+                       double worth_us)
 {
     double total = (double)h->cpu_total_millis, cold = 1 - p_warm(h);
     double rho = ((double)inv_host_cpu_millis(h) + (double)ask->cpu_millis) / total;
     double cores = total > 1000 ? total * 0.001 : 1;
     double crowd = h->starting > 0 ? 1 + h->starting / cores : 1;
-    double work = cold * COLD_WEIGHT * (double)ask->cold_start_us * crowd + (double)ask->run_us;
+    double work = cold * COLD_WEIGHT * (double)ask->cold_start_us * crowd + run_us;
     double delay;
 
     if (work > worth_us)
@@ -154,17 +166,18 @@ void inv_policy_hybrid(const struct inv_host_view *hosts, const bool *usable, si
                        const struct inv_ask *ask, struct inv_placement *ret)
 {
     double delays[INV_PLACEMENT_MAX_HOSTS], best = INFINITY, near = INFINITY;
+    double run_us = soon_us(ask), rest_us = (double)ask->run_us - run_us;
     uint64_t highest = 0;
 
     for (size_t i = 0; i < count; i++) {
-        delays[i] =
-            usable[i] && can_take(&hosts[i], ask) ? delay_us(&hosts[i], ask, near) : INFINITY;
+        delays[i] = usable[i] && can_take(&hosts[i], ask) ? delay_us(&hosts[i], ask, run_us, near)
+                                                          : INFINITY;
         if (delays[i] < best) {
             best = delays[i];
             near = best + fmax(best * NEAR, NEAR_US);
         }
     }
-    if (waits(hosts, count, ask, best, ret) || isinf(best))
+    if (waits(hosts, count, ask, best + rest_us, ret) || isinf(best))
         return;
     for (size_t i = 0; i < count; i++) {
         if (delays[i] > near)
@@ -174,5 +187,5 @@ void inv_policy_hybrid(const struct inv_host_view *hosts, const bool *usable, si
             highest = rank(&hosts[i], ask);
         }
     }
-    ret->delay_us = best < 1e15 ? (int64_t)delays[ret->host] : INT64_MAX;
+    ret->delay_us = best < 1e15 ? (int64_t)(delays[ret->host] + rest_us) : INT64_MAX;
 }

@@ -190,6 +190,28 @@ static void hybrid_leaves_a_warm_host_when_its_load_says_so(void **state)
     assert_int_equal(last, 0);
 }
 
+/* The load of this moment is gone before half a minute is. */
+static void a_long_run_minds_the_load_of_the_moment_no_more_than_a_short_one(void **state)
+{
+    struct inv_host_view hosts[] = {host(0, 0, 0), host(1, 3000, GIB)};
+    struct inv_ask a = ask(400, 256);
+
+    (void)state;
+    hosts[1].warm = hosts[1].idle = 1;
+    for (a.run_us = 10000; a.run_us <= 60000000; a.run_us *= 2) {
+        struct inv_placement p = place(INV_POLICY_HYBRID, hosts, 2, &a);
+
+        assert_int_equal(p.host, 1);
+        assert_true(p.warm);
+        assert_true(p.delay_us >= a.run_us);
+    }
+    hosts[1].cpu_reserved_millis = 8000; /* twice what there is: too much for three seconds too */
+    a.run_us = 30000000;
+    assert_int_equal(place(INV_POLICY_HYBRID, hosts, 2, &a).host, 0);
+    hosts[0].cpu_reserved_millis = 8000; /* but not when it is so everywhere */
+    assert_int_equal(place(INV_POLICY_HYBRID, hosts, 2, &a).host, 1);
+}
+
 static void hybrid_avoids_evictions(void **state)
 {
     struct inv_host_view hosts[] = {host(0, 0, 8 * GIB), host(1, 0, 2 * GIB)};
@@ -391,6 +413,7 @@ int main(void)
         cmocka_unit_test(hash_overcommits_a_random_host_when_all_are_full),
         cmocka_unit_test(hybrid_stays_where_it_is_warm),
         cmocka_unit_test(hybrid_leaves_a_warm_host_when_its_load_says_so),
+        cmocka_unit_test(a_long_run_minds_the_load_of_the_moment_no_more_than_a_short_one),
         cmocka_unit_test(hybrid_avoids_evictions),
         cmocka_unit_test(hybrid_avoids_queues),
         cmocka_unit_test(among_equals_this_host_is_first),
