@@ -329,7 +329,7 @@ void sim_replay(const struct sim_conf *conf, const struct sim_trace *trace, stru
         .charge = conf->charge == INV_NEED_DECLARED ? INV_CHARGE_DECLARED : INV_CHARGE_INFERRED,
         .user_memory_bytes = conf->memory_mib * MIB,
         .floor_bytes = (int64_t)((double)(conf->memory_mib * MIB) * conf->floor),
-        .cold_starts_max = conf->charge == INV_NEED_DECLARED ? 0 : conf->cold_starts,
+        .cold_starts_max = conf->cold_starts,
     };
     set_up_functions(&w);
     set_up_nodes(&w);

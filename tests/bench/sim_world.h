@@ -30,7 +30,7 @@ struct sim_conf {
     int64_t hop_us;       /* of a forward */
     double overcommit;    /* what controllers are told of memory when needs are inferred */
     double floor;         /* part of the memory that stays free when needs are inferred */
-    uint32_t cold_starts; /* at once on a host when needs are inferred; 0: any number */
+    uint32_t cold_starts; /* at once on a host; 0: any number */
     uint64_t seed;
     bool wait; /* for busy containers, where the policy asks for that */
 };
