@@ -8,16 +8,6 @@
 
 enum { MIB_SHIFT = 20 };
 
-static void add_usage(void *arg, const struct inv_container_usage *c)
-{
-    struct inv_host_view *v = arg;
-
-    if (c->usage.untrusted) /* what containers say of themselves decides nothing */
-        return;
-    v->cpu_used_millis += c->cpu_millis;
-    v->memory_used_bytes += (int64_t)c->usage.memory_bytes;
-}
-
 /* What user-memory promises beyond the limits of the groups that containers are in is not there. */
 static void fit_into(const struct cw_usage_budget *budget, struct inv_host_view *ret)
 {
@@ -29,6 +19,7 @@ static void fit_into(const struct cw_usage_budget *budget, struct inv_host_view 
 void inv_host_figures(const struct inv_host_sources *s, struct inv_host_view *ret)
 {
     struct inv_pool_stats pool;
+    struct inv_used used;
     uint64_t waiting_mb;
     size_t waiting;
 
@@ -52,5 +43,7 @@ void inv_host_figures(const struct inv_host_sources *s, struct inv_host_view *re
         return;
     }
     fit_into(&inv_monitor_host(s->monitor)->budget, ret);
-    inv_monitor_each(s->monitor, add_usage, ret);
+    used = inv_monitor_used(s->monitor); /* what containers say of themselves decides nothing */
+    ret->cpu_used_millis = used.cpu_millis;
+    ret->memory_used_bytes = used.memory_bytes;
 }

@@ -91,6 +91,19 @@ static void find_rate(struct inv_watched *w, int64_t now)
     w->rate_cpu_ns = w->last.cpu_ns;
 }
 
+/* Its part of what all use together, after any change of it. What containers say of themselves is
+ * none. */
+static void account(struct inv_watched *w)
+{
+    struct inv_used *all = &w->m->used, now = {0};
+
+    if (!w->forgotten && !w->last.untrusted)
+        now = (struct inv_used){w->cpu_millis, (int64_t)w->last.memory_bytes};
+    all->cpu_millis += now.cpu_millis - w->used.cpu_millis;
+    all->memory_bytes += now.memory_bytes - w->used.memory_bytes;
+    w->used = now;
+}
+
 static void rest(struct inv_watched *w)
 {
     if (cw_link_on_list(&w->link))
@@ -98,6 +111,7 @@ static void rest(struct inv_watched *w)
     cw_list_push_back(&w->m->resting, &w->link);
     w->cpu_millis = 0;
     w->rate_us = 0;
+    account(w);
 }
 
 static bool is_active(const struct inv_watched *w)
@@ -125,6 +139,7 @@ bool inv_watched_look(struct inv_watched *w, uint32_t want)
         if (inv_watched_look_through_probe(w, &u)) {
             take_over(&w->last, &u);
             find_rate(w, w->sampled_us);
+            account(w);
         }
         return w->last.have != 0;
     }
@@ -135,6 +150,7 @@ bool inv_watched_look(struct inv_watched *w, uint32_t want)
     take_over(&w->last, &u);
     if (u.have & CW_USAGE_CPU)
         find_rate(w, w->sampled_us);
+    account(w);
     if (u.have & CW_USAGE_MEMORY)
         w->memory_us = w->sampled_us;
     if (u.have & CW_USAGE_MEMORY_STAT) {
@@ -448,6 +464,7 @@ void inv_monitor_forget(struct inv_watched *w)
     if (!w)
         return;
     w->forgotten = true;
+    account(w);
     cw_defer_post(&w->settle);
 }
 
@@ -495,6 +512,11 @@ void inv_monitor_each(struct inv_monitor *m,
 {
     each_of(&m->active, fn, arg);
     each_of(&m->resting, fn, arg);
+}
+
+struct inv_used inv_monitor_used(const struct inv_monitor *m)
+{
+    return m->used;
 }
 
 const struct inv_host_usage *inv_monitor_host(const struct inv_monitor *m)

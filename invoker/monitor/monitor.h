@@ -130,6 +130,13 @@ struct inv_container_usage {
 void inv_monitor_each(struct inv_monitor *m,
                       void (*fn)(void *arg, const struct inv_container_usage *c), void *arg);
 
+/* What all of them use together, as inv_monitor_each has it; without those that are untrusted. */
+struct inv_used {
+    int64_t cpu_millis, memory_bytes;
+};
+/* Takes no longer with many containers. */
+struct inv_used inv_monitor_used(const struct inv_monitor *m);
+
 /* Read each second. */
 struct inv_host_usage {
     struct cw_usage_host now;

@@ -29,6 +29,7 @@ struct inv_monitor {
     struct cw_list resting; /* paused, or their groups are gone */
     struct cw_timer tick, host_tick;
     struct inv_host_usage host;
+    struct inv_used used;
     struct cw_map kinds; /* struct inv_monitor_kind */
     struct cw_usage_probes *probes;
     bool hidden; /* groups cannot be seen, as far as is known */
@@ -79,6 +80,7 @@ struct inv_watched {
     int64_t rate_us; /* of cpu_millis: the earlier of two looks */
     uint64_t rate_cpu_ns, full_cpu_ns;
     uint32_t cpu_millis;
+    struct inv_used used;                     /* the monitor's has so much of it */
     struct cw_list beginning, running, ended; /* struct inv_meter */
     struct cw_defer settle;
     uint64_t runs;

@@ -22,6 +22,7 @@
 
 #define HEX16 "0123456789abcdef"
 #define ID HEX16 HEX16 HEX16 HEX16
+#define OTHER HEX16 HEX16 HEX16 "fedcba9876543210"
 #define GROUP "docker/" ID
 
 enum { WITHIN_MS = 30000, MIB = 1 << 20, LIMIT = 256 * MIB, LOG_BYTES = 4096, RUNS = 1000 };
@@ -213,10 +214,29 @@ static struct finding find(struct world *w)
     return f;
 }
 
+static void add_up(void *arg, const struct inv_container_usage *c)
+{
+    struct inv_used *sum = arg;
+
+    sum->cpu_millis += c->cpu_millis;
+    sum->memory_bytes += (int64_t)c->usage.memory_bytes;
+}
+
+/* Nobody here has a probe. */
+static void assert_sums(struct world *w)
+{
+    struct inv_used sum = {0}, used = inv_monitor_used(w->monitor);
+
+    inv_monitor_each(w->monitor, add_up, &sum);
+    assert_int_equal(used.cpu_millis, sum.cpu_millis);
+    assert_int_equal(used.memory_bytes, sum.memory_bytes);
+}
+
 static struct inv_container_usage known(struct world *w)
 {
     struct finding f = find(w);
 
+    assert_sums(w);
     assert_true(f.found);
     return f.c;
 }
@@ -428,6 +448,35 @@ static bool was_looked_at_again(void *arg)
 static bool host_was_read(void *arg)
 {
     return inv_monitor_host(((struct world *)arg)->monitor)->sampled_us > 0;
+}
+
+static void what_all_use_together_is_kept_as_they_come_and_go(void **state)
+{
+    struct world *w = *state;
+    struct inv_watched *c = watch(w), *other;
+
+    assert_int_equal(inv_monitor_used(w->monitor).memory_bytes, 7507968);
+    cgroup_tree_v1(w->root, "docker/" OTHER);
+    other = inv_monitor_watch(w->monitor, OTHER, "wsk0_2_guest_hello", LIMIT);
+    assert_int_equal(inv_monitor_used(w->monitor).memory_bytes, 2 * 7507968);
+    w->skipped_us += 1000000;
+    put_number(w, "cpuacct", "cpuacct.usage", 3014729871ULL + 500000000);
+    put_number(w, "memory", "memory.usage_in_bytes", 8 * MIB);
+    end(w, begin(w, c), false);
+    assert_in_range(inv_monitor_used(w->monitor).cpu_millis, 1, 500);
+    assert_int_equal(inv_monitor_used(w->monitor).memory_bytes, 7507968 + 8 * MIB);
+    assert_sums(w);
+    inv_monitor_state(c, "paused", true);
+    assert_int_equal(inv_monitor_used(w->monitor).cpu_millis, 0);
+    assert_int_equal(inv_monitor_used(w->monitor).memory_bytes, 7507968 + 8 * MIB);
+    assert_sums(w);
+    inv_monitor_forget(c);
+    assert_int_equal(inv_monitor_used(w->monitor).memory_bytes, 7507968);
+    assert_sums(w);
+    inv_monitor_forget(other);
+    run_turns(w->loop);
+    assert_int_equal(inv_monitor_used(w->monitor).memory_bytes, 0);
+    assert_sums(w);
 }
 
 /* ---- those that use no CPU ---- */
@@ -781,6 +830,7 @@ int main(void)
         CASE(not_all_of_very_many_runs_are_measured),
         CASE(null_is_nothing),
         CASE(largest_working_set_of_a_run_is_kept),
+        CASE(what_all_use_together_is_kept_as_they_come_and_go),
         CASE(who_uses_no_cpu_is_looked_at_less_closely),
         CASE(whose_cpu_cannot_be_seen_is_looked_at_as_if_it_used_some),
         CASE(paused_container_is_not_looked_at),
