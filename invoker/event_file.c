@@ -1,5 +1,4 @@
-/* One batch is with the worker at any time; events that come meanwhile are the next one. The file
- * is touched by the worker only, or by free when there is no worker any more. */
+/* The file is touched by the writing thread only, or by free when there is none any more. */
 #include "invoker/event_file.h"
 
 #include <errno.h>
@@ -9,35 +8,19 @@
 #include <unistd.h>
 
 #include "common/base/err.h"
-#include "common/loop/loop.h"
-#include "common/loop/worker.h"
-#include "common/obs/log.h"
 #include "common/obs/metrics.h"
-
-#define COMPONENT "EventLog"
+#include "invoker/logs/write_behind.h"
 
 enum { WAITING_MAX_BYTES = INV_EVENT_FILE_MIN_BYTES, MODE = 0644 };
 
-struct batch {
-    struct inv_event_file *f;
-    struct cw_str text;
-    size_t events;
-    bool worked;
-    struct cw_err err; /* code CW_OK: all is written */
-};
-
 struct inv_event_file {
-    struct cw_worker *worker;
-    struct cw_counter *written, *lost;
+    struct inv_write_behind *writer;
     char *path, *old_path;
     size_t max_bytes;
-    struct cw_str waiting;
-    size_t waiting_events;
-    bool busy, failing, closing;
-    int fd; /* worker's; -1: none */
+    int fd; /* -1: none */
 };
 
-/* ---- the worker's part ---- */
+/* ---- the thread's part ---- */
 
 static void close_file(struct inv_event_file *f)
 {
@@ -93,92 +76,25 @@ static void write_all(const struct inv_event_file *f, off_t size, const struct c
     }
 }
 
-/* Thread: worker. */
-static void work(void *arg)
+/* Thread: the writer's. */
+static void write_batch(void *arg, const struct cw_str *text, struct cw_err *err)
 {
-    struct batch *b = arg;
-    struct inv_event_file *f = b->f;
+    struct inv_event_file *f = arg;
     struct stat st;
 
-    b->worked = true;
-    if (!is_still_there(f, &st) && open_file(f, &st, &b->err) != 0)
+    if (!is_still_there(f, &st) && open_file(f, &st, err) != 0)
         return;
-    if (st.st_size > 0 && (size_t)st.st_size + b->text.n > f->max_bytes &&
-        rotate(f, &st, &b->err) != 0)
+    if (st.st_size > 0 && (size_t)st.st_size + text->n > f->max_bytes && rotate(f, &st, err) != 0)
         return;
-    write_all(f, st.st_size, &b->text, &b->err);
+    write_all(f, st.st_size, text, err);
 }
 
 /* ---- the loop's part ---- */
 
-static void lose(struct inv_event_file *f, size_t events, const char *why)
-{
-    cw_counter_add(f->lost, events);
-    if (!f->failing)
-        cw_log(CW_LOG_ERROR, NULL, COMPONENT,
-               "cwhisk.events-file: events are not written until that works again: %s", why);
-    f->failing = true;
-}
-
-static void tell(const struct batch *b)
-{
-    struct inv_event_file *f = b->f;
-
-    if (b->err.code != CW_OK) {
-        lose(f, b->events, b->err.msg);
-        return;
-    }
-    cw_counter_add(f->written, b->events);
-    if (f->failing)
-        cw_log(CW_LOG_INFO, NULL, COMPONENT, "cwhisk.events-file: events are written again");
-    f->failing = false;
-}
-
-static void submit(struct inv_event_file *f);
-
-static void done(void *arg)
-{
-    struct batch *b = arg;
-    struct inv_event_file *f = b->f;
-
-    if (!b->worked) /* the worker ended first */
-        work(b);
-    tell(b);
-    cw_str_done(&b->text);
-    free(b);
-    f->busy = false;
-    if (!f->closing && f->waiting_events)
-        submit(f);
-}
-
-static void submit(struct inv_event_file *f)
-{
-    struct batch *b = cw_alloc(sizeof(*b));
-
-    b->f = f;
-    b->text = f->waiting;
-    b->events = f->waiting_events;
-    cw_str_init(&f->waiting, WAITING_MAX_BYTES);
-    f->waiting_events = 0;
-    f->busy = true;
-    cw_worker_run(f->worker, work, done, b);
-}
-
 void inv_event_file_put(struct inv_event_file *f, const char *json)
 {
-    size_t n = f ? strlen(json) + 1 : 0;
-
-    if (!f)
-        return;
-    if (n > WAITING_MAX_BYTES - f->waiting.n) {
-        lose(f, 1, "the disk is too slow");
-        return;
-    }
-    cw_str_addz(&f->waiting, json);
-    cw_str_addc(&f->waiting, '\n');
-    f->waiting_events++;
-    if (!f->busy)
-        submit(f);
+    if (f)
+        inv_write_behind_put(f->writer, cw_slice_of(json), "\n", 1);
 }
 
 /* ---- life ---- */
@@ -201,17 +117,26 @@ struct inv_event_file *inv_event_file_new(const struct inv_event_file_conf *conf
     f->path = cw_strdup(conf->path);
     f->old_path = old_path_of(conf->path);
     f->max_bytes = conf->max_bytes;
-    cw_str_init(&f->waiting, WAITING_MAX_BYTES);
-    f->written = cw_metrics_counter(conf->metrics, "cwhisk_events_written_total", NULL,
-                                    "Events written to cwhisk.events-file.");
-    f->lost = cw_metrics_counter(conf->metrics, "cwhisk_events_lost_total", NULL,
-                                 "Events that could not be written there.");
-    f->worker = cw_worker_new(conf->loop, 1, err);
-    if (!f->worker) {
+    f->writer = inv_write_behind_new(
+        &(struct inv_write_behind_conf){
+            .loop = conf->loop,
+            .max_waiting = WAITING_MAX_BYTES,
+            .write = write_batch,
+            .arg = f,
+            .written = cw_metrics_counter(conf->metrics, "cwhisk_events_written_total", NULL,
+                                          "Events written to cwhisk.events-file."),
+            .lost = cw_metrics_counter(conf->metrics, "cwhisk_events_lost_total", NULL,
+                                       "Events that could not be written there."),
+            .component = "EventLog",
+            .fails = "cwhisk.events-file: events are not written until that works again",
+            .works = "cwhisk.events-file: events are written again",
+        },
+        err);
+    if (!f->writer) {
         inv_event_file_free(f);
         return NULL;
     }
-    submit(f);
+    inv_write_behind_try(f->writer);
     return f;
 }
 
@@ -219,15 +144,7 @@ void inv_event_file_free(struct inv_event_file *f)
 {
     if (!f)
         return;
-    f->closing = true;
-    cw_worker_free(f->worker);
-    if (f->waiting_events) {
-        struct batch last = {.f = f, .text = f->waiting, .events = f->waiting_events};
-
-        work(&last);
-        tell(&last);
-    }
-    cw_str_done(&f->waiting);
+    inv_write_behind_free(f->writer);
     close_file(f);
     free(f->old_path);
     free(f->path);

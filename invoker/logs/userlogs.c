@@ -1,5 +1,4 @@
-/* One batch is with the worker at any time; what comes meanwhile is gathered for the next one. The
- * file is touched by the worker only, or by free when there is no worker any more. */
+/* The file is touched by the writing thread only, or by free when there is none any more. */
 #include "invoker/logs/userlogs.h"
 
 #include <errno.h>
@@ -11,10 +10,9 @@
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
-#include "common/loop/loop.h"
-#include "common/loop/worker.h"
 #include "common/obs/log.h"
 #include "common/obs/metrics.h"
+#include "invoker/logs/write_behind.h"
 
 #define COMPONENT "DockerToActivationFileLogStore"
 
@@ -29,28 +27,18 @@ enum {
 struct target {
     int fd; /* -1: none */
     size_t size;
+    bool opened; /* just now */
     char path[MAX_PATH];
 };
 
-struct batch {
-    struct inv_userlogs *u;
-    struct cw_str text;
-    bool worked, opened; /* a new file */
-    struct cw_err err;   /* code CW_OK: all is written */
-};
-
 struct inv_userlogs {
-    struct cw_loop *loop;
-    struct cw_worker *worker;
-    struct cw_counter *written, *lost;
+    struct inv_write_behind *writer;
     char *folder;
     size_t max_file;
-    struct cw_str waiting;
-    bool busy, failing, closing;
-    struct target file; /* worker */
+    struct target file;
 };
 
-/* ---- the worker's part ---- */
+/* ---- the thread's part ---- */
 
 static void close_file(struct target *file)
 {
@@ -94,113 +82,63 @@ static int write_all(const struct target *file, const struct cw_str *text, struc
     return 0;
 }
 
-/* Thread: worker. */
-static void work(void *arg)
+/* Thread: the writer's. */
+static void write_batch(void *arg, const struct cw_str *text, struct cw_err *err)
 {
-    struct batch *b = arg;
-    struct target *file = &b->u->file;
+    struct inv_userlogs *u = arg;
+    struct target *file = &u->file;
 
-    b->worked = true;
-    if (file->fd < 0 || file->size + b->text.n > b->u->max_file) {
-        if (open_file(b->u, &b->err) != 0)
+    if (file->fd < 0 || file->size + text->n > u->max_file) {
+        if (open_file(u, err) != 0)
             return;
-        b->opened = true;
+        file->opened = true;
     }
-    file->size += b->text.n;
-    if (write_all(file, &b->text, &b->err) != 0)
+    file->size += text->n;
+    if (write_all(file, text, err) != 0)
         close_file(file); /* half a line may be at its end: begin a new one */
 }
 
 /* ---- the loop's part ---- */
 
-static void lose(struct inv_userlogs *u, size_t n, const char *why)
+static void on_written(void *arg)
 {
-    cw_counter_add(u->lost, n);
-    if (!u->failing)
-        cw_log(CW_LOG_ERROR, NULL, COMPONENT,
-               "log lines cannot be written to files and are lost until that works again "
-               "(activations keep theirs): %s",
-               why);
-    u->failing = true;
-}
+    struct inv_userlogs *u = arg;
 
-static void tell(struct batch *b)
-{
-    struct inv_userlogs *u = b->u;
-
-    if (b->opened)
+    if (u->file.opened)
         cw_log(CW_LOG_INFO, NULL, COMPONENT, "Rotating log file to '%s'", u->file.path);
-    if (b->err.code != CW_OK) {
-        lose(u, b->text.n, b->err.msg);
-        return;
-    }
-    cw_counter_add(u->written, b->text.n);
-    if (u->failing)
-        cw_log(CW_LOG_INFO, NULL, COMPONENT, "log lines are written to files again");
-    u->failing = false;
-}
-
-static void submit(struct inv_userlogs *u);
-
-static void done(void *arg)
-{
-    struct batch *b = arg;
-    struct inv_userlogs *u = b->u;
-
-    if (!b->worked) /* the worker ended first */
-        work(b);
-    tell(b);
-    cw_str_done(&b->text);
-    free(b);
-    u->busy = false;
-    if (!u->closing)
-        submit(u);
-}
-
-static struct batch *take_batch(struct inv_userlogs *u)
-{
-    struct batch *b = cw_alloc(sizeof(*b));
-    size_t max = u->waiting.max;
-
-    b->u = u;
-    b->text = u->waiting;
-    cw_str_init(&u->waiting, max);
-    return b;
-}
-
-static void submit(struct inv_userlogs *u)
-{
-    if (u->busy || u->waiting.n == 0)
-        return;
-    u->busy = true;
-    cw_worker_run(u->worker, work, done, take_batch(u));
+    u->file.opened = false;
 }
 
 void inv_userlogs_write(struct inv_userlogs *u, struct cw_slice lines)
 {
-    if (lines.n > u->waiting.max - u->waiting.n) {
-        lose(u, lines.n, "the disk is too slow");
-        return;
-    }
-    cw_str_adds(&u->waiting, lines);
-    submit(u);
+    inv_write_behind_put(u->writer, lines, "", lines.n);
 }
 
 struct inv_userlogs *inv_userlogs_new(const struct inv_userlogs_conf *conf, struct cw_err *err)
 {
     struct inv_userlogs *u = cw_alloc(sizeof(*u));
 
-    u->loop = conf->loop;
     u->file.fd = -1;
     u->folder = cw_strdup(conf->folder);
     u->max_file = conf->max_file ? conf->max_file : MAX_FILE;
-    cw_str_init(&u->waiting, conf->max_waiting ? conf->max_waiting : MAX_WAITING);
-    u->written = cw_metrics_counter(conf->metrics, "cwhisk_userlogs_written_bytes_total", NULL,
-                                    "Bytes of log lines and records written to files.");
-    u->lost = cw_metrics_counter(conf->metrics, "cwhisk_userlogs_lost_bytes_total", NULL,
-                                 "Bytes of log lines and records that could not be written.");
-    u->worker = cw_worker_new(conf->loop, 1, err);
-    if (!u->worker) {
+    u->writer = inv_write_behind_new(
+        &(struct inv_write_behind_conf){
+            .loop = conf->loop,
+            .max_waiting = conf->max_waiting ? conf->max_waiting : MAX_WAITING,
+            .write = write_batch,
+            .on_written = on_written,
+            .arg = u,
+            .written = cw_metrics_counter(conf->metrics, "cwhisk_userlogs_written_bytes_total",
+                                          NULL, "Bytes of log lines and records written to files."),
+            .lost = cw_metrics_counter(conf->metrics, "cwhisk_userlogs_lost_bytes_total", NULL,
+                                       "Bytes of log lines and records that could not be written."),
+            .component = COMPONENT,
+            .fails = "log lines cannot be written to files and are lost until that works again "
+                     "(activations keep theirs)",
+            .works = "log lines are written to files again",
+        },
+        err);
+    if (!u->writer) {
         inv_userlogs_free(u);
         return NULL;
     }
@@ -211,12 +149,8 @@ void inv_userlogs_free(struct inv_userlogs *u)
 {
     if (!u)
         return;
-    u->closing = true;
-    cw_worker_free(u->worker);
-    if (u->waiting.n)
-        done(take_batch(u));
+    inv_write_behind_free(u->writer);
     close_file(&u->file);
-    cw_str_done(&u->waiting);
     free(u->folder);
     free(u);
 }
