@@ -137,7 +137,7 @@ static void make_profiles(struct inv_daemon *d)
         .share_millis = (uint32_t)inv_monitor_host(d->monitor)->budget.cpu_millis,
         .limit_millis = (uint32_t)(s->user_cpus * 1000),
     });
-    d->asks = inv_profile_asks_new(d->catalog, d->profiles);
+    d->asks = inv_profile_asks_new(d->loop, d->catalog, d->profiles);
     inv_admin_add(d->admin,
                   &(struct inv_admin_route){"GET", "/profile", inv_profile_asks_answer, d->asks});
 }

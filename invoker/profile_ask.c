@@ -5,13 +5,15 @@
 #include "common/base/list.h"
 #include "common/base/mem.h"
 #include "common/http/server.h"
+#include "common/loop/loop.h"
 #include "invoker/admin.h"
 #include "invoker/catalog.h"
 #include "invoker/profiles.h"
 
-enum { NAME_MAX_BYTES = 960, ASKS_MAX = 64 };
+enum { NAME_MAX_BYTES = 960, ASKS_MAX = 64, PATIENCE_MS = 3000 };
 
 struct inv_profile_asks {
+    struct cw_loop *loop;
     struct inv_catalog *catalog;
     struct inv_profiles *profiles;
     struct cw_list waiting; /* struct ask */
@@ -21,18 +23,27 @@ struct ask {
     struct cw_link link;
     struct inv_profile_asks *asks;
     struct cw_http_exchange *ex;
+    struct cw_timer patience;
     char name[NAME_MAX_BYTES];
 };
 
-struct inv_profile_asks *inv_profile_asks_new(struct inv_catalog *catalog,
+struct inv_profile_asks *inv_profile_asks_new(struct cw_loop *loop, struct inv_catalog *catalog,
                                               struct inv_profiles *profiles)
 {
     struct inv_profile_asks *asks = cw_alloc(sizeof(*asks));
 
+    asks->loop = loop;
     asks->catalog = catalog;
     asks->profiles = profiles;
     cw_list_init(&asks->waiting);
     return asks;
+}
+
+static void free_ask(struct ask *a)
+{
+    cw_timer_done(&a->patience);
+    cw_list_remove(&a->asks->waiting, &a->link);
+    free(a);
 }
 
 static void on_action(void *arg, struct cw_action *action, const struct inv_fetch_failure *failure)
@@ -43,8 +54,17 @@ static void on_action(void *arg, struct cw_action *action, const struct inv_fetc
         inv_profiles_remember(a->asks->profiles, action);
     inv_profiles_answer(a->asks->profiles, a->ex, action ? action->path : a->name,
                         failure ? failure->text : NULL);
-    cw_list_remove(&a->asks->waiting, &a->link);
-    free(a);
+    free_ask(a);
+}
+
+static void on_patience(void *arg)
+{
+    struct ask *a = arg;
+
+    inv_catalog_abandon(a->asks->catalog, on_action, a);
+    inv_profiles_answer(a->asks->profiles, a->ex, a->name,
+                        "The database has not answered within 3 s.");
+    free_ask(a);
 }
 
 static void read_first(struct inv_profile_asks *asks, struct cw_http_exchange *ex, const char *name)
@@ -55,6 +75,8 @@ static void read_first(struct inv_profile_asks *asks, struct cw_http_exchange *e
     a->ex = ex;
     (void)snprintf(a->name, sizeof(a->name), "%s", name);
     cw_list_push_back(&asks->waiting, &a->link);
+    cw_timer_init(&a->patience, asks->loop, on_patience, a);
+    cw_timer_set_ms(&a->patience, PATIENCE_MS);
     inv_catalog_get(asks->catalog, name, NULL, on_action, a);
 }
 
@@ -85,8 +107,7 @@ void inv_profile_asks_free(struct inv_profile_asks *asks)
         struct ask *a = CW_LIST_ENTRY(n, struct ask, link);
 
         inv_catalog_abandon(asks->catalog, on_action, a);
-        cw_list_remove(&asks->waiting, &a->link);
-        free(a);
+        free_ask(a);
     }
     free(asks);
 }

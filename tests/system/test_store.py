@@ -147,6 +147,17 @@ def test_unreachable_store_is_a_whisk_error_for_an_unknown_action(make_invoker, 
         each.finished()
 
 
+def test_a_silent_store_does_not_keep_who_asks_for_a_profile(make_invoker, controller, cuttable, ns):
+    relay, store = cuttable
+    invoker = make_invoker(store=store).start(controller)
+    action = controller.put(f"{ns}/asked", "nodejs:20", NODE_ID)
+    relay.stall()
+    answer = invoker.http(f"/profile?action={action.path}", auth=("invoker.user", "invoker.pass"))
+    assert answer.status_code == 404 and "has not answered within 3 s" in answer.json()["error"]
+    relay.stall(False)
+    assert invoker.http(f"/profile?action={action.path}", auth=("invoker.user", "invoker.pass")).status_code == 200
+
+
 def test_known_actions_run_without_the_store_and_their_records_come_later(make_invoker, controller, cuttable, ns):
     relay, store = cuttable
     invoker = make_invoker(store=store).start(controller)
