@@ -4,9 +4,22 @@
 #include "invoker/host_load.h"
 #include "invoker/machine.h"
 #include "invoker/monitor/monitor.h"
+#include "invoker/placement/policy.h"
 #include "invoker/resize/resize.h"
+#include "invoker/resize/solver.h"
 
 enum { MIB_SHIFT = 20 };
+
+/* What no guarantee may take here, beyond what policies leave in any case, counts as promised: else
+ * what does not fit would wait here while there is room elsewhere. */
+static double guaranteed(const struct inv_resize *r)
+{
+    double most = (double)inv_resize_most_ppm(r) / INV_CPU_WHOLE_PPM;
+    double held_back = 1 - INV_GUARANTEE_RESERVE - most;
+    double sum = inv_resize_guaranteed(r) + (held_back > 0 ? held_back : 0);
+
+    return sum < 1 ? sum : 1;
+}
 
 /* What user-memory promises beyond the limits of the groups that containers are in is not there. */
 static void fit_into(const struct cw_usage_budget *budget, struct inv_host_view *ret)
@@ -29,7 +42,7 @@ void inv_host_figures(const struct inv_host_sources *s, struct inv_host_view *re
     ret->memory_reserved_bytes = (int64_t)pool.used_mb << MIB_SHIFT;
     ret->memory_idle_bytes = (int64_t)pool.idle_mb << MIB_SHIFT;
     ret->mean_run_us = inv_load_mean_run_us(s->load);
-    ret->cpu_guaranteed = inv_resize_guaranteed(inv_dispatch_resize(s->dispatch));
+    ret->cpu_guaranteed = guaranteed(inv_dispatch_resize(s->dispatch));
     ret->running = (uint32_t)(inv_dispatch_jobs(s->dispatch) - waiting);
     ret->starting = (uint32_t)pool.starting;
     ret->idle = (uint32_t)pool.idle;

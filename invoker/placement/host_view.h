@@ -34,7 +34,7 @@ struct inv_host_view {
     int64_t memory_reserved_bytes; /* the charges of all containers, the idle ones included */
     int64_t memory_idle_bytes;     /* of it, those of idle containers: they can be evicted */
     int64_t mean_run_us;           /* of recent runs, 0: unknown */
-    double cpu_guaranteed;         /* part of the CPU that is promised (S1), 0..1 */
+    double cpu_guaranteed;         /* part of the CPU that is promised (S1), or held back, 0..1 */
     uint32_t running;              /* activations */
     uint32_t starting;             /* containers being created or initialised */
     uint32_t idle;                 /* warm containers that run nothing */

@@ -21,8 +21,10 @@ uint64_t inv_policy_mix(uint64_t value)
 
 bool inv_policy_fits_guarantee(const struct inv_host_view *h, const struct inv_ask *ask)
 {
+    static const double LESS_THAN_ANY = 1e-7; /* they are told in millionths */
+
     return ask->cpu_guarantee <= 0 ||
-           h->cpu_guaranteed + ask->cpu_guarantee <= 1 - INV_GUARANTEE_RESERVE;
+           h->cpu_guaranteed + ask->cpu_guarantee <= 1 - INV_GUARANTEE_RESERVE + LESS_THAN_ANY;
 }
 
 void inv_policy_explain(const struct inv_host_view *hosts, size_t count, const struct inv_ask *ask,

@@ -7,6 +7,7 @@
 #include "invoker/host_load.h"
 #include "invoker/host_state.h"
 #include "invoker/machine.h"
+#include "invoker/placement/policy.h"
 #include "tests/component/invoker/dispatch_world.h"
 #include "tests/support/cmocka_all.h"
 
@@ -103,7 +104,7 @@ static void what_starts_runs_waits_and_rests_is_told(void **state)
     assert_int_equal(v.cpu_reserved_millis, 2 * NEED_MILLIS);
     assert_int_equal(v.memory_reserved_bytes, POOL_MB * MIB);
     assert_int_equal(v.memory_idle_bytes, 0);
-    assert_true(v.cpu_guaranteed == 0.25);
+    assert_int_equal(v.cpu_guaranteed * 1000 + 0.5, 300); /* and 0.1 is held back, not 0.05 */
     assert_true(cw_loop_run_until(w->loop, nothing_starts, w, WAIT_MS));
     v = published(w, 0);
     assert_int_equal(v.starting, 0);
@@ -116,6 +117,30 @@ static void what_starts_runs_waits_and_rests_is_told(void **state)
     assert_int_equal(v.idle, 2); /* one of the first two made room for the third */
     assert_int_equal(v.memory_idle_bytes, POOL_MB * MIB);
     assert_true(v.mean_run_us > 0);
+    end(w);
+}
+
+/* What fits by these figures fits the host's own rule, too. */
+static void what_no_guarantee_may_take_counts_as_promised(void **state)
+{
+    struct world *w = begin();
+    struct inv_host_view v;
+    struct inv_placement placed;
+    struct inv_ask ask = {.cpu_guarantee = 0.55, .memory_bytes = 1};
+
+    (void)state;
+    inv_dispatch_free(w->dispatch);
+    w->settings.cpu_reserve = 0.2;
+    make_dispatch(w);
+    submit_of(w, "one", 'a', "[{\"key\":\"cwhisk.cpu-guarantee\",\"value\":0.25}]");
+    v = published(w, 0);
+    inv_policy_place(INV_POLICY_HYBRID, &v, 1, &ask, &placed); /* 0.25 + 0.55 = 1 - 0.2 */
+    assert_int_equal(placed.host, 0);
+    ask.cpu_guarantee = 0.56;
+    inv_policy_place(INV_POLICY_HYBRID, &v, 1, &ask, &placed);
+    assert_int_equal(placed.host, -1);
+    atomic_store(&w->go, true);
+    wait_ends(w, 1);
     end(w);
 }
 
@@ -175,6 +200,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_empty_host_says_what_it_has),
+        cmocka_unit_test(what_no_guarantee_may_take_counts_as_promised),
         cmocka_unit_test(what_makes_no_sense_is_refused_by_name),
         cmocka_unit_test(what_starts_runs_waits_and_rests_is_told),
     };
