@@ -47,6 +47,7 @@
 #include "invoker/logs/userlogs.h"
 #include "invoker/monitor/monitor.h"
 #include "invoker/ownership.h"
+#include "invoker/placement_counts.h"
 #include "invoker/profile_ask.h"
 #include "invoker/profiles.h"
 #include "invoker/records.h"
@@ -309,6 +310,7 @@ void inv_daemon_free(struct inv_daemon *d)
     inv_profiles_free(d->profiles);
     inv_load_free(d->load);
     inv_host_gauges_free(d->host_gauges);
+    inv_placement_counts_free(d->placement_counts);
     cw_kv_free(d->kv);
     inv_log_hub_free(d->log_hub);
     inv_userlogs_free(d->userlogs);

@@ -20,6 +20,7 @@
 #include "invoker/ledger.h"
 #include "invoker/monitor/monitor.h"
 #include "invoker/placement/policy.h"
+#include "invoker/placement_counts.h"
 #include "invoker/pool/pool.h"
 #include "invoker/resize/solver.h"
 #include "invoker/settings.h"
@@ -144,6 +145,7 @@ static void choose(struct inv_daemon *d, const struct inv_ask *ask, const struct
     self->alone = false;
     self->draining &= !alone; /* what is here runs here; others may have to go elsewhere */
     inv_policy_place((enum inv_policy)d->settings->placement_policy, d->views, count, ask, ret);
+    inv_placement_counts_add(d->placement_counts, ret);
 }
 
 static bool send_to(struct inv_daemon *d, struct inv_job *job, uint64_t host,

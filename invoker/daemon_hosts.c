@@ -18,6 +18,7 @@
 #include "invoker/job.h"
 #include "invoker/machine.h"
 #include "invoker/monitor/monitor.h"
+#include "invoker/placement_counts.h"
 #include "invoker/pool/pool.h"
 #include "invoker/profile_ask.h"
 #include "invoker/profiles.h"
@@ -188,6 +189,7 @@ int inv_daemon_make_hosts(struct inv_daemon *d, struct cw_err *err)
         .arg = d,
     });
     d->host_gauges = inv_host_gauges_new(d->metrics);
+    d->placement_counts = inv_placement_counts_new(d->metrics);
     inv_admin_add(d->admin, &(struct inv_admin_route){"GET", "/hosts", inv_hosts_answer, d->hosts});
     make_profiles(d);
     return 0;

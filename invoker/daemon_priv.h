@@ -50,6 +50,7 @@ struct inv_health;
 struct inv_away;
 struct inv_guests;
 struct inv_host_gauges;
+struct inv_placement_counts;
 struct inv_host_view;
 struct inv_hosts;
 struct inv_job;
@@ -121,6 +122,7 @@ struct inv_daemon {
     struct cw_kv *kv; /* NULL: there is none */
     struct inv_hosts *hosts;
     struct inv_host_gauges *host_gauges;
+    struct inv_placement_counts *placement_counts;
     const char *peer_topic;    /* where others forward to */
     struct inv_guests *guests; /* of others; NULL: nothing is forwarded */
     struct inv_away *away;     /* ours, at others; likewise */

@@ -48,6 +48,7 @@ def test_what_has_no_room_here_runs_elsewhere_in_the_origins_name(trio, controll
         assert origin_of(activation) == first.number
         assert activation.record()["response"]["statusCode"] == 0
     assert metric(first, "cwhisk_forwarded_total") >= 2
+    assert metric(first, 'cwhisk_placement_decisions_total{answer="placed"}') >= metric(first, "cwhisk_forwarded_total")
     wait_until(lambda: metric(first, "cwhisk_forwarded_activations") == 0, 20, "reports of what was forwarded")
     assert sum(metric(i, "cwhisk_guests_total") for i in invokers[1:]) == metric(first, "cwhisk_forwarded_total")
 
