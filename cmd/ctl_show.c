@@ -14,7 +14,8 @@ enum {
     LINE_MAX_BYTES = 64 << 10,
     PATH_PART_MAX = 64,
     GAP = 2,
-    CUT_MIN = 8, /* less of a text says nothing */
+    AROUND_ROWS = 5, /* beside a table that is drawn in place: date, gap, titles, rest, cursor */
+    CUT_MIN = 8,     /* less of a text says nothing */
 };
 
 /* ---- cells ---- */
@@ -365,15 +366,35 @@ static void tell_changes(struct ctl_view *v, const struct ctl *c, const json_t *
     }
 }
 
+/* How many rows fit below two lines and the titles, with a line to spare for the rest's number. */
+static size_t rows_that_fit(void)
+{
+    struct winsize size;
+
+    if (ioctl(fileno(stdout), TIOCGWINSZ, &size) != 0 || size.ws_row == 0)
+        return SIZE_MAX;
+    return size.ws_row > AROUND_ROWS + 1 ? size.ws_row - AROUND_ROWS : 1;
+}
+
 static void redraw(const struct ctl_view *v, const struct ctl *c, const json_t *rows)
 {
+    size_t all = json_array_size(rows), fit = rows_that_fit(), i;
+    json_t *first = json_array(), *row;
     char now[CW_ISO_TIME_LEN + 1];
+
+    json_array_foreach((json_t *)rows, i, row)
+    {
+        if (i < fit)
+            json_array_append(first, row);
+    }
 
     cw_clock_iso(cw_clock_wall_ms(cw_clock_system()), now);
     (void)fputs(v->rows ? "\033[H\033[J" : "\033[2J\033[H", stdout);
-    (void)printf("%s %s, %zu, each %" PRId64 " ms\n\n", now, c->url, json_array_size(rows),
-                 c->watch_ms);
-    ctl_print_table(stdout, c->command, rows);
+    (void)printf("%s %s, %zu, each %" PRId64 " ms\n\n", now, c->url, all, c->watch_ms);
+    ctl_print_table(stdout, c->command, first);
+    if (all > fit)
+        (void)printf("… and %zu more\n", all - fit);
+    json_decref(first);
 }
 
 void ctl_view_update(struct ctl_view *v, const struct ctl *c, const json_t *rows)

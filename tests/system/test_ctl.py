@@ -250,6 +250,22 @@ def test_watch_on_a_terminal_draws_in_place(stub):
     assert seen.startswith(b"\x1b[2J\x1b[H") and b"\x1b[H\x1b[J" in seen
 
 
+def test_a_watched_table_is_not_longer_than_the_terminal(stub):
+    stub.answers["GET", "/containers"] = lambda: (200, {"containers": [{"name": f"c{n}", "state": "ready"} for n in range(100)]})
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 10, 120, 0, 0))
+    process = subprocess.Popen([str(binary()), "ctl", "--url", stub.url, "--watch=0.05", "containers"], env=environment(), stdout=slave)
+    os.close(slave)
+    seen = b""
+    while seen.count(b"\x1b[H") < 3:
+        seen += os.read(master, 65536)
+    process.terminate()
+    process.wait()
+    os.close(master)
+    drawn = seen.split(b"\x1b[H")[1]
+    assert drawn.count(b"\n") == 9 and b"c4" in drawn and b"c5" not in drawn and "… and 95 more".encode() in drawn
+
+
 def test_events_go_on_from_where_they_were(stub):
     event = {"time": "2026-01-01T00:00:00.000Z", "event": "start", "container": "wsk0_1_x", "tookUs": 1500}
     answers = iter([{"events": [{**event, "seq": 1}], "next": 1}, {"events": [{**event, "seq": 2, "event": "die"}], "next": 2}])
