@@ -270,6 +270,23 @@ static void take_warm(struct inv_hosts *h, uint64_t id, const struct cw_kv_hash 
     p->warm_count = room ? inv_warm_decode(hash, p->warm) : 0;
 }
 
+/* Its state makes sense. */
+static void take_member(struct inv_hosts *h, uint64_t id, const char *warm_problem)
+{
+    struct peer_member *m = peers_member(&h->peers, id);
+    bool told;
+
+    if (!m)
+        return;
+    told = m->warm_told && warm_problem;
+    if (warm_problem && !told && may_complain(h)) {
+        told = true;
+        cw_log(CW_LOG_WARN, NULL, COMPONENT,
+               "warm containers of host %" PRIu64 " are not known: %s", id, warm_problem);
+    }
+    *m = (struct peer_member){.id = id, .warm_told = told};
+}
+
 static void take(struct inv_hosts *h, uint64_t id, const struct cw_kv_hash *state,
                  const struct cw_kv_hash *warm, bool *changed)
 {
@@ -288,10 +305,7 @@ static void take(struct inv_hosts *h, uint64_t id, const struct cw_kv_hash *stat
              inv_host_state_check_topic(&decoded, h->topic, &err) != 0)
         complain(h, id, err.msg);
     else {
-        struct peer_member *m = peers_member(&h->peers, id);
-
-        if (m)
-            *m = (struct peer_member){.id = id};
+        take_member(h, id, warm->problem);
         take_state(h, &decoded, &arena, changed);
         take_warm(h, id, warm);
         return;

@@ -80,6 +80,7 @@ void peers_set_members(struct peers *p, const struct cw_slice *keys, size_t coun
         before = peers_member(p, members[n].id);
         members[n].missing_us = before ? before->missing_us : 0;
         members[n].complained = before && before->complained;
+        members[n].warm_told = before && before->warm_told;
         n++;
     }
     if (n)

@@ -21,6 +21,7 @@ struct peer_member {
      * candidate until PEER_FORGET_US later. */
     int64_t missing_us;
     bool complained; /* of what it says, until it makes sense again */
+    bool warm_told;  /* likewise of its warm containers */
 };
 
 /* One whose state was read. */

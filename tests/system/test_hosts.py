@@ -127,6 +127,7 @@ def test_what_others_write_is_not_believed(make_cluster, redis):
     redis.cli("hset", f"cw:{cluster}:host:900002", "v", "1", "cpuTotal", "-5")
     redis.cli("set", f"cw:{cluster}:host:900003", "no hash")
     redis.cli("hset", f"cw:{cluster}:warm:{b.number}", "zzzz", "many")
+    redis.cli("set", f"cw:{cluster}:warm:{a.number}", "no hash")
     for name in ("host:900001", "host:900002", "host:900003", "host:x", "else"):
         redis.cli("sadd", f"cw:{cluster}:hosts", f"cw:{cluster}:{name}")
     for number in (900001, 900002, 900003):
@@ -134,6 +135,10 @@ def test_what_others_write_is_not_believed(make_cluster, redis):
     wait_until(lambda: page(a)["members"] == 5, what="the index was read")
     wait_states(a, all_up(a, b), "the real ones")
     assert a.log().count("is ignored") == 3, "one line each"
+    wait_until(lambda: b.log().count(f"warm containers of host {a.number} are not known") == 1, what="a line about these")
+    before = page(b)["hosts"]
+    wait_until(lambda: page(b)["hosts"] != before, what="they are read again")
+    assert b.log().count(f"warm containers of host {a.number} are not known") == 1
 
 
 def test_ctl_shows_the_hosts(make_cluster):
