@@ -30,11 +30,13 @@ static const double LASTS_US = 3e6;
 
 /* How much longer work takes at load rho (1: all cores) of a host with so many cores: the waiting
  * of M/M/c as Sakasegawa approximates it, continued in a straight line where the formula has its
- * pole; beyond 1 the processor is shared. */
-static double slowdown(double rho, double cores)
+ * pole; where rho and its own need are more than 1 the processor is shared. Its own need makes
+ * nobody wait: who arrives meets the load of the others, and one that needs most of a small host
+ * would never find it fit to take it. */
+static double slowdown(double rho, double own, double cores)
 {
     double below = rho < SATURATED ? rho : SATURATED, base = below, power = 1;
-    double shared = rho > 1 ? rho : 1;
+    double shared = rho + own > 1 ? rho + own : 1;
     int exponent = (int)(KNOWN * sqrt(2 * (cores + 1)) + 0.5);
 
     for (; exponent > 0; exponent >>= 1) {
@@ -90,7 +92,7 @@ static double delay_us(const struct inv_host_view *h, const struct inv_ask *ask,
                        double worth_us)
 {
     double total = (double)h->cpu_total_millis, cold = 1 - p_warm(h);
-    double rho = ((double)inv_host_cpu_millis(h) + (double)ask->cpu_millis) / total;
+    double rho = (double)inv_host_cpu_millis(h) / total, own = (double)ask->cpu_millis / total;
     double cores = total > 1000 ? total * 0.001 : 1;
     double crowd = h->starting > 0 ? 1 + h->starting / cores : 1;
     double work = cold * COLD_WEIGHT * (double)ask->cold_start_us * crowd + run_us;
@@ -98,7 +100,7 @@ static double delay_us(const struct inv_host_view *h, const struct inv_ask *ask,
 
     if (work > worth_us)
         return INFINITY; /* the rest only adds to it */
-    delay = work * slowdown(rho, cores) + queue_us(h, ask);
+    delay = work * slowdown(rho, own, cores) + queue_us(h, ask);
     if (cold > 0)
         delay += cold * eviction_us(h, ask);
     return h->self ? delay : delay + FORWARD_US;
@@ -117,7 +119,7 @@ static double until_free_us(const struct inv_host_view *h, const struct inv_ask 
     double rho = (double)inv_host_cpu_millis(h) / (double)h->cpu_total_millis;
 
     return ((double)h->waiting + 1) * (double)ask->run_us / h->busy *
-           slowdown(rho, fmax((double)h->cpu_total_millis / 1000, 1));
+           slowdown(rho, 0, fmax((double)h->cpu_total_millis / 1000, 1));
 }
 
 /* As one rents skis before one buys them: those who together wait no longer than a cold start takes

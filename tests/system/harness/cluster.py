@@ -105,7 +105,7 @@ class Cluster:
 
         def told():
             [host] = [h for h in self.hosts_of(invoker) if h["invoker"] == other.number]
-            at_rest = host["idle"] and not host["running"] and host["cpuUsed"] * 4 < host["cpuTotal"]
+            at_rest = host["idle"] and not host["running"] and host["cpuUsed"] * 10 < host["cpuTotal"]
             return at_rest and host["ageMs"] < (time.monotonic() - begin) * 1000
         wait_until(told, PATIENCE, f"{invoker.topic} hears of {other.topic}", 0.05)
 

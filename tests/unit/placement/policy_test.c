@@ -212,6 +212,21 @@ static void a_long_run_minds_the_load_of_the_moment_no_more_than_a_short_one(voi
     assert_int_equal(place(INV_POLICY_HYBRID, hosts, 2, &a).host, 1);
 }
 
+/* Who comes to a host meets what the others use: its own need makes nobody wait there. */
+static void a_small_host_is_not_passed_over_for_what_the_run_itself_needs(void **state)
+{
+    struct inv_host_view hosts[] = {host(0, 0, 0), host(1, 150, GIB)};
+    struct inv_ask a = ask(700, 256);
+
+    (void)state;
+    hosts[1].cpu_total_millis = 750;
+    hosts[1].warm = hosts[1].idle = 1;
+    assert_int_equal(place(INV_POLICY_HYBRID, hosts, 2, &a).host, 1);
+    hosts[1].warm = 0; /* but what is as cold elsewhere goes where there is more */
+    for (a.action_key = 0; a.action_key < 16; a.action_key++)
+        assert_int_equal(place(INV_POLICY_HYBRID, hosts, 2, &a).host, 0);
+}
+
 static void hybrid_avoids_evictions(void **state)
 {
     struct inv_host_view hosts[] = {host(0, 0, 8 * GIB), host(1, 0, 2 * GIB)};
@@ -414,6 +429,7 @@ int main(void)
         cmocka_unit_test(hybrid_stays_where_it_is_warm),
         cmocka_unit_test(hybrid_leaves_a_warm_host_when_its_load_says_so),
         cmocka_unit_test(a_long_run_minds_the_load_of_the_moment_no_more_than_a_short_one),
+        cmocka_unit_test(a_small_host_is_not_passed_over_for_what_the_run_itself_needs),
         cmocka_unit_test(hybrid_avoids_evictions),
         cmocka_unit_test(hybrid_avoids_queues),
         cmocka_unit_test(among_equals_this_host_is_first),
