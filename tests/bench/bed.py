@@ -115,6 +115,11 @@ class Stub:
         return {row["activation"]: int(row["sentinel"]) for row in rows}
 
 
+def end_in_order():
+    """SIGTERM as ^C: what was started is stopped on the way out."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 class Testbed:
     """Kafka and, when asked for, a Docker engine with our runtime images."""
 
